@@ -1,0 +1,39 @@
+"""The five places where netfilter sees a packet, the order in which its parts look, and what they may answer.
+
+Numbers and priorities are those of include/uapi/linux/netfilter.h and netfilter_ipv4.h.
+"""
+
+import enum
+
+
+class Hook(enum.IntEnum):
+    """A place in a packet's way through a namespace."""
+
+    PREROUTING = 0
+    INPUT = 1
+    FORWARD = 2
+    OUTPUT = 3
+    POSTROUTING = 4
+
+
+class Verdict(enum.Enum):
+    """What happens next to a packet that a hook looked at."""
+
+    ACCEPT = "accept"
+    DROP = "drop"  # already counted and traced by whoever said so
+    STOLEN = "stolen"  # kept by the hook (a fragment that waits for the others)
+
+
+class Priority(enum.IntEnum):
+    """Who looks first at one hook; lower comes first (`enum nf_ip_hook_priorities`)."""
+
+    CONNTRACK_DEFRAG = -400
+    RAW = -300
+    CONNTRACK = -200
+    MANGLE = -150
+    NAT_DST = -100
+    FILTER = 0
+    SECURITY = 50
+    NAT_SRC = 100
+    CONNTRACK_HELPER = 300
+    CONNTRACK_CONFIRM = 2**31 - 1

@@ -1,0 +1,132 @@
+"""The one mutable carrier of a frame on its way through the stack, as Linux's `struct sk_buff`.
+
+`data` is the whole frame from its Ethernet header. Whoever parses a layer notes its offset and key fields here once;
+whoever rewrites bytes (NAT, TTL) keeps these fields equal to the bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emulator.kernel.fib import RouteResult
+    from emulator.kernel.link import Link
+    from emulator.kernel.netfilter.conntrack import Connection
+    from emulator.kernel.netns import Netns
+    from emulator.kernel.trace import Detail, StepKind, Trace
+
+ETHERNET_LENGTH = 14
+
+
+class PacketType(enum.Enum):
+    """Whom a received frame is for (include/uapi/linux/if_packet.h)."""
+
+    HOST = 0
+    BROADCAST = 1
+    MULTICAST = 2
+    OTHERHOST = 3
+    OUTGOING = 4
+
+
+class CtInfo(enum.IntEnum):
+    """How a packet relates to its connection (`enum ip_conntrack_info`)."""
+
+    ESTABLISHED = 0
+    RELATED = 1
+    NEW = 2
+    ESTABLISHED_REPLY = 3
+    RELATED_REPLY = 4
+    UNTRACKED = 7
+
+
+class Skb:
+    """A frame, what is known of it, and where it is going.
+
+    Valid after `parse`: `network` and `transport` (offsets into `data`), `saddr`, `daddr` (ints), `protocol`,
+    `sport`, `dport` (0 where the protocol has none, or in a later fragment), `fragment` (the raw flags-and-offset
+    field). `ct is None` with `ctinfo` other than UNTRACKED is conntrack's INVALID.
+    """
+
+    __slots__ = (
+        "ct",
+        "ctinfo",
+        "daddr",
+        "data",
+        "dport",
+        "fragment",
+        "fragment_max_size",
+        "hops",
+        "in_link",
+        "mark",
+        "network",
+        "out_link",
+        "packet_type",
+        "physical_in",
+        "physical_out",
+        "protocol",
+        "route",
+        "saddr",
+        "socket",
+        "sport",
+        "trace",
+        "transport",
+    )
+
+    def __init__(self, data: bytearray, trace: Trace | None = None) -> None:
+        self.data = data
+        self.network = ETHERNET_LENGTH
+        self.transport = 0
+        self.saddr = 0
+        self.daddr = 0
+        self.protocol = 0
+        self.sport = 0
+        self.dport = 0
+        self.fragment = 0
+        self.fragment_max_size = (
+            0  # of the largest fragment it was reassembled from; 0 if it never was in pieces
+        )
+        self.mark = 0
+        self.ct: Connection | None = None
+        self.ctinfo: CtInfo = CtInfo.NEW
+        self.packet_type = PacketType.HOST
+        self.in_link: Link | None = None
+        self.out_link: Link | None = None
+        self.physical_in: Link | None = (
+            None  # the bridge port, where br_netfilter shows the bridge as in_link
+        )
+        self.physical_out: Link | None = None
+        self.route: RouteResult | None = None
+        self.socket: object | None = None  # the local socket that sent it
+        self.hops = 0  # links crossed inside this machine; a loop is cut at a cap
+        self.trace = trace
+
+    def clone(self) -> Skb:
+        """Copy for another receiver (a flooded frame): own bytes, same connection and trace."""
+        copy = Skb(bytearray(self.data), self.trace)
+        for name in _COPIED:
+            setattr(copy, name, getattr(self, name))
+        return copy
+
+    def forget_ownership(self) -> None:
+        """Drop what must not cross into another namespace, as Linux's `skb_scrub_packet` does."""
+        self.ct = None
+        self.ctinfo = CtInfo.NEW
+        self.mark = 0
+        self.route = None
+        self.socket = None
+        self.physical_in = None
+        self.physical_out = None
+        self.out_link = None
+        self.fragment_max_size = 0
+
+    def step(self, netns: Netns, kind: StepKind, **detail: Detail) -> None:
+        """Record a trace step. Call it only behind `if skb.trace is not None`, so that others pay nothing."""
+        from emulator.kernel.describe import describe
+
+        if self.trace is not None:
+            kernel = netns.kernel
+            self.trace.add(kind, kernel.now, kernel.name, netns.name, describe(self), **detail)
+
+
+_COPIED = tuple(name for name in Skb.__slots__ if name not in {"data", "trace"})
