@@ -91,7 +91,7 @@ class Network(Protocol):
         """Open an ICMP echo socket."""
 
     async def resolve(self, host: str) -> list[str]:
-        """Look a name up as getaddrinfo does (hosts file, search list, DNS). OSError subclass ResolveError if unknown."""
+        """Look a name up as getaddrinfo does (hosts, search list, DNS); ResolveError if unknown."""
 
 
 class ResolveError(OSError):
