@@ -1,0 +1,104 @@
+"""What every controller is: a function from the objects in the store to the changes that bring them nearer to what
+their specs say. It stands between the store's events and the store's writes; the runtime carries both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Names one object; `namespace` is empty for kinds that have none."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Add this object. If it is there already, nothing is done and the reconciler is asked again."""
+
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Write the object's metadata and spec; stale resource versions make the reconciler be asked again."""
+
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateStatus:
+    """Replace the object's status, nothing else."""
+
+    key: Key
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the object: with `grace` seconds where a kubelet must confirm, at once where it is 0 or None."""
+
+    key: Key
+    grace: int | None = None
+
+
+Change = Create | Replace | UpdateStatus | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The time and the randomness of one reconciliation, as arguments.
+
+    `wall` is what goes into objects (RFC 3339, UTC, seconds); `suffix()` draws five characters for generated names.
+    """
+
+    wall: str
+    monotonic: float
+    random_bits: int
+
+    def suffix(self, salt: int = 0) -> str:
+        """Return five characters of Kubernetes' safe alphabet (no vowels), drawn from `random_bits` and `salt`."""
+        alphabet = "bcdfghjklmnpqrstvwxz2456789"
+        number = (self.random_bits ^ (salt * 0x9E3779B97F4A7C15)) & (2**64 - 1)
+        letters = []
+        for _ in range(5):
+            number, digit = divmod(number, len(alphabet))
+            letters.append(alphabet[digit])
+        return "".join(letters)
+
+
+class Reader(Protocol):
+    """The store as reconcilers see it. Objects are shared: never change one, build a new one."""
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Return one object or None."""
+
+    def list(self, kind: str, namespace: str | None = None) -> Iterable[Object]:
+        """Return the objects of a kind, of one namespace or of all."""
+
+
+class Reconciler(Protocol):
+    """One controller."""
+
+    watches: frozenset[str]  # the kinds whose events concern it
+
+    def keys(self, reader: Reader, event: Object) -> Iterable[Key]:
+        """Return what must be looked at again because this object came, changed or went."""
+
+    def reconcile(self, reader: Reader, key: Key, moment: Moment) -> list[Change]:
+        """Return the changes that `key` needs now; an empty list when it is as it should be."""
+
+
+class Admission(Protocol):
+    """Fills in or refuses what only the server can: addresses, ports, defaults. Runs before an object is stored."""
+
+    def admit(self, reader: Reader, new: Object, old: Object | None) -> Object:
+        """Return the object to store. AdmissionError (with path and what to do) refuses it."""
