@@ -1,5 +1,6 @@
-"""What every controller is: a function from the objects in the store to the changes that bring them nearer to what
-their specs say. It stands between the store's events and the store's writes; the runtime carries both.
+"""What every controller is: a function from the stored objects to the changes that bring them nearer to their specs.
+
+It stands between the store's events and the store's writes; the runtime carries both.
 """
 
 from __future__ import annotations
