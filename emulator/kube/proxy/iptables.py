@@ -1,0 +1,83 @@
+"""kube-proxy's iptables mode: the text that it gives to `iptables-restore --noflush` on one node.
+
+The text carries everything the node needs; the kernel part loads it atomically and knows nothing of Services.
+Source: pkg/proxy/iptables/proxier.go (`syncProxyRules`), v1.35.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from emulator.kube.proxy.endpoint_selection import Selection, select_endpoints
+from emulator.kube.proxy.iptables_fixed import (
+    FIXED_FILTER_CHAINS,
+    FIXED_NAT_CHAINS,
+    fixed_filter_rules,
+    fixed_nat_rules,
+    jump_rules,
+    node_port_dispatch,
+)
+from emulator.kube.proxy.iptables_service import ServiceRules
+from emulator.kube.proxy.service_port import Endpoint, ServicePort, ServicePortName
+from emulator.kube.proxy.settings import LARGE_CLUSTER_ENDPOINTS, ProxyNode, ProxySettings
+
+
+class IptablesProxy:
+    """Turns the state of the cluster into restore texts; remembers which chains it wrote, to delete them later."""
+
+    def __init__(self, node: ProxyNode, settings: ProxySettings) -> None:
+        self.node = node
+        self.settings = settings
+        self._written: frozenset[str] = frozenset()
+        self._jumps_installed = False
+
+    def sync(
+        self,
+        ports: Mapping[ServicePortName, ServicePort],
+        endpoints: Mapping[ServicePortName, Sequence[Endpoint]],
+    ) -> str:
+        """Return the text for `iptables-restore --noflush` that makes the node's rules what they should be now."""
+        rules = self._service_rules(ports, endpoints)
+        nat_chains = frozenset(rules.nat_chains)
+        stale = sorted(self._written - nat_chains)
+        lines = ["*filter"]
+        lines += [f":{chain} - [0:0]" for chain in FIXED_FILTER_CHAINS]
+        lines += [] if self._jumps_installed else jump_rules("filter", self.settings)
+        lines += rules.filter + fixed_filter_rules(self.settings)
+        lines += ["COMMIT", "*nat"]
+        lines += [f":{chain} - [0:0]" for chain in (*FIXED_NAT_CHAINS, *rules.nat_chains, *stale)]
+        lines += [] if self._jumps_installed else jump_rules("nat", self.settings)
+        lines += fixed_nat_rules(self.settings) + rules.nat + node_port_dispatch(self.node, self.settings)
+        lines += [f"-X {chain}" for chain in stale]
+        lines += ["COMMIT", ""]
+        self._written = nat_chains
+        self._jumps_installed = True
+        return "\n".join(lines)
+
+    def forget(self) -> None:
+        """Start anew after somebody flushed the tables: the next sync installs the jumps again."""
+        self._written = frozenset()
+        self._jumps_installed = False
+
+    def _service_rules(
+        self,
+        ports: Mapping[ServicePortName, ServicePort],
+        endpoints: Mapping[ServicePortName, Sequence[Endpoint]],
+    ) -> ServiceRules:
+        selections = dict(self._selections(ports, endpoints))
+        total = sum(len(selection.all_reachable) for selection in selections.values())
+        rules = ServiceRules(self.node, self.settings, with_comments=total <= LARGE_CLUSTER_ENDPOINTS)
+        for name in sorted(ports):
+            rules.add(ports[name], selections[name])
+        return rules
+
+    def _selections(
+        self,
+        ports: Mapping[ServicePortName, ServicePort],
+        endpoints: Mapping[ServicePortName, Sequence[Endpoint]],
+    ) -> Iterable[tuple[ServicePortName, Selection]]:
+        for name, port in ports.items():
+            yield (
+                name,
+                select_endpoints(port, endpoints.get(name, ()), node_name=self.node.name, zone=self.node.zone),
+            )

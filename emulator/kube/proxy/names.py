@@ -1,0 +1,43 @@
+"""Names of kube-proxy's chains: a hash of the service port, so that they stay the same over syncs and nodes.
+
+Source: pkg/proxy/iptables/proxier.go (`portProtoHash`, `servicePortEndpointChainName`).
+"""
+
+import base64
+import functools
+import hashlib
+
+
+def _hash(text: str) -> str:
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[:16]
+
+
+@functools.cache
+def _port_hash(service_port: str, protocol: str) -> str:
+    return _hash(service_port + protocol.lower())
+
+
+def cluster_policy_chain(service_port: str, protocol: str) -> str:
+    """Chain that spreads over all endpoints; `service_port` is "ns/name:port" or "ns/name"."""
+    return "KUBE-SVC-" + _port_hash(service_port, protocol)
+
+
+def local_policy_chain(service_port: str, protocol: str) -> str:
+    """Chain that spreads over the endpoints of this node."""
+    return "KUBE-SVL-" + _port_hash(service_port, protocol)
+
+
+def external_chain(service_port: str, protocol: str) -> str:
+    """Chain that traffic from outside enters by."""
+    return "KUBE-EXT-" + _port_hash(service_port, protocol)
+
+
+def firewall_chain(service_port: str, protocol: str) -> str:
+    """Chain that checks a load balancer's source ranges."""
+    return "KUBE-FW-" + _port_hash(service_port, protocol)
+
+
+@functools.cache
+def endpoint_chain(service_port: str, protocol: str, endpoint: str) -> str:
+    """Chain of one endpoint ("ip:port") of one service port."""
+    return "KUBE-SEP-" + _hash(service_port + protocol.lower() + endpoint)

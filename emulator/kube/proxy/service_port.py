@@ -1,0 +1,159 @@
+"""What kube-proxy makes of Services and EndpointSlices: one `ServicePort` and its endpoints for each port to serve.
+
+All modes start from these; nothing here knows iptables, IPVS or nftables.
+Source: pkg/proxy/serviceport.go, endpoint.go, endpointslicecache.go.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from emulator.api.objects.endpointslice import EndpointSlice
+from emulator.api.objects.service import Service
+from emulator.api.objects.service import ServicePort as ServicePortSpec
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServicePortName:
+    """Identity of one port of one Service."""
+
+    namespace: str
+    name: str
+    port: str
+    protocol: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}:{self.port}" if self.port else f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a Service as kube-proxy serves it. Addresses are IPv4 in dotted form."""
+
+    name: ServicePortName
+    cluster_ip: str
+    port: int
+    node_port: int
+    external_ips: tuple[str, ...]
+    load_balancer_ips: tuple[str, ...]
+    source_ranges: tuple[str, ...]
+    affinity_seconds: int  # 0: no session affinity
+    internal_local: bool
+    external_local: bool
+    health_check_node_port: int
+
+    @property
+    def protocol(self) -> str:
+        """The protocol in lower case, as rules have it."""
+        return self.name.protocol.lower()
+
+    @property
+    def accessible(self) -> bool:
+        """Whether anything outside the cluster's own VIP leads here."""
+        return bool(self.node_port or self.external_ips or self.load_balancer_ips)
+
+    @property
+    def uses_cluster_endpoints(self) -> bool:
+        """Whether some traffic goes to endpoints on any node."""
+        return not self.internal_local or self.accessible
+
+    @property
+    def uses_local_endpoints(self) -> bool:
+        """Whether some traffic goes to endpoints on this node only."""
+        return self.internal_local or (self.external_local and self.accessible)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One backend of one service port."""
+
+    ip: str
+    port: int
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+    node_name: str = ""
+    zone_hints: frozenset[str] = frozenset()
+    node_hints: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return f"{self.ip}:{self.port}"
+
+
+def service_ports(services: Iterable[Service]) -> dict[ServicePortName, ServicePort]:
+    """Return the ports to serve. Headless and ExternalName Services have none."""
+    ports = {}
+    for service in services:
+        if service.spec.cluster_ip in ("", "None") or service.spec.type == "ExternalName":
+            continue
+        for port in service.spec.ports:
+            name = ServicePortName(service.metadata.namespace, service.metadata.name, port.name, port.protocol)
+            ports[name] = _service_port(service, port, name)
+    return ports
+
+
+def endpoints_by_port(slices: Iterable[EndpointSlice]) -> dict[ServicePortName, tuple[Endpoint, ...]]:
+    """Return each service port's endpoints, each address once, in lexical order of "ip:port"."""
+    found: dict[ServicePortName, dict[str, Endpoint]] = {}
+    for slice_ in slices:
+        if slice_.address_type != "IPv4" or not slice_.service_name:
+            continue
+        for port in slice_.ports:
+            if not port.port:
+                continue
+            name = ServicePortName(slice_.metadata.namespace, slice_.service_name, port.name, port.protocol)
+            endpoints = found.setdefault(name, {})
+            for endpoint in _slice_endpoints(slice_, port.port):
+                other = endpoints.get(str(endpoint))
+                # Two slices may name one address while it moves from one to the other: a ready one counts.
+                if other is None or not other.ready:
+                    endpoints[str(endpoint)] = endpoint
+    return {name: tuple(endpoints[key] for key in sorted(endpoints)) for name, endpoints in found.items()}
+
+
+def _slice_endpoints(slice_: EndpointSlice, port: int) -> Iterable[Endpoint]:
+    for endpoint in slice_.endpoints:
+        if not endpoint.addresses:
+            continue
+        yield Endpoint(
+            ip=endpoint.addresses[0],
+            port=port,
+            ready=endpoint.conditions.ready,
+            serving=endpoint.conditions.serving,
+            terminating=endpoint.conditions.terminating,
+            node_name=endpoint.node_name,
+            zone_hints=frozenset(hint.name for hint in endpoint.hints.for_zones),
+            node_hints=frozenset(hint.name for hint in endpoint.hints.for_nodes),
+        )
+
+
+def _service_port(service: Service, port: ServicePortSpec, name: ServicePortName) -> ServicePort:
+    spec = service.spec
+    ingress = service.status.load_balancer.ingress if spec.type == "LoadBalancer" else ()
+    affinity = spec.session_affinity_config.client_ip.timeout_seconds if spec.session_affinity == "ClientIP" else 0
+    external_local = spec.external_traffic_policy == "Local"
+    return ServicePort(
+        name=name,
+        cluster_ip=spec.cluster_ip,
+        port=port.port,
+        node_port=port.node_port,
+        external_ips=_ipv4_only(spec.external_ips),
+        load_balancer_ips=_ipv4_only(entry.ip for entry in ingress if entry.ip_mode != "Proxy"),
+        source_ranges=tuple(text.strip() for text in spec.load_balancer_source_ranges if text.strip()),
+        affinity_seconds=affinity,
+        internal_local=spec.internal_traffic_policy == "Local",
+        external_local=external_local,
+        health_check_node_port=spec.health_check_node_port if external_local and spec.type == "LoadBalancer" else 0,
+    )
+
+
+def _ipv4_only(addresses: Iterable[str]) -> tuple[str, ...]:
+    kept = []
+    for text in addresses:
+        try:
+            kept.append(str(ipaddress.IPv4Address(text.strip())))
+        except ValueError:
+            continue  # the other family's proxier serves it
+    return tuple(kept)

@@ -1,0 +1,39 @@
+"""What kube-proxy knows of its node and how it is configured, whatever the mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LARGE_CLUSTER_ENDPOINTS = 1000
+"""Above this many endpoints kube-proxy leaves comments out and cleans up seldom (large cluster mode)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyNode:
+    """The node that the rules are for."""
+
+    name: str
+    addresses: tuple[str, ...] = ()
+    pod_cidr: str = ""
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """kube-proxy's configuration, with its defaults.
+
+    `detect_local`: traffic from the node's pod CIDR counts as local (`--detect-local-mode NodeCIDR`).
+    `node_port_addresses`: CIDRs whose addresses take node ports; empty for all.
+    """
+
+    masquerade_all: bool = False
+    masquerade_bit: int = 14
+    detect_local: bool = True
+    node_port_addresses: tuple[str, ...] = ()
+    localhost_node_ports: bool = True
+    conntrack_liberal: bool = False
+
+    @property
+    def masquerade_mark(self) -> str:
+        """The mark that asks for masquerading, as rules print it."""
+        return f"{1 << self.masquerade_bit:#x}"
