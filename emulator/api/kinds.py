@@ -1,0 +1,188 @@
+"""The kinds of objects that the cluster keeps, the names users type for them, and which of them have an effect.
+
+Read by `apply` (what may be kept), `get` (which word means which kind) and the store (which kinds have namespaces).
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object: its names, whether it lives in a namespace, and what it does in this emulator."""
+
+    kind: str
+    api_version: str
+    plural: str
+    short_names: tuple[str, ...] = ()
+    namespaced: bool = True
+    effect: bool = False
+    note: str = ""
+    """For a kind without effect: what does not happen because of that, for the user; may be empty."""
+    in_all: bool = False
+    """Whether `get all` shows it."""
+
+    @property
+    def singular(self) -> str:
+        """The kind in lower case, as kubectl prints it before a name."""
+        return self.kind.lower()
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def version(self) -> str:
+        """The version within the group, such as v1."""
+        return self.api_version.rpartition("/")[2]
+
+    @property
+    def resource(self) -> str:
+        """Plural and group, such as `deployments.apps`: what error messages name."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every word that means this kind, lower case."""
+        words = (self.plural, self.singular, *self.short_names)
+        if not self.group:
+            return words
+        long = tuple(f"{word}.{self.group}" for word in (self.plural, self.singular))
+        return words + long + tuple(f"{word}.{self.version}.{self.group}" for word in (self.plural, self.singular))
+
+    def described(self, name: str) -> str:
+        """Return `deployment.apps/web`, as kubectl names an object."""
+        return f"{self.singular}.{self.group}/{name}" if self.group else f"{self.singular}/{name}"
+
+    @property
+    def kept_note(self) -> str:
+        """What `apply` says of a kind without effect; empty for the others."""
+        if self.effect:
+            return ""
+        return f"kept, has no effect: {self.note}" if self.note else "kept, has no effect"
+
+
+NO_PODS = "it makes no pods in this version"
+NOT_ENFORCED = "access is not checked"
+NO_STORAGE = "pods have no volumes"
+NO_ADMISSION = "no webhook is called"
+
+KINDS: tuple[Kind, ...] = (
+    # What the emulator acts on.
+    Kind("Namespace", "v1", "namespaces", ("ns",), namespaced=False, effect=True),
+    Kind("Node", "v1", "nodes", ("no",), namespaced=False, effect=True),
+    Kind("Pod", "v1", "pods", ("po",), effect=True, in_all=True),
+    Kind("Service", "v1", "services", ("svc",), effect=True, in_all=True),
+    Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices", effect=True),
+    Kind("Deployment", "apps/v1", "deployments", ("deploy",), effect=True, in_all=True),
+    Kind("ReplicaSet", "apps/v1", "replicasets", ("rs",), effect=True, in_all=True),
+    # Core.
+    Kind("ConfigMap", "v1", "configmaps", ("cm",)),
+    Kind("Secret", "v1", "secrets"),
+    Kind("ServiceAccount", "v1", "serviceaccounts", ("sa",)),
+    Kind("Endpoints", "v1", "endpoints", ("ep",), note="write an EndpointSlice instead"),
+    Kind("Event", "v1", "events", ("ev",)),
+    Kind("PersistentVolume", "v1", "persistentvolumes", ("pv",), namespaced=False, note=NO_STORAGE),
+    Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims", ("pvc",), note=NO_STORAGE),
+    Kind(
+        "ReplicationController", "v1", "replicationcontrollers", ("rc",), note="use a Deployment instead", in_all=True
+    ),
+    Kind("PodTemplate", "v1", "podtemplates"),
+    Kind("ResourceQuota", "v1", "resourcequotas", ("quota",), note="quotas are not enforced"),
+    Kind("LimitRange", "v1", "limitranges", ("limits",), note="limits are not enforced"),
+    # Workloads that wait for their controllers.
+    Kind("StatefulSet", "apps/v1", "statefulsets", ("sts",), note=NO_PODS, in_all=True),
+    Kind("DaemonSet", "apps/v1", "daemonsets", ("ds",), note=NO_PODS, in_all=True),
+    Kind("ControllerRevision", "apps/v1", "controllerrevisions"),
+    Kind("Job", "batch/v1", "jobs", note=NO_PODS, in_all=True),
+    Kind("CronJob", "batch/v1", "cronjobs", ("cj",), note=NO_PODS, in_all=True),
+    # Networking that is not emulated yet.
+    Kind("Ingress", "networking.k8s.io/v1", "ingresses", ("ing",), note="no ingress controller in this version"),
+    Kind("IngressClass", "networking.k8s.io/v1", "ingressclasses", namespaced=False),
+    Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies", ("netpol",), note="no traffic is filtered by it"),
+    # Policy, access, scaling, storage.
+    Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets", ("pdb",)),
+    Kind("Role", "rbac.authorization.k8s.io/v1", "roles", note=NOT_ENFORCED),
+    Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings", note=NOT_ENFORCED),
+    Kind("ClusterRole", "rbac.authorization.k8s.io/v1", "clusterroles", namespaced=False, note=NOT_ENFORCED),
+    Kind(
+        "ClusterRoleBinding", "rbac.authorization.k8s.io/v1", "clusterrolebindings", namespaced=False, note=NOT_ENFORCED
+    ),
+    Kind("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers", ("hpa",), note="nothing is scaled"),
+    Kind("HorizontalPodAutoscaler", "autoscaling/v1", "horizontalpodautoscalers", ("hpa",), note="nothing is scaled"),
+    Kind("StorageClass", "storage.k8s.io/v1", "storageclasses", ("sc",), namespaced=False, note=NO_STORAGE),
+    Kind("CSIDriver", "storage.k8s.io/v1", "csidrivers", namespaced=False, note=NO_STORAGE),
+    Kind("PriorityClass", "scheduling.k8s.io/v1", "priorityclasses", ("pc",), namespaced=False),
+    Kind("Lease", "coordination.k8s.io/v1", "leases"),
+    Kind(
+        "ValidatingWebhookConfiguration",
+        "admissionregistration.k8s.io/v1",
+        "validatingwebhookconfigurations",
+        namespaced=False,
+        note=NO_ADMISSION,
+    ),
+    Kind(
+        "MutatingWebhookConfiguration",
+        "admissionregistration.k8s.io/v1",
+        "mutatingwebhookconfigurations",
+        namespaced=False,
+        note=NO_ADMISSION,
+    ),
+    Kind("APIService", "apiregistration.k8s.io/v1", "apiservices", namespaced=False),
+)
+
+CUSTOM_RESOURCES_REFUSED = "custom resources are not emulated; leave this object out"
+
+
+@cache
+def _by_name() -> MappingProxyType[str, Kind]:
+    table: dict[str, Kind] = {}
+    for kind in KINDS:
+        for name in kind.names:
+            table.setdefault(name, kind)
+    return MappingProxyType(table)
+
+
+@cache
+def _by_type() -> MappingProxyType[tuple[str, str], Kind]:
+    return MappingProxyType({(kind.api_version, kind.kind): kind for kind in KINDS})
+
+
+def find_kind(name: str) -> Kind | None:
+    """Return the kind that a word such as `po`, `Pods` or `deployments.apps` means; None for an unknown word."""
+    return _by_name().get(name.lower())
+
+
+def kind_of(api_version: str, kind: str) -> Kind | None:
+    """Return the kind of an object by its `apiVersion` and `kind`; None if the cluster does not know it."""
+    return _by_type().get((api_version, kind))
+
+
+def is_list(api_version: str, kind: str) -> bool:
+    """Whether an object is a list (`List`, `PodList`) whose `items` are the objects."""
+    return kind == "List" or (kind.endswith("List") and kind_of(api_version, kind[:-4]) is not None)
+
+
+def suggest(name: str) -> str | None:
+    """Return the known plural closest to a misspelt word, if one is close."""
+    close = difflib.get_close_matches(name.lower(), _by_name(), n=1)
+    return _by_name()[close[0]].plural if close else None
+
+
+def why_unknown(api_version: str, kind: str) -> str:
+    """Return what to tell the user of an object whose type `kind_of` does not know."""
+    text = f'no matches for kind "{kind}" in version "{api_version}"'
+    if kind == "CustomResourceDefinition":
+        return f"{text}: {CUSTOM_RESOURCES_REFUSED}"
+    same = [known.api_version for known in KINDS if known.kind == kind]
+    if same:
+        return f"{text}; use {same[0]}"
+    close = difflib.get_close_matches(kind, {known.kind for known in KINDS}, n=1, cutoff=0.7)
+    if close:
+        return f"{text}; did you mean {close[0]}?"
+    return f"{text}: {CUSTOM_RESOURCES_REFUSED}" if "." in api_version else text
