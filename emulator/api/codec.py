@@ -1,7 +1,7 @@
 """Bytes <-> messages: frames of the control protocol on streams, and the datagrams of the underlay; sans-I/O.
 
-Everything here comes from other processes, so sizes are checked before decoding and explicit limits hold while decoding:
-whatever the bytes are, the result is a message or a named failure.
+Everything here comes from other processes, so sizes are checked before decoding and explicit limits hold while
+decoding: whatever the bytes are, the result is a message or a named failure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 
 from emulator.errors import PodwireError
 
@@ -140,7 +140,7 @@ def decode_message(body: bytes) -> dict[str, Any]:
 
 
 def _check_nesting(message: dict[str, Any]) -> None:
-    """Walk level by level (recursion is what the limit protects others from); raise CodecError when it goes too deep."""
+    """Raise CodecError over MAX_NESTING levels. Level by level: recursion is what the limit protects others from."""
     level: list[Any] = [message]
     for _ in range(MAX_NESTING):
         level = [

@@ -93,7 +93,7 @@ S = TypeVar("S")
 def convert(value: Any, message_type: type[S]) -> S:
     """Return decoded data as a value of `message_type`. Raises ControlError (INVALID), which names the field."""
     try:
-        return msgspec.convert(value, message_type)
+        return msgspec.convert(value, message_type, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise ControlError(ErrorCode.INVALID, f"{message_type.__name__}: {error}") from None
 
@@ -344,7 +344,7 @@ class NodeRegistration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Registered(Struct, frozen=True, kw_only=True):
-    """The node is in: its Node object has the pod CIDR and address that it got; renew every `renew_interval` seconds."""
+    """The node is in: its Node object has the pod CIDR and address it got; renew every `renew_interval` seconds."""
 
     node: Object
     epoch: int
