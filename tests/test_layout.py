@@ -1,4 +1,4 @@
-"""The rules of the house that a machine checks: sizes, file docstrings, import contracts, tests that mirror packages."""
+"""The house rules that a machine checks: sizes, file docstrings, import contracts, tests that mirror packages."""
 
 from __future__ import annotations
 
