@@ -9,7 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-Object = dict[str, Any]
+from emulator.api.objects.meta import Object
+from emulator.errors import PodwireError
+
+
+class AdmissionError(PodwireError):
+    """An object that may not be stored: `problems` has one line for each reason, with the path in the object."""
+
+    def __init__(self, kind: str, name: str, problems: list[str]) -> None:
+        super().__init__(f"{kind} {name!r} is refused: {'; '.join(problems)}")
+        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,14 +60,22 @@ class Delete:
     grace: int | None = None
 
 
-Change = Create | Replace | UpdateStatus | Delete
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """Ask again for `key` in `after` seconds, though nothing may have changed by then."""
+
+    key: Key
+    after: float
+
+
+Change = Create | Replace | UpdateStatus | Delete | Requeue
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     """The time and the randomness of one reconciliation, as arguments.
 
-    `wall` is what goes into objects (RFC 3339, UTC, seconds); `suffix()` draws five characters for generated names.
+    `wall` is what goes into objects (RFC 3339, UTC, seconds: "2026-01-31T12:00:00Z"); `monotonic` is in seconds.
     """
 
     wall: str
