@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import pytest
 KERNEL_TOOLS = ("ip", "bridge", "iptables", "iptables-save", "iptables-restore", "ipset", "conntrack", "nft", "tcpdump")
 REQUIRE_KERNEL = "PODWIRE_REQUIRE_KERNEL"
 SESSION = "PODWIRE_TEST_SESSION"
+ENDING_SECONDS = 3.0
 
 
 @functools.cache
@@ -47,25 +51,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Mark what the tests start, and keep its state away from the user's own clusters.
+    """Give the session a state directory, away from the user's own clusters; its path marks what the tests start.
 
     A Unix socket's path has 107 bytes, hence a short directory and not pytest's own.
     """
-    os.environ[SESSION] = str(os.getpid())
-    os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="pw-")
+    directory = tempfile.mkdtemp(prefix="pw-")
+    os.environ["XDG_RUNTIME_DIR"] = directory
+    os.environ[SESSION] = directory
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the session's state directory."""
-    shutil.rmtree(os.environ["XDG_RUNTIME_DIR"])
+    shutil.rmtree(os.environ[SESSION])
 
 
 def processes_of_session() -> Iterator[tuple[int, str]]:
-    """Yield pid and command line of every live process that these tests started, daemons of it included.
+    """Yield pid and command line of every live process that these tests started, daemons among them included.
 
-    A process keeps the environment it was executed with in /proc, also when it forks or leaves its parent.
+    /proc shows the environment that a process was executed with, also after it forked or left its parent.
     """
-    mark = f"{SESSION}={os.getpid()}".encode()
+    mark = f"{SESSION}={os.environ[SESSION]}".encode()
     for directory in Path("/proc").glob("[0-9]*"):
         try:
             environment = (directory / "environ").read_bytes().split(b"\0")
@@ -76,9 +81,25 @@ def processes_of_session() -> Iterator[tuple[int, str]]:
             yield int(directory.name), command
 
 
+def ended(pid: int, deadline: float) -> bool:
+    """Wait until a process ends or the deadline (time.monotonic) passes; true if it ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        if not readable:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        return bool(readable)
+    finally:
+        os.close(descriptor)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_process_left() -> Iterator[None]:
-    """Fail the last test when a process that the tests started still lives after all of them."""
+    """Kill what the tests started and left running after all of them, and fail with its command lines."""
     yield
-    left = list(processes_of_session())
-    assert not left, f"processes left behind by the tests: {left}"
+    deadline = time.monotonic() + ENDING_SECONDS
+    left = [command for pid, command in processes_of_session() if not ended(pid, deadline)]
+    assert not left, "processes left behind by the tests, now killed:\n" + "\n".join(left)
