@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from emulator.api.objects.meta import Object
+from emulator.api.objects.pod import Pod
 from emulator.api.objects.view import view
 from emulator.api.objects.workload import Deployment, ReplicaSet
 from emulator.kube.ownership import controller_reference, key_of, owned, owner_key, template_hash, with_condition
@@ -23,12 +24,19 @@ _Owned = tuple[Object, ReplicaSet]
 class DeploymentController:
     """Makes and resizes ReplicaSets, and tells how far the rollout is."""
 
-    watches = frozenset({"Deployment", "ReplicaSet"})
+    watches = frozenset({"Deployment", "ReplicaSet", "Pod"})
 
     def keys(self, reader: Reader, event: Object) -> Iterable[Key]:
-        """Return the Deployment itself, or the one that owns the ReplicaSet."""
-        del reader
-        return [key_of(event)] if event["kind"] == "Deployment" else owner_key(event, "Deployment")
+        """Return the Deployment itself, or the one behind the ReplicaSet or the pod."""
+        if event["kind"] == "Deployment":
+            yield key_of(event)
+        elif event["kind"] == "ReplicaSet":
+            yield from owner_key(event, "Deployment")
+        else:
+            for key in owner_key(event, "ReplicaSet"):
+                replica_set = reader.get(key.kind, key.namespace, key.name)
+                if replica_set is not None:
+                    yield from owner_key(replica_set, "Deployment")
 
     def reconcile(self, reader: Reader, key: Key, moment: Moment) -> list[Change]:
         """Return the ReplicaSets to make or resize, and the status."""
@@ -42,20 +50,28 @@ class DeploymentController:
         old = [entry for entry in replica_sets if entry is not new]
         changes: list[Change] = []
         if not deployment.spec.paused or new is not None:
-            changes += self._scale_new(obj, deployment, new, old, suffix)
+            waits = deployment.spec.strategy.type == "Recreate" and _any_pods(reader, old)
+            changes += self._scale_new(obj, deployment, new, old, suffix, waits=waits)
         if new is not None:
             changes += self._scale_old(deployment, new[1], old)
             changes += self._forget_history(deployment, new[1], old)
         return [*changes, *self._status(key, obj, deployment, new, old, moment)]
 
     def _scale_new(
-        self, obj: Object, deployment: Deployment, new: _Owned | None, old: Sequence[_Owned], suffix: str
+        self,
+        obj: Object,
+        deployment: Deployment,
+        new: _Owned | None,
+        old: Sequence[_Owned],
+        suffix: str,
+        *,
+        waits: bool,
     ) -> Iterable[Change]:
         everything = sum(replica_set.spec.replicas for _, replica_set in old)
         everything += new[1].spec.replicas if new else 0
         replicas = new_replicas(deployment, new[1] if new else None, everything)
-        if deployment.spec.strategy.type == "Recreate" and any(rs.status.replicas or rs.spec.replicas for _, rs in old):
-            replicas = new[1].spec.replicas if new else 0  # all of the old must be gone before any of the new comes
+        if waits:
+            replicas = new[1].spec.replicas if new else 0
         revision = 1 + max((_revision(replica_set) for _, replica_set in old), default=0)
         if new is None:
             yield Create(_replica_set(obj, suffix, replicas, revision))
@@ -120,6 +136,11 @@ class DeploymentController:
         status["conditions"] = conditions
         if obj.get("status") != status:
             yield UpdateStatus(key, status)
+
+
+def _any_pods(reader: Reader, old: Sequence[_Owned]) -> bool:
+    """Whether an old ReplicaSet still has pods, terminating ones too: Recreate waits until they are gone."""
+    return any(owned(reader, "Pod", replica_set.metadata, Pod) for _, replica_set in old)
 
 
 def _replica_set(obj: Object, suffix: str, replicas: int, revision: int) -> Object:

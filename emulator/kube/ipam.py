@@ -36,7 +36,7 @@ def dns_address(service_cidr: IPv4Network) -> IPv4Address:
     return service_cidr.network_address + DNS_ADDRESS_OFFSET
 
 
-def free_cluster_ip(service_cidr: IPv4Network, asker: str, taken: Container[IPv4Address]) -> IPv4Address | None:
+def free_cluster_ip(service_cidr: IPv4Network, asker: str, taken: Container[IPv4Address | None]) -> IPv4Address | None:
     """Return a free cluster IP, or None.
 
     As Kubernetes does, dynamic addresses come from the upper band first and leave the lower one, of

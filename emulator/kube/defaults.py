@@ -1,0 +1,81 @@
+"""The defaults that the API server writes into objects, so that what is stored says what is so.
+
+Source: pkg/apis/core/v1/defaults.go, pkg/apis/apps/v1/defaults.go. Only fields that have an effect here, or that users
+are used to see.
+"""
+
+from __future__ import annotations
+
+from emulator.api.objects.meta import Object
+
+_POD: Object = {
+    "restartPolicy": "Always",
+    "dnsPolicy": "ClusterFirst",
+    "terminationGracePeriodSeconds": 30,
+    "schedulerName": "default-scheduler",
+    "enableServiceLinks": True,
+}
+_SERVICE: Object = {
+    "type": "ClusterIP",
+    "sessionAffinity": "None",
+    "internalTrafficPolicy": "Cluster",
+    "ipFamilies": ["IPv4"],
+    "ipFamilyPolicy": "SingleStack",
+}
+_DEPLOYMENT: Object = {
+    "replicas": 1,
+    "revisionHistoryLimit": 10,
+    "progressDeadlineSeconds": 600,
+    "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},
+}
+_WORKLOADS: dict[str, Object] = {
+    "Deployment": _DEPLOYMENT,
+    "ReplicaSet": {"replicas": 1},
+    "StatefulSet": {"replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10},
+    "DaemonSet": {"revisionHistoryLimit": 10},
+}
+
+
+def with_defaults(obj: Object) -> Object:
+    """Return `obj` with Kubernetes' defaults filled in; what it says itself is kept."""
+    kind, spec = obj["kind"], obj.get("spec")
+    if not isinstance(spec, dict):
+        return obj
+    if kind == "Pod":
+        return obj | {"spec": _pod_spec(spec)}
+    if kind == "Service":
+        return obj | {"spec": _service_spec(spec)}
+    if kind in _WORKLOADS:
+        filled = _WORKLOADS[kind] | spec
+        template = spec["template"]
+        filled["template"] = template | {"spec": _pod_spec(template["spec"])}
+        return obj | {"spec": filled}
+    return obj
+
+
+def _pod_spec(spec: Object) -> Object:
+    filled = _POD | spec
+    for part in ("containers", "initContainers"):
+        if spec.get(part):
+            filled[part] = [_container(container) for container in spec[part]]
+    return filled
+
+
+def _container(container: Object) -> Object:
+    if not container.get("ports"):
+        return container
+    return container | {"ports": [{"protocol": "TCP"} | port for port in container["ports"]]}
+
+
+def _service_spec(spec: Object) -> Object:
+    kind = spec.get("type", "ClusterIP")
+    filled = dict(spec) if kind == "ExternalName" else _SERVICE | spec
+    if kind in {"NodePort", "LoadBalancer"}:
+        filled = {"externalTrafficPolicy": "Cluster"} | filled
+    if kind == "LoadBalancer":
+        filled = {"allocateLoadBalancerNodePorts": True} | filled
+    if filled.get("sessionAffinity") == "ClientIP":
+        filled.setdefault("sessionAffinityConfig", {"clientIP": {"timeoutSeconds": 10800}})
+    if spec.get("ports"):
+        filled["ports"] = [{"protocol": "TCP", "targetPort": port["port"]} | port for port in spec["ports"]]
+    return filled
