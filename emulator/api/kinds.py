@@ -183,6 +183,6 @@ def why_unknown(api_version: str, kind: str) -> str:
     if same:
         return f"{text}; use {same[0]}"
     close = difflib.get_close_matches(kind, {known.kind for known in KINDS}, n=1, cutoff=0.7)
-    if close:
+    if close and any(known.group == api_version.rpartition("/")[0] for known in KINDS):
         return f"{text}; did you mean {close[0]}?"
     return f"{text}: {CUSTOM_RESOURCES_REFUSED}" if "." in api_version else text
