@@ -1,0 +1,480 @@
+"""The cluster's objects, as the API server keeps them: versions, generations, deletion, owners, history for watches.
+
+Pure: time and randomness are arguments, and whoever subscribes carries the events on (to the database, to watchers, to
+controllers). Stored objects are shared with readers and never changed in place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from emulator.api import kinds
+from emulator.api.history import History, Reference, StoreEvent
+from emulator.api.merge import merge_patch, three_way
+from emulator.api.messages import ApplyAction, ApplyOutcome, ControlError, ErrorCode, EventType, Object
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+KEPT_NAMESPACES = frozenset({"default", "kube-public", "kube-system"})
+DEFAULT_GRACE = 30
+NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+
+# What only the store writes.
+_SYSTEM_METADATA = (
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "resourceVersion",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
+
+
+class RandomBits(Protocol):
+    """Where uids and generated names come from; `random.Random(seed)` is one."""
+
+    def getrandbits(self, k: int, /) -> int:
+        """Return an integer of `k` random bits."""
+
+
+class StoreReader(Protocol):
+    """What admission sees of the store."""
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Return one object or None."""
+
+    def list(self, kind: str, namespace: str | None = None) -> Iterable[Object]:
+        """Return the objects of a kind, of one namespace or of all."""
+
+
+Admit = Callable[[StoreReader, Object, Object | None], Object]
+"""Fills in or refuses (with a PodwireError) what is about to be stored: (store, new, old or None) -> what to store."""
+
+Listener = Callable[[Sequence[StoreEvent]], None]
+
+
+def reference_of(obj: Mapping[str, Any]) -> Reference:
+    """Return what names `obj`."""
+    metadata = obj["metadata"]
+    return Reference(obj["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+def rfc3339(seconds: float) -> str:
+    """Return a wall-clock time as Kubernetes writes it: UTC, whole seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def resource_of(kind: str) -> str:
+    """Return plural and group, as Kubernetes' errors name a kind; the kind in lower case if it is unknown."""
+    known = kinds.find_kind(kind)
+    return known.resource if known is not None else kind.lower()
+
+
+def not_found(kind: str, name: str) -> ControlError:
+    """Return the error of an object that does not exist."""
+    return ControlError(ErrorCode.NOT_FOUND, f'{resource_of(kind)} "{name}" not found')
+
+
+class Store:
+    """All objects of one cluster, and the recent events.
+
+    `clock()` is wall-clock time in seconds. `subscribe`d listeners get the events of each operation (of an `apply`: of
+    all its objects) once it has wholly succeeded; they must not write to the store.
+    """
+
+    def __init__(
+        self,
+        *,
+        random: RandomBits,
+        clock: Callable[[], float],
+        admit: Admit | None = None,
+        history: int = 10_000,
+    ) -> None:
+        self.revision = 0
+        self._random = random
+        self._clock = clock
+        self._admit = admit
+        self._objects: dict[str, dict[str, dict[str, Object]]] = {}
+        self._by_uid: dict[str, Reference] = {}
+        self._dependents: dict[str, dict[Reference, None]] = {}
+        self._listeners: dict[object, Listener] = {}
+        self._pending: list[StoreEvent] = []
+        self._depth = 0
+        self._history = History(history)
+
+    # --- reading
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Return one object or None."""
+        return self._objects.get(kind, {}).get(namespace, {}).get(name)
+
+    def need(self, kind: str, namespace: str, name: str) -> Object:
+        """Return one object. Raises ControlError (NOT_FOUND)."""
+        obj = self.get(kind, namespace, name)
+        if obj is None:
+            raise not_found(kind, name)
+        return obj
+
+    def list(self, kind: str, namespace: str | None = None) -> list[Object]:
+        """Return the objects of a kind, of one namespace or of all, in no particular order."""
+        spaces = self._objects.get(kind, {})
+        if namespace is not None:
+            return [*spaces.get(namespace, {}).values()]
+        return [obj for space in spaces.values() for obj in space.values()]
+
+    def everything(self) -> Iterator[Object]:
+        """Return all objects of all kinds."""
+        for spaces in self._objects.values():
+            for space in spaces.values():
+                yield from space.values()
+
+    def by_uid(self, uid: str) -> Object | None:
+        """Return the object with this uid or None."""
+        reference = self._by_uid.get(uid)
+        return None if reference is None else self.get(*reference)
+
+    def events_since(self, revision: int) -> Sequence[StoreEvent]:
+        """Return every event after `revision`. Raises ControlError (EXPIRED) if some of them are forgotten."""
+        return self._history.since(revision)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with all further events, until the returned function is called."""
+        token = object()
+        self._listeners[token] = listener
+
+        def unsubscribe() -> None:
+            self._listeners.pop(token, None)
+
+        return unsubscribe
+
+    # --- starting
+
+    def load(self, objects: Iterable[Object], revision: int) -> None:
+        """Take over what a database kept; no events. Watches can resume from `revision`, not from before."""
+        for obj in objects:
+            self._set(reference_of(obj), obj)
+        self.revision = revision
+        self._history.restart(revision)
+
+    def create_first_namespaces(self) -> None:
+        """Create the namespaces that every cluster has, where they are missing."""
+        for name in FIRST_NAMESPACES:
+            if self.get("Namespace", "", name) is None:
+                self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+    # --- writing
+
+    @contextmanager
+    def transaction(self, *, dry_run: bool = False) -> Iterator[None]:
+        """Make what is written inside one: on an exception, and always with `dry_run`, nothing of it remains."""
+        mark = len(self._pending)
+        revision = self.revision
+        self._depth += 1
+        done = False
+        try:
+            yield
+            done = not dry_run
+        finally:
+            self._depth -= 1
+            if not done:
+                self._undo(mark, revision)
+        if self._depth == 0 and self._pending:
+            self._publish()
+
+    def create(self, obj: Object) -> Object:
+        """Store a new object (its status is the controllers' business and left out) and return it as stored."""
+        with self.transaction():
+            obj = self._prepare(obj)
+            reference = reference_of(obj)
+            if self.get(*reference) is not None:
+                message = f'{resource_of(reference.kind)} "{reference.name}" already exists'
+                raise ControlError(ErrorCode.ALREADY_EXISTS, message)
+            self._check_namespace(reference)
+            obj = self._admitted(obj, None)
+            obj["metadata"] |= {
+                "uid": self._new_uid(),
+                "creationTimestamp": rfc3339(self._clock()),
+                "generation": 1,
+            }
+            if obj["kind"] == "Namespace":
+                obj.setdefault("status", {"phase": "Active"})
+            stored = self._put(EventType.ADDED, reference, obj)
+            owners = obj["metadata"].get("ownerReferences")
+            if owners and not self._has_owner(stored):
+                self._delete(reference, stored, None)
+            return stored
+
+    def replace(self, obj: Object) -> Object:
+        """Write metadata and spec of an object that exists; its status stays. Returns it as stored.
+
+        Raises ControlError: NOT_FOUND, or CONFLICT if `metadata` has a resourceVersion or uid that is not the stored
+        one.
+        """
+        with self.transaction():
+            obj = self._prepare(obj)
+            reference = reference_of(obj)
+            old = self.need(*reference)
+            metadata = obj["metadata"]
+            self._check_current(old, metadata.get("resourceVersion", ""), metadata.get("uid", ""))
+            return self._update(reference, old, obj)
+
+    def patch(self, reference: Reference, patch: Mapping[str, Any], *, subresource: str = "") -> Object:
+        """Apply a JSON merge patch to metadata and spec, or, with subresource `status`, to the status."""
+        with self.transaction():
+            old = self.need(*reference)
+            patched = merge_patch(old, patch)
+            asked = patch.get("metadata")
+            asked = asked if isinstance(asked, Mapping) else {}
+            if subresource == "status":
+                status = patched.get("status", {})
+                if not isinstance(status, Mapping):
+                    raise ControlError(ErrorCode.INVALID, "status: Invalid value: a map is expected")
+                return self.update_status(reference, status, resource_version=asked.get("resourceVersion", ""))
+            obj = self._prepare(patched)
+            if reference_of(obj) != reference:
+                raise ControlError(ErrorCode.INVALID, "a patch cannot change kind, namespace or name")
+            self._check_current(old, asked.get("resourceVersion", ""), asked.get("uid", ""))
+            return self._update(reference, old, obj)
+
+    def update_status(
+        self, reference: Reference, status: Mapping[str, Any], *, resource_version: str = "", uid: str = ""
+    ) -> Object:
+        """Replace the status, nothing else. Raises ControlError: NOT_FOUND, or CONFLICT as `replace` does."""
+        with self.transaction():
+            old = self.need(*reference)
+            self._check_current(old, resource_version, uid)
+            if old.get("status", {}) == status:
+                return old
+            obj = {**old, "metadata": dict(old["metadata"]), "status": dict(status)}
+            return self._put(EventType.MODIFIED, reference, obj)
+
+    def delete(self, reference: Reference, *, grace: int | None = None, uid: str = "") -> Object:
+        """Delete an object, at once or, where something must confirm, by marking it; see `is_gone`.
+
+        A pod on a node stays for its grace period until its kubelet deletes it with `grace=0`; a namespace until it is
+        empty and deleted again; an object with finalizers until they are removed. Dependents follow (background).
+        """
+        with self.transaction():
+            old = self.need(*reference)
+            self._check_current(old, "", uid)
+            if reference.kind == "Namespace" and reference.name in KEPT_NAMESPACES:
+                message = f'namespaces "{reference.name}" is forbidden: this namespace may not be deleted'
+                raise ControlError(ErrorCode.INVALID, message)
+            return self._delete(reference, old, grace)
+
+    def is_gone(self, obj: Object) -> bool:
+        """Whether this very object (not one of the same name) no longer exists."""
+        return obj["metadata"]["uid"] not in self._by_uid
+
+    def apply(self, objects: Sequence[Object]) -> Sequence[ApplyOutcome]:
+        """Apply what a user wrote, as `kubectl apply` does: all objects, or none if one is refused.
+
+        Namespaces come first, whatever their place; the outcomes are in the order of `objects`.
+        """
+        order = sorted(range(len(objects)), key=lambda index: objects[index].get("kind") != "Namespace")
+        outcomes: dict[int, ApplyOutcome] = {}
+        with self.transaction():
+            for index in order:
+                outcomes[index] = self._apply(objects[index])
+        return [outcomes[index] for index in range(len(objects))]
+
+    # --- how
+
+    def _apply(self, obj: Object) -> ApplyOutcome:
+        modified = self._prepare(obj)
+        modified["metadata"].pop("resourceVersion", None)
+        annotations = {k: v for k, v in modified["metadata"].get("annotations", {}).items() if k != LAST_APPLIED}
+        modified["metadata"]["annotations"] = annotations
+        text = json.dumps(modified, separators=(",", ":"), sort_keys=True) + "\n"
+        modified["metadata"]["annotations"] = {**annotations, LAST_APPLIED: text}
+        reference = reference_of(modified)
+        old = self.get(*reference)
+        if old is None:
+            action, stored = ApplyAction.CREATED, self.create(modified)
+        else:
+            merged = three_way(_last_applied(old), modified, old)
+            stored = self._update(reference, old, self._prepare(merged))
+            action = ApplyAction.UNCHANGED if stored is old else ApplyAction.CONFIGURED
+        return ApplyOutcome(
+            kind=reference.kind, namespace=reference.namespace, name=reference.name, action=action, object=stored
+        )
+
+    def _prepare(self, obj: Object) -> Object:
+        """Return a copy, writable in its top level and metadata, without status, with name and namespace."""
+        known = kinds.kind_of(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
+        if known is None:
+            why = kinds.why_unknown(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
+            raise ControlError(ErrorCode.INVALID, why)
+        metadata = obj.get("metadata")
+        if not isinstance(metadata, Mapping):
+            raise ControlError(ErrorCode.INVALID, f"{known.resource}: metadata: Required value")
+        metadata = {key: value for key, value in metadata.items() if value is not None}
+        if not metadata.get("name") and metadata.get("generateName"):
+            metadata["name"] = metadata["generateName"] + self._suffix()
+        if not isinstance(metadata.get("name"), str) or not metadata["name"]:
+            raise ControlError(ErrorCode.INVALID, f"{known.resource}: metadata.name: Required value")
+        if not known.namespaced:
+            metadata.pop("namespace", None)
+        elif not metadata.get("namespace"):
+            metadata["namespace"] = "default"
+        return {key: value for key, value in obj.items() if key != "status"} | {"metadata": metadata}
+
+    def _admitted(self, obj: Object, old: Object | None) -> Object:
+        """Return what admission makes of `obj`, as a copy writable in its top level and metadata."""
+        if self._admit is not None:
+            obj = self._admit(self, obj, old)
+        metadata = {key: value for key, value in obj["metadata"].items() if key not in _SYSTEM_METADATA}
+        return {**obj, "metadata": metadata}
+
+    def _update(self, reference: Reference, old: Object, obj: Object) -> Object:
+        """Store the new metadata and spec of `old`; the system's fields and the status stay."""
+        obj = self._admitted(obj, old)
+        obj.pop("status", None)
+        if "status" in old:
+            obj["status"] = old["status"]
+        before = old["metadata"]
+        obj["metadata"] |= {key: before[key] for key in _SYSTEM_METADATA if key in before}
+        if obj == old:
+            return old
+        if any(obj.get(key) != old.get(key) for key in (obj.keys() | old.keys()) - {"metadata", "status"}):
+            obj["metadata"]["generation"] = before.get("generation", 0) + 1
+        stored = self._put(EventType.MODIFIED, reference, obj)
+        if "deletionTimestamp" in before and before.get("finalizers") and not obj["metadata"].get("finalizers"):
+            return self._delete(reference, stored, before.get("deletionGracePeriodSeconds"))
+        return stored
+
+    def _delete(self, reference: Reference, old: Object, grace: int | None) -> Object:
+        """Mark the object, or remove it if nothing must confirm; return its last form."""
+        metadata = old["metadata"]
+        terminating = "deletionTimestamp" in metadata
+        seconds = _grace_of(old, grace)
+        if reference.kind == "Namespace":
+            waits = not terminating or any(True for _ in self._contents(reference.name))
+        else:
+            waits = bool(metadata.get("finalizers")) or seconds > 0
+        if not waits:
+            return self._remove(reference, old)
+        if terminating and seconds >= metadata.get("deletionGracePeriodSeconds", 0):
+            return old
+        marked = {**metadata, "deletionTimestamp": rfc3339(self._clock() + seconds)}
+        marked |= {"deletionGracePeriodSeconds": seconds, "generation": metadata.get("generation", 0) + 1}
+        obj = {**old, "metadata": marked}
+        if reference.kind == "Namespace":
+            obj["status"] = {**old.get("status", {}), "phase": "Terminating"}
+        return self._put(EventType.MODIFIED, reference, obj)
+
+    def _remove(self, reference: Reference, old: Object) -> Object:
+        """Remove the object, then delete what only it owned."""
+        uid = old["metadata"]["uid"]
+        last = self._put(EventType.DELETED, reference, {**old, "metadata": dict(old["metadata"])})
+        for dependent in [*self._dependents.get(uid, ())]:
+            obj = self.get(*dependent)
+            if obj is not None and not self._has_owner(obj):
+                self._delete(dependent, obj, None)
+        return last
+
+    def _put(self, kind: EventType, reference: Reference, obj: Object) -> Object:
+        """Write `obj` (whose metadata must be a dict of its own) under the next revision and note the event."""
+        self.revision += 1
+        obj["metadata"]["resourceVersion"] = str(self.revision)
+        previous = self.get(*reference)
+        self._set(reference, None if kind is EventType.DELETED else obj)
+        self._pending.append(StoreEvent(kind, reference, self.revision, obj, previous))
+        return obj
+
+    def _set(self, reference: Reference, obj: Object | None) -> None:
+        """Make `obj` what is stored under `reference` (None: nothing), in every index."""
+        space = self._objects.setdefault(reference.kind, {}).setdefault(reference.namespace, {})
+        old = space.pop(reference.name, None) if obj is None else space.get(reference.name)
+        if old is not None:
+            self._by_uid.pop(old["metadata"]["uid"], None)
+            for owner in _owner_uids(old):
+                dependents = self._dependents.get(owner, {})
+                dependents.pop(reference, None)
+                if not dependents:
+                    self._dependents.pop(owner, None)
+        if obj is not None:
+            space[reference.name] = obj
+            self._by_uid[obj["metadata"]["uid"]] = reference
+            for owner in _owner_uids(obj):
+                self._dependents.setdefault(owner, {})[reference] = None
+
+    def _undo(self, mark: int, revision: int) -> None:
+        for event in reversed(self._pending[mark:]):
+            self._set(event.reference, event.previous)
+        del self._pending[mark:]
+        self.revision = revision
+
+    def _publish(self) -> None:
+        events, self._pending = self._pending, []
+        self._history.add(events)
+        for listener in [*self._listeners.values()]:
+            listener(events)
+
+    def _check_namespace(self, reference: Reference) -> None:
+        if not reference.namespace:
+            return
+        namespace = self.get("Namespace", "", reference.namespace)
+        if namespace is None:
+            raise not_found("Namespace", reference.namespace)
+        if "deletionTimestamp" in namespace["metadata"]:
+            text = f"unable to create new content in namespace {reference.namespace} because it is being terminated"
+            message = f'{resource_of(reference.kind)} "{reference.name}" is forbidden: {text}'
+            raise ControlError(ErrorCode.INVALID, message)
+
+    def _check_current(self, old: Object, resource_version: str, uid: str) -> None:
+        metadata = old["metadata"]
+        name = f'{resource_of(old["kind"])} "{metadata["name"]}"'
+        if uid and uid != metadata["uid"]:
+            why = f"the object with uid {uid} is gone, another has its name"
+            raise ControlError(ErrorCode.CONFLICT, f"Operation cannot be fulfilled on {name}: {why}")
+        if resource_version and resource_version != metadata["resourceVersion"]:
+            why = "the object has been modified; please apply your changes to the latest version and try again"
+            raise ControlError(ErrorCode.CONFLICT, f"Operation cannot be fulfilled on {name}: {why}")
+
+    def _has_owner(self, obj: Object) -> bool:
+        return any(uid in self._by_uid for uid in _owner_uids(obj))
+
+    def _contents(self, namespace: str) -> Iterator[Object]:
+        for spaces in self._objects.values():
+            if namespace in spaces:
+                yield from spaces[namespace].values()
+
+    def _new_uid(self) -> str:
+        bits = self._random.getrandbits(128)
+        bits = bits & ~(0xF << 76) & ~(0x3 << 62) | (4 << 76) | (2 << 62)  # version 4, RFC 9562
+        text = f"{bits:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def _suffix(self) -> str:
+        return "".join(NAME_ALPHABET[self._random.getrandbits(32) % len(NAME_ALPHABET)] for _ in range(5))
+
+
+def _owner_uids(obj: Object) -> list[str]:
+    return [owner.get("uid", "") for owner in obj["metadata"].get("ownerReferences") or ()]
+
+
+def _grace_of(obj: Object, asked: int | None) -> int:
+    """Return how many seconds a deletion waits for a confirmation: 0 for all but pods that run on a node."""
+    if obj["kind"] != "Pod" or not obj.get("spec", {}).get("nodeName"):
+        return 0
+    if obj.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+        return 0
+    own = obj["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE)
+    return max(0, asked if asked is not None else own)
+
+
+def _last_applied(obj: Object) -> Mapping[str, Any]:
+    """Return the configuration that was applied last; empty if there was none or users broke the annotation."""
+    text = obj["metadata"].get("annotations", {}).get(LAST_APPLIED)
+    if not isinstance(text, str):
+        return {}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, Mapping) else {}
