@@ -1,0 +1,192 @@
+"""What carries frames from node to node: gathers them into datagrams for each peer, checks and counts what comes in.
+
+Here is all that does not depend on the carrier; `underlay_udp` and `underlay_memory` move the datagrams.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from emulator.api.codec import (
+    FRAME_OVERHEAD,
+    TRACE_OVERHEAD,
+    DatagramEncoder,
+    Fault,
+    datagram_room,
+    decode_datagram,
+)
+from emulator.api.messages import UnderlayCounters
+
+if TYPE_CHECKING:
+    from emulator.kernel.trace import Trace
+
+UdpAddress = tuple[str, int]
+
+TraceMarks = Mapping[int, Sequence[int]]
+"""For the index of a traced frame: its trace's identity and the number of its last step."""
+
+Deliver = Callable[[str, Sequence[bytes], TraceMarks], None]
+"""Takes the sender's name, the frames of one datagram, and the marks of those that are traced."""
+
+UNKNOWN_SENDER = "unknown sender"
+WRONG_SOURCE = "another address than its sender's"
+FRAME_TOO_LARGE = "frame too large to send"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another node, as the registry has it; `mac` is that of its NIC."""
+
+    name: str
+    address: UdpAddress
+    mac: int
+
+
+class _Outbox:
+    """What waits to be sent to one peer in this loop turn."""
+
+    __slots__ = ("frames", "peer", "sequence", "size", "traces")
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.sequence = 0
+        self.frames: list[bytes] = []
+        self.traces: dict[int, tuple[int, int]] = {}
+        self.size = 0
+
+
+class _Arrivals:
+    """How far the datagrams of one peer have come."""
+
+    __slots__ = ("epoch", "expected")
+
+    def __init__(self, epoch: int, expected: int) -> None:
+        self.epoch = epoch
+        self.expected = expected
+
+
+class Underlay:
+    """One node's side of the underlay. `epoch` differs for each start of the node's process."""
+
+    def __init__(self, name: str, epoch: int) -> None:
+        self.name = name
+        self.peers: dict[str, Peer] = {}
+        self.refused: Counter[str] = Counter()
+        self.sent_datagrams = self.sent_frames = self.sent_bytes = 0
+        self.received_datagrams = self.received_frames = self.received_bytes = 0
+        self.lost = 0
+        self._encoder = DatagramEncoder(name, epoch)
+        self._room = datagram_room(name)
+        self._by_mac: dict[bytes, _Outbox] = {}
+        self._outboxes: dict[str, _Outbox] = {}
+        self._arrivals: dict[str, _Arrivals] = {}
+
+    @property
+    def address(self) -> UdpAddress:
+        """Where peers reach this node."""
+        raise NotImplementedError
+
+    async def run(self, deliver: Deliver) -> None:
+        """Receive until cancelled; `deliver` is called for each datagram, in the order of arrival."""
+        raise NotImplementedError
+
+    def transmit(self, data: bytes, address: UdpAddress) -> None:
+        """Send one datagram without waiting; what cannot be sent is counted."""
+        raise NotImplementedError
+
+    def set_peers(self, peers: Iterable[Peer]) -> None:
+        """Say who the other nodes are now; sequence numbers towards those that stay go on."""
+        self.peers = {peer.name: peer for peer in peers if peer.name != self.name}
+        outboxes = {}
+        for peer in self.peers.values():
+            outbox = self._outboxes.get(peer.name) or _Outbox(peer)
+            outbox.peer = peer
+            outboxes[peer.name] = outbox
+        self._outboxes = outboxes
+        self._by_mac = {outbox.peer.mac.to_bytes(6, "big"): outbox for outbox in outboxes.values()}
+
+    def send(self, frame: bytes, trace: Trace | None = None) -> None:
+        """Gather a frame for the peer that has its destination, or for all: broadcast, multicast, unknown unicast."""
+        outbox = self._by_mac.get(frame[:6])
+        if outbox is not None:
+            self._gather(outbox, frame, trace)
+            return
+        for outbox in self._outboxes.values():
+            self._gather(outbox, frame, trace)
+
+    def flush(self) -> None:
+        """Send what was gathered: once a loop turn."""
+        for outbox in self._outboxes.values():
+            if outbox.frames:
+                self._send_datagram(outbox)
+
+    def counters(self) -> UnderlayCounters:
+        """What was sent, received, lost and refused so far."""
+        return UnderlayCounters(
+            sent_datagrams=self.sent_datagrams,
+            sent_frames=self.sent_frames,
+            sent_bytes=self.sent_bytes,
+            received_datagrams=self.received_datagrams,
+            received_frames=self.received_frames,
+            received_bytes=self.received_bytes,
+            lost=self.lost,
+            refused=dict(self.refused),
+        )
+
+    def accept(self, data: bytes | memoryview, source: UdpAddress, deliver: Deliver) -> None:
+        """Check one datagram that came from `source`, and deliver its frames; what is none of ours is counted."""
+        datagram = decode_datagram(data)
+        if isinstance(datagram, Fault):
+            self.refused[datagram.value] += 1
+            return
+        peer = self.peers.get(datagram.sender)
+        if peer is None:
+            self.refused[UNKNOWN_SENDER] += 1
+            return
+        if peer.address != source:
+            self.refused[WRONG_SOURCE] += 1
+            return
+        self._count_gap(datagram.sender, datagram.epoch, datagram.sequence)
+        self.received_datagrams += 1
+        self.received_frames += len(datagram.frames)
+        self.received_bytes += len(data)
+        deliver(datagram.sender, datagram.frames, datagram.traces)
+
+    def _gather(self, outbox: _Outbox, frame: bytes, trace: Trace | None) -> None:
+        size = len(frame) + FRAME_OVERHEAD + (0 if trace is None else TRACE_OVERHEAD)
+        if outbox.size + size > self._room:
+            if size > self._room:
+                self.refused[FRAME_TOO_LARGE] += 1
+                return
+            self._send_datagram(outbox)
+        if trace is not None:
+            outbox.traces[len(outbox.frames)] = (trace.identity, trace.number)
+        outbox.frames.append(frame)
+        outbox.size += size
+
+    def _send_datagram(self, outbox: _Outbox) -> None:
+        data = self._encoder.encode(outbox.sequence, outbox.frames, outbox.traces)
+        outbox.sequence += 1
+        self.sent_datagrams += 1
+        self.sent_frames += len(outbox.frames)
+        self.sent_bytes += len(data)
+        outbox.frames = []
+        outbox.size = 0
+        if outbox.traces:
+            outbox.traces = {}
+        self.transmit(data, outbox.peer.address)
+
+    def _count_gap(self, sender: str, epoch: int, sequence: int) -> None:
+        """Count missing numbers as lost; one that comes late after all was not."""
+        arrivals = self._arrivals.get(sender)
+        if arrivals is None or arrivals.epoch != epoch:
+            self._arrivals[sender] = _Arrivals(epoch, sequence + 1)
+            return
+        if sequence >= arrivals.expected:
+            self.lost += sequence - arrivals.expected
+            arrivals.expected = sequence + 1
+        elif self.lost > 0:
+            self.lost -= 1
