@@ -1,0 +1,69 @@
+"""What a kubelet asks its node to do. The node answers through the kubelet's event methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emulator.api.objects.container import Container
+from emulator.api.objects.meta import Object
+from emulator.api.objects.pod import Pod
+from emulator.kube.reconciler import Key
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpPod:
+    """Make the pod's namespace, links and address. Answer: `sandbox_ready` or `sandbox_failed`.
+
+    `address` is the one that the pod had before this kubelet was started; empty for a new pod.
+    """
+
+    uid: str
+    pod: Pod
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartContainer:
+    """Run the container's program. Answer: `container_started`, later `container_exited`."""
+
+    uid: str
+    pod: Pod
+    container: Container
+    restart_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopContainer:
+    """End the program within `grace` seconds. Answer: `container_exited`."""
+
+    uid: str
+    name: str
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class TearDownPod:
+    """Remove the pod's namespace and give its address back. No answer."""
+
+    uid: str
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
+class ReportStatus:
+    """Write this status into the pod's object."""
+
+    key: Key
+    uid: str
+    status: Object
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmDeletion:
+    """Nothing of the pod is left here: its object may go."""
+
+    key: Key
+    uid: str
+
+
+Action = SetUpPod | StartContainer | StopContainer | TearDownPod | ReportStatus | ConfirmDeletion
