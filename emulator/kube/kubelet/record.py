@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterator
 
 from emulator.api.objects.container import Container
+from emulator.api.objects.meta import Object
 from emulator.api.objects.pod import ContainerStatus, Pod
 from emulator.kube.reconciler import Key
 
@@ -109,7 +110,7 @@ class PodRecord:
             container.name: ContainerRecord(container, before.get(container.name)) for container in _programs(pod)
         }
         self.deleted = False  # the object is gone: nothing is reported any more
-        self.reported: object = None
+        self.reported: Object | None = None
 
     @property
     def terminating(self) -> bool:

@@ -17,6 +17,15 @@ PROBES_SKIPPED = "podwire.dev/ProbesSkipped"
 INIT_SKIPPED = "podwire.dev/InitContainersSkipped"
 """Condition of pods with init containers: they count as completed, since their images' programs are not here."""
 
+_OURS = {
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+    PROBES_SKIPPED,
+    INIT_SKIPPED,
+}
 _SERVES = {State.RUNNING, State.STOPPING}
 """A container that is being stopped still serves: its endpoints are terminating, not gone."""
 
@@ -65,7 +74,7 @@ def _conditions(record: PodRecord, *, ready: bool, wall: str) -> list[Object]:
     met = {condition.type for condition in record.pod.status.conditions if condition.status == "True"}
     pod_ready = ready and gates <= met
     sandbox = record.sandbox is Sandbox.READY
-    conditions = [_plain(condition) for condition in record.pod.status.conditions]
+    conditions = list(_before(record))
     not_ready = [name for name, container in record.containers.items() if container.state not in _SERVES]
     why = {} if ready else {"reason": "ContainersNotReady", "message": f"containers with unready status: {not_ready}"}
     for condition in (
@@ -78,6 +87,14 @@ def _conditions(record: PodRecord, *, ready: bool, wall: str) -> list[Object]:
     ):
         conditions = with_condition(conditions, condition, wall)
     return conditions
+
+
+def _before(record: PodRecord) -> Iterable[Object]:
+    """Return the conditions as they stand: our own as last reported, which the stored object may lag behind."""
+    reported = {entry["type"]: entry for entry in record.reported["conditions"]} if record.reported else {}
+    stored = {condition.type: _plain(condition) for condition in record.pod.status.conditions}
+    ours = {kind: entry for kind, entry in reported.items() if kind in _OURS}
+    return (stored | ours).values()
 
 
 def _plain(condition: Condition) -> Object:
