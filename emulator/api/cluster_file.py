@@ -1,0 +1,280 @@
+"""The cluster file (TOML) -> a frozen ClusterConfig: which machines there are, and from which networks they live.
+
+What `emulator start` reads. Everything has a default; everything that is wrong is told at once, with its place.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from emulator.api.checks import formats
+from emulator.api.networks import check_networks, parse_network
+from emulator.api.problem import Path as FieldPath
+from emulator.api.problem import format_path, listed, printable, quoted
+from emulator.api.toml_lines import line_of, locate
+from emulator.errors import ManifestError
+
+MAX_BYTES = 1024 * 1024
+DEFAULT_NAME = "podwire"
+POD_CIDR = IPv4Network("10.244.0.0/16")
+SERVICE_CIDR = IPv4Network("10.96.0.0/12")
+NODE_NETWORK = IPv4Network("172.18.0.0/16")
+RESERVED_NODE_NAMES = frozenset({"cloud", "controller", "supervisor"})
+"""Names of the cluster's other processes; each process has a socket of its name."""
+
+PROXY_MODES = ("iptables", "ipvs", "nftables")
+CNIS = ("bridge", "routed", "vxlan", "aws-vpc")
+AVAILABLE = frozenset({"iptables", "bridge"})
+"""What of the above this version has."""
+
+LATER_SECTIONS = ("cloud", "links", "traffic")
+"""Sections of the file's contract that this version does not have."""
+
+NOT_AVAILABLE = "not available in this version"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """One node: its name, and what its Node object gets as zone and labels."""
+
+    name: str
+    zone: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """A cluster as its file describes it; `manifests` are paths that exist."""
+
+    name: str = DEFAULT_NAME
+    nodes: tuple[NodeConfig, ...] = (NodeConfig("node-1"),)
+    pod_cidr: IPv4Network = POD_CIDR
+    node_cidr_mask: int = 24
+    service_cidr: IPv4Network = SERVICE_CIDR
+    node_network: IPv4Network = NODE_NETWORK
+    proxy_mode: str = "iptables"
+    cni: str = "bridge"
+    seed: int = 0
+    manifests: tuple[Path, ...] = ()
+    source: str = ""
+    """The file, as the user named it; empty for a configuration made by a program."""
+
+
+_DEFAULTS = ClusterConfig()
+CLUSTER_KEYS = (
+    "name",
+    "pod_cidr",
+    "service_cidr",
+    "node_cidr_mask",
+    "node_network",
+    "proxy_mode",
+    "cni",
+    "seed",
+    "manifests",
+)
+NODE_KEYS = ("name", "zone", "labels")
+SECTIONS = ("cluster", "nodes")
+
+
+def read_cluster_file(path: str | Path) -> ClusterConfig:
+    """Read a cluster file. Raises ManifestError with everything that is wrong with it."""
+    source = printable(str(path))
+    try:
+        with Path(path).open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ManifestError([f"{source}: cannot be read: {error.strerror or error}"]) from None
+    if len(data) > MAX_BYTES:
+        raise ManifestError([f"{source}: larger than {MAX_BYTES // 2**20} MiB; this is no cluster file"])
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ManifestError([f"{source}:{line}: not UTF-8 (byte 0x{data[error.start]:02x})"]) from None
+    return parse_cluster_file(text, str(path), Path(path).parent)
+
+
+def parse_cluster_file(text: str, source: str, directory: Path) -> ClusterConfig:
+    """Parse the text of a cluster file; paths in it are relative to `directory`. Raises ManifestError."""
+    try:
+        document = tomllib.loads(text)
+    except RecursionError:
+        raise ManifestError([f"{printable(source)}: not valid TOML: nested too deep"]) from None
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+        found = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        place = f"{printable(source)}:{found.group(1)}" if found else printable(source)
+        what = str(error)[: found.start()] if found else str(error)
+        raise ManifestError([f"{place}: not valid TOML: {printable(what)}"]) from None
+    reader = _Reader(locate(text), source)
+    config = reader.config(document, directory)
+    if reader.problems:
+        raise ManifestError(reader.sorted_problems())
+    return config
+
+
+class _Reader:
+    """Reads the tables of one file; a value that is wrong is noted and its default taken."""
+
+    def __init__(self, lines: Mapping[FieldPath, int], source: str) -> None:
+        self._lines = lines
+        self._source = source
+        self.problems: list[tuple[int, str]] = []
+
+    def sorted_problems(self) -> list[str]:
+        """Return all problems as lines, in the order of the file."""
+        shown = printable(self._source)
+        ordered = sorted(self.problems, key=lambda entry: entry[0])
+        return [f"{shown}:{line}: {message}" if line else f"{shown}: {message}" for line, message in ordered]
+
+    def _problem(self, path: FieldPath, message: str) -> None:
+        self.problems.append((line_of(self._lines, path), f"{format_path(path)}: {message}"))
+
+    def config(self, document: dict[str, Any], directory: Path) -> ClusterConfig:
+        """Return the configuration of a whole document."""
+        self._check_keys((), document, SECTIONS, later=LATER_SECTIONS)
+        cluster = self._table(("cluster",), document.get("cluster", {}))
+        self._check_keys(("cluster",), cluster, CLUSTER_KEYS)
+        nodes = self._nodes(document.get("nodes", []))
+        config = ClusterConfig(
+            name=self._name(("cluster", "name"), cluster.get("name"), _default_name(self._source)),
+            nodes=nodes,
+            pod_cidr=self._network("pod_cidr", cluster, _DEFAULTS.pod_cidr),
+            node_cidr_mask=self._integer("node_cidr_mask", cluster, _DEFAULTS.node_cidr_mask),
+            service_cidr=self._network("service_cidr", cluster, _DEFAULTS.service_cidr),
+            node_network=self._network("node_network", cluster, _DEFAULTS.node_network),
+            proxy_mode=self._choice("proxy_mode", cluster, _DEFAULTS.proxy_mode, PROXY_MODES),
+            cni=self._choice("cni", cluster, _DEFAULTS.cni, CNIS),
+            seed=self._integer("seed", cluster, _DEFAULTS.seed),
+            manifests=tuple(self._manifests(cluster.get("manifests", []), directory)),
+            source=self._source,
+        )
+        if config.seed < 0:
+            self._problem(("cluster", "seed"), f"Invalid value: {config.seed}: must be greater than or equal to 0")
+        networks = {name: getattr(config, name) for name in ("pod_cidr", "service_cidr", "node_network")}
+        for key, message in check_networks(networks, config.node_cidr_mask, len(nodes)):
+            self._problem(("cluster", key), message)
+        return config
+
+    def _check_keys(
+        self, path: FieldPath, table: Mapping[str, Any], known: Iterable[str], later: Iterable[str] = ()
+    ) -> None:
+        for key in table:
+            if key in later:
+                self._problem((*path, key), f"this section is {NOT_AVAILABLE}; take it out")
+            elif key not in known:
+                close = difflib.get_close_matches(key, tuple(known), n=1)
+                hint = f'did you mean "{close[0]}"?' if close else f"known are {', '.join(known)}"
+                self._problem((*path, key), f"unknown key; {hint}")
+
+    def _mistyped(self, path: FieldPath, value: Any, wanted: str) -> None:
+        self._problem(path, f"Invalid value: {quoted(value)}: must be {wanted}")
+
+    def _table(self, path: FieldPath, value: Any) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        self._mistyped(path, value, "a table")
+        return {}
+
+    def _integer(self, key: str, table: Mapping[str, Any], default: int) -> int:
+        value = table.get(key, default)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        self._mistyped(("cluster", key), value, "an integer")
+        return default
+
+    def _network(self, key: str, table: Mapping[str, Any], default: IPv4Network) -> IPv4Network:
+        value = table.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            self._mistyped(("cluster", key), value, f'a network in quotes, such as "{default}"')
+            return default
+        network = parse_network(value)
+        if isinstance(network, IPv4Network):
+            return network
+        self._problem(("cluster", key), f"Invalid value: {quoted(value)}: {network}")
+        return default
+
+    def _choice(self, key: str, table: Mapping[str, Any], default: str, known: tuple[str, ...]) -> str:
+        value = table.get(key, default)
+        if value in AVAILABLE and value in known:
+            return str(value)
+        if isinstance(value, str) and value in known:
+            self._problem(("cluster", key), f'"{value}" is {NOT_AVAILABLE}; use "{default}"')
+        else:
+            self._problem(
+                ("cluster", key), f"Unsupported value: {quoted(value)}: supported values: {listed((default,))}"
+            )
+        return default
+
+    def _name(self, path: FieldPath, value: Any, default: str) -> str:
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            self._mistyped(path, value, "a string")
+            return default
+        for problem in formats.label_1123(value):
+            self._problem(path, f"Invalid value: {quoted(value)}: {problem}")
+        return value
+
+    def _nodes(self, value: Any) -> tuple[NodeConfig, ...]:
+        if not isinstance(value, list):
+            self._problem(("nodes",), "must be a list of tables: write [[nodes]]")
+            return _DEFAULTS.nodes
+        nodes: list[NodeConfig] = []
+        first: dict[str, int] = {}
+        for index, entry in enumerate(value):
+            path: FieldPath = ("nodes", index)
+            node = self._node(path, self._table(path, entry), f"node-{index + 1}")
+            if node.name in first:
+                self._problem((*path, "name"), f"Duplicate value: {quoted(node.name)}, as nodes[{first[node.name]}]")
+            first.setdefault(node.name, index)
+            nodes.append(node)
+        return tuple(nodes) or _DEFAULTS.nodes
+
+    def _node(self, path: FieldPath, table: dict[str, Any], default_name: str) -> NodeConfig:
+        self._check_keys(path, table, NODE_KEYS)
+        name = self._name((*path, "name"), table.get("name"), default_name)
+        if name in RESERVED_NODE_NAMES:
+            self._problem((*path, "name"), f"Invalid value: {quoted(name)}: another process of the cluster has it")
+        zone = self._label_value((*path, "zone"), table.get("zone", ""))
+        labels = {}
+        for key, value in self._table((*path, "labels"), table.get("labels", {})).items():
+            for problem in formats.qualified_name(key):
+                self._problem((*path, "labels", key), f"Invalid value: {quoted(key)}: {problem}")
+            labels[key] = self._label_value((*path, "labels", key), value)
+        return NodeConfig(name, zone, labels)
+
+    def _label_value(self, path: FieldPath, value: Any) -> str:
+        if not isinstance(value, str):
+            self._mistyped(path, value, "a string")
+            return ""
+        for problem in formats.label_value(value):
+            self._problem(path, f"Invalid value: {quoted(value)}: {problem}")
+        return value
+
+    def _manifests(self, value: Any, directory: Path) -> Iterable[Path]:
+        if not isinstance(value, list):
+            self._mistyped(("cluster", "manifests"), value, 'a list of files, such as ["web.yaml"]')
+            return
+        for index, entry in enumerate(value):
+            path = ("cluster", "manifests", index)
+            if not isinstance(entry, str) or not entry:
+                self._mistyped(path, entry, "the name of a file")
+            elif "\0" in entry or not (directory / entry).exists():
+                self._problem(path, f"Invalid value: {quoted(entry)}: no such file in {printable(str(directory))}")
+            else:
+                yield directory / entry
+
+
+def _default_name(source: str) -> str:
+    """Return the file's own name, where it can be a cluster's."""
+    stem = Path(source).stem.lower().replace("_", "-")
+    return DEFAULT_NAME if formats.label_1123(stem) else stem
