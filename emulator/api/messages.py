@@ -31,6 +31,7 @@ class ErrorCode(enum.Enum):
     EXPIRED = "expired"  # the revision to watch from is too old: list again
     VERSION_MISMATCH = "version_mismatch"
     UNKNOWN_METHOD = "unknown_method"
+    CANCELLED = "cancelled"  # by the client itself
     INTERNAL = "internal"
 
 
