@@ -1,0 +1,196 @@
+"""What is asked of a node: its state, commands in pods, logs, traces and flows."""
+
+from __future__ import annotations
+
+import enum
+
+from msgspec import Struct
+
+from emulator.api.messages.envelope import Empty, Method
+
+
+class UnderlayCounters(Struct, frozen=True, kw_only=True):
+    """What crossed the underlay; `lost` datagrams are gaps in the sequence, `refused` are counted by fault."""
+
+    sent_datagrams: int = 0
+    sent_frames: int = 0
+    sent_bytes: int = 0
+    received_datagrams: int = 0
+    received_frames: int = 0
+    received_bytes: int = 0
+    lost: int = 0
+    refused: dict[str, int] = {}
+
+
+class NodeStatusResult(Struct, frozen=True, kw_only=True):
+    """A node process from inside. `controller_connected` False: it forwards by what it knew last."""
+
+    name: str
+    pid: int
+    uptime: float
+    controller_connected: bool
+    pods: int
+    flows: int
+    drops: dict[str, int] = {}
+    faults: int = 0
+    underlay: UnderlayCounters = UnderlayCounters()
+
+
+class ExecParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A command in a pod, or in the node's own namespace when `pod` is empty."""
+
+    command: tuple[str, ...]
+    namespace: str = "default"
+    pod: str = ""
+    container: str = ""
+    stdin: bool = False  # input will come; without it standard input is empty
+
+
+class OutputStream(enum.Enum):
+    """Where a program wrote."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+class ExecOutput(Struct, frozen=True, kw_only=True):
+    """What the command wrote."""
+
+    stream: OutputStream
+    data: bytes
+
+
+class ExecResult(Struct, frozen=True, kw_only=True):
+    """The command ended."""
+
+    exit_status: int
+
+
+class LogsParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which container's log; `tail` lines at most (None: all that is kept), then what comes if `follow`."""
+
+    pod: str
+    namespace: str = "default"
+    container: str = ""
+    tail: int | None = None
+    follow: bool = False
+    previous: bool = False
+
+
+class LogLine(Struct, frozen=True, kw_only=True):
+    """One line; `time` is RFC 3339."""
+
+    time: str
+    text: str
+
+
+class TraceStartParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Send one traced packet from a pod (or the node when `pod` is empty) to an address or a name.
+
+    `protocol` is tcp, udp or icmp. `trace` is the identity under which every machine records steps.
+    """
+
+    trace: int
+    destination: str
+    protocol: str = "tcp"
+    port: int = 0
+    namespace: str = "default"
+    pod: str = ""
+    timeout: float = 3.0
+
+
+class TraceOutcome(enum.Enum):
+    """How a traced packet fared, as its sender saw it."""
+
+    REPLIED = "replied"
+    REFUSED = "refused"  # a TCP reset or an ICMP error came back
+    TIMEOUT = "timeout"
+    FAILED = "failed"  # it was not sent
+
+
+class TraceStartResult(Struct, frozen=True, kw_only=True):
+    """The reply came, or time ran out; `address` is what `destination` resolved to."""
+
+    outcome: TraceOutcome
+    address: str
+    message: str = ""
+
+
+class TraceCollectParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The trace whose steps on this machine are wanted, until the client cancels."""
+
+    trace: int
+
+
+class TraceStep(Struct, frozen=True, kw_only=True):
+    """One decision about a traced packet; `kind` and `detail` as in `kernel/trace.py`."""
+
+    trace: int
+    number: int
+    time: float
+    machine: str
+    netns: str
+    kind: str
+    packet: str
+    detail: dict[str, str | int] = {}
+
+
+class FlowVerdict(enum.Enum):
+    """What became of a flow's packets."""
+
+    FORWARDED = "forwarded"
+    DROPPED = "dropped"
+
+
+class FlowTuple(Struct, frozen=True, kw_only=True):
+    """Source and destination; the ports are 0 where the protocol has none."""
+
+    source: str
+    destination: str
+    source_port: int = 0
+    destination_port: int = 0
+
+
+class FlowRecord(Struct, frozen=True, kw_only=True):
+    """One connection that a node tracks, or one kind of packet that it drops.
+
+    `original` is as the first packet came in, `reply` as answers come in before NAT is undone: without NAT it is the
+    original turned round. `identity` is stable on its node while the flow lives; times are seconds.
+    """
+
+    identity: str
+    node: str
+    netns: str
+    protocol: str
+    original: FlowTuple
+    reply: FlowTuple
+    verdict: FlowVerdict
+    drop_reason: str = ""
+    state: str = ""  # TCP state as conntrack names it; ASSURED, UNREPLIED for others
+    packets: int = 0
+    bytes: int = 0
+    reply_packets: int = 0
+    reply_bytes: int = 0
+    first_seen: float = 0.0  # wall clock
+    age: float = 0.0
+
+
+class FlowsWatchParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Begin with every flow there is, then send changes, at most every `interval` seconds."""
+
+    interval: float = 0.5
+
+
+class FlowsEvent(Struct, frozen=True, kw_only=True):
+    """Flows that are new or changed, and the identities of those that ended."""
+
+    changed: tuple[FlowRecord, ...] = ()
+    ended: tuple[str, ...] = ()
+
+
+NODE_STATUS = Method("status", Empty, Empty, NodeStatusResult)
+EXEC = Method("exec", ExecParams, ExecOutput, ExecResult)
+LOGS = Method("logs", LogsParams, LogLine, Empty)
+TRACE_START = Method("trace.start", TraceStartParams, Empty, TraceStartResult)
+TRACE_COLLECT = Method("trace.collect", TraceCollectParams, TraceStep, Empty)
+FLOWS_WATCH = Method("flows.watch", FlowsWatchParams, FlowsEvent, Empty)
