@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from emulator.kernel.netns import Netns
     from emulator.kernel.socket import Datagram, PingReply
     from emulator.kernel.trace import Trace
+    from emulator.packet.dns_record import Record
 
 Address = tuple[str, int]
 
@@ -99,6 +100,25 @@ class ResolveError(OSError):
 
 
 @dataclass(frozen=True, slots=True)
+class DnsAnswer:
+    """What a zone says of a name and a type. No records of a name that exists is NODATA, of one that does not NXDOMAIN.
+
+    `authoritative` is False for names outside the zone: somebody else must be asked.
+    """
+
+    records: tuple[Record, ...]
+    exists: bool
+    authoritative: bool = True
+
+
+class Zone(Protocol):
+    """The names of the cluster, as its DNS server sees them."""
+
+    def lookup(self, name: str, record_type: int) -> DnsAnswer:
+        """Look up a full name ("web.default.svc.cluster.local.") of a type as `packet.dns` numbers it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """One container of a pod, as the program inside it sees the world."""
 
@@ -115,6 +135,7 @@ class Container:
     env: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[tuple[str, str, int], ...] = ()  # (name, protocol, containerPort)
     labels: Mapping[str, str] = field(default_factory=dict)
+    zone: Zone | None = None  # for the cluster's DNS server
 
 
 class Input(Protocol):

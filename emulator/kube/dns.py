@@ -1,0 +1,194 @@
+"""The names of a cluster: what its DNS server answers for Services and pods, and what a pod's resolver is told.
+
+Source: the Kubernetes DNS specification 1.1.0 (github.com/kubernetes/dns, docs/specification.md), CoreDNS's kubernetes
+plugin, pkg/kubelet/network/dns/dns.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from emulator.api.objects.endpointslice import Endpoint, EndpointSlice
+from emulator.api.objects.pod import Pod
+from emulator.api.objects.service import Service
+from emulator.errors import WireError
+from emulator.packet.address import ipv4_to_int
+from emulator.packet.dns_record import AAAA, ANY, CNAME, PTR, SOA, SRV, A, Record, Soa, Srv, reverse_name
+
+DOMAIN = "cluster.local"
+TTL = 30
+"""Seconds, as kubeadm's Corefile has it (`ttl 30`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Records of a name; `exists` tells NODATA from NXDOMAIN; not authoritative: the name is another zone's."""
+
+    records: tuple[Record, ...]
+    exists: bool
+    authoritative: bool = True
+
+
+class ClusterZone:
+    """A snapshot of the cluster's names, made from its Services and EndpointSlices."""
+
+    def __init__(self, services: Iterable[Service], slices: Iterable[EndpointSlice], domain: str = DOMAIN) -> None:
+        self.domain = domain
+        self._names: dict[str, list[Record]] = {}
+        self._services: set[tuple[str, str]] = set()
+        by_service: dict[tuple[str, str], list[EndpointSlice]] = {}
+        for slice_ in slices:
+            if slice_.address_type == "IPv4":
+                by_service.setdefault((slice_.metadata.namespace, slice_.service_name), []).append(slice_)
+        for service in services:
+            key = (service.metadata.namespace, service.metadata.name)
+            for record in self._service(service, by_service.get(key, [])):
+                self._add(record)
+        self._namespaces = {namespace for namespace, _ in self._services}
+
+    def lookup(self, name: str, record_type: int) -> Answer:
+        """Look up a full name; letters' case does not matter."""
+        wanted = name.lower().rstrip(".") + "."
+        if not self._inside(wanted):
+            return Answer((), exists=False, authoritative=False)
+        dashed = self._dashed_pod(wanted)
+        records = self._names.get(wanted, [dashed] if dashed else [])
+        if not records:
+            return Answer((), exists=self._is_empty_name(wanted))
+        found = [record for record in records if record_type in (record.type, ANY)]
+        if not found and record_type in (A, AAAA):
+            found = list(self._through_alias(records, record_type))
+        return Answer(tuple(found), exists=True)
+
+    def authority(self) -> Record:
+        """Return the SOA record that negative answers carry, as CoreDNS makes it."""
+        soa = Soa(f"ns.dns.{self.domain}.", f"hostmaster.{self.domain}.", 1, 7200, 1800, 86400, TTL)
+        return Record(f"{self.domain}.", SOA, TTL, soa)
+
+    def _inside(self, name: str) -> bool:
+        if name.endswith(".in-addr.arpa."):
+            return name in self._names
+        return name == f"{self.domain}." or name.endswith(f".{self.domain}.")
+
+    def _is_empty_name(self, name: str) -> bool:
+        """Whether the name has no records but stands above some (RFC 8020), or is of the zone's own frame."""
+        frame = {f"{self.domain}.", f"svc.{self.domain}.", f"pod.{self.domain}."}
+        namespaces = {f"{namespace}.svc.{self.domain}." for namespace in self._namespaces}
+        return name in frame or name in namespaces or any(known.endswith(f".{name}") for known in self._names)
+
+    def _through_alias(self, records: list[Record], record_type: int) -> Iterator[Record]:
+        """Follow the CNAME of an ExternalName Service; its target is resolved here only if it is ours."""
+        for record in records:
+            if record.type == CNAME:
+                yield record
+                if isinstance(record.data, str) and record.data != record.name:
+                    yield from self.lookup(record.data, record_type).records
+
+    def _dashed_pod(self, name: str) -> Record | None:
+        """Answer `10-244-1-2.default.pod.cluster.local` for any address (CoreDNS: `pods insecure`)."""
+        suffix = f".pod.{self.domain}."
+        parts = name.removesuffix(suffix).split(".")
+        if not name.endswith(suffix) or len(parts) != 2:
+            return None
+        try:
+            return Record(name, A, TTL, ipv4_to_int(parts[0].replace("-", ".")))
+        except WireError:
+            return None
+
+    def _add(self, record: Record) -> None:
+        known = self._names.setdefault(record.name.lower(), [])
+        if record not in known:
+            known.append(record)
+
+    def _service(self, service: Service, slices: list[EndpointSlice]) -> Iterator[Record]:
+        name = f"{service.metadata.name}.{service.metadata.namespace}.svc.{self.domain}."
+        self._services.add((service.metadata.namespace, service.metadata.name))
+        if service.spec.type == "ExternalName":
+            yield Record(name, CNAME, TTL, service.spec.external_name.rstrip(".") + ".")
+        elif service.spec.is_headless:
+            yield from self._headless(service, name, slices)
+        elif service.spec.cluster_ip:
+            address = ipv4_to_int(service.spec.cluster_ip)
+            yield Record(name, A, TTL, address)
+            yield Record(reverse_name(address), PTR, TTL, name)
+            for port in service.spec.ports:
+                if port.name:
+                    service_name = f"_{port.name}._{port.protocol.lower()}.{name}"
+                    yield Record(service_name, SRV, TTL, Srv(0, 100, port.port, name))
+
+    def _headless(self, service: Service, name: str, slices: list[EndpointSlice]) -> Iterator[Record]:
+        for slice_ in slices:
+            for endpoint in slice_.endpoints:
+                if not (endpoint.conditions.ready or service.spec.publish_not_ready_addresses):
+                    continue
+                for text in endpoint.addresses:
+                    yield from _endpoint_records(name, text, endpoint, slice_)
+
+
+def _endpoint_records(name: str, text: str, endpoint: Endpoint, slice_: EndpointSlice) -> Iterator[Record]:
+    address = ipv4_to_int(text)
+    host = f"{endpoint.hostname or text.replace('.', '-')}.{name}"
+    yield Record(name, A, TTL, address)
+    yield Record(host, A, TTL, address)
+    if endpoint.hostname:
+        yield Record(reverse_name(address), PTR, TTL, host)
+    for port in slice_.ports:
+        if port.name and port.port:
+            yield Record(f"_{port.name}._{port.protocol.lower()}.{name}", SRV, TTL, Srv(0, 100, port.port, host))
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverConfig:
+    """A pod's /etc/resolv.conf."""
+
+    nameservers: tuple[str, ...]
+    search: tuple[str, ...]
+    options: tuple[tuple[str, str], ...]
+
+    @property
+    def ndots(self) -> int:
+        """How many dots a name needs to be asked for as it is first (resolv.conf(5): 1 unless told)."""
+        return next((int(value) for name, value in self.options if name == "ndots" and value.isdigit()), 1)
+
+    def __str__(self) -> str:
+        lines = [f"search {' '.join(self.search)}"] if self.search else []
+        lines += [f"nameserver {address}" for address in self.nameservers]
+        if self.options:
+            lines.append("options " + " ".join(f"{name}:{value}" if value else name for name, value in self.options))
+        return "\n".join(lines) + "\n"
+
+
+def pod_resolver(pod: Pod, cluster_dns: str, node_nameservers: tuple[str, ...] = ()) -> ResolverConfig:
+    """Return the resolver of a pod by its `dnsPolicy` and `dnsConfig`."""
+    spec = pod.spec
+    nameservers: tuple[str, ...]
+    search: tuple[str, ...] = ()
+    options: dict[str, str] = {}
+    policy = spec.dns_policy
+    if policy == "ClusterFirst" and spec.host_network:
+        policy = "Default"
+    if policy in {"ClusterFirst", "ClusterFirstWithHostNet"}:
+        nameservers = (cluster_dns,)
+        search = (f"{pod.metadata.namespace}.svc.{DOMAIN}", f"svc.{DOMAIN}", DOMAIN)
+        options["ndots"] = "5"
+    else:
+        nameservers = node_nameservers if policy == "Default" else ()
+    options |= {option.name: option.value or "" for option in spec.dns_config.options}
+    return ResolverConfig(
+        tuple(dict.fromkeys((*nameservers, *spec.dns_config.nameservers)))[:3],
+        tuple(dict.fromkeys((*search, *spec.dns_config.searches)))[:32],
+        tuple(options.items()),
+    )
+
+
+def pod_hosts(pod: Pod, address: str) -> dict[str, str]:
+    """Return a pod's /etc/hosts, name to address."""
+    hosts = {"localhost": "127.0.0.1"}
+    for alias in pod.spec.host_aliases:
+        hosts |= dict.fromkeys(alias.hostnames, alias.ip)
+    hostname = pod.spec.hostname or pod.metadata.name
+    hosts[hostname] = address
+    if pod.spec.subdomain:
+        hosts[f"{hostname}.{pod.spec.subdomain}.{pod.metadata.namespace}.svc.{DOMAIN}"] = address
+    return hosts
