@@ -6,21 +6,17 @@ controllers). Stored objects are shared with readers and never changed in place.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from emulator.api import kinds
 from emulator.api.history import History, Reference, StoreEvent
-from emulator.api.merge import merge_patch, three_way
-from emulator.api.messages import ApplyAction, ApplyOutcome, ControlError, ErrorCode, EventType, Object
+from emulator.api.merge import merge_patch
+from emulator.api.messages import ControlError, ErrorCode, EventType, Object
+from emulator.api.normalize import grace_of, normalized, not_found, owner_uids, reference_of, resource_of, rfc3339
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 KEPT_NAMESPACES = frozenset({"default", "kube-public", "kube-system"})
-DEFAULT_GRACE = 30
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 # What only the store writes.
@@ -57,33 +53,11 @@ Admit = Callable[[StoreReader, Object, Object | None], Object]
 Listener = Callable[[Sequence[StoreEvent]], None]
 
 
-def reference_of(obj: Mapping[str, Any]) -> Reference:
-    """Return what names `obj`."""
-    metadata = obj["metadata"]
-    return Reference(obj["kind"], metadata.get("namespace", ""), metadata["name"])
-
-
-def rfc3339(seconds: float) -> str:
-    """Return a wall-clock time as Kubernetes writes it: UTC, whole seconds."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def resource_of(kind: str) -> str:
-    """Return plural and group, as Kubernetes' errors name a kind; the kind in lower case if it is unknown."""
-    known = kinds.find_kind(kind)
-    return known.resource if known is not None else kind.lower()
-
-
-def not_found(kind: str, name: str) -> ControlError:
-    """Return the error of an object that does not exist."""
-    return ControlError(ErrorCode.NOT_FOUND, f'{resource_of(kind)} "{name}" not found')
-
-
 class Store:
     """All objects of one cluster, and the recent events.
 
-    `clock()` is wall-clock time in seconds. `subscribe`d listeners get the events of each operation (of an `apply`: of
-    all its objects) once it has wholly succeeded; they must not write to the store.
+    `clock()` is wall-clock time in seconds. `subscribe`d listeners get the events of each operation (of a
+    transaction: of all that it wrote) once it has wholly succeeded; they must not write to the store.
     """
 
     def __init__(
@@ -270,58 +244,14 @@ class Store:
         """Whether this very object (not one of the same name) no longer exists."""
         return obj["metadata"]["uid"] not in self._by_uid
 
-    def apply(self, objects: Sequence[Object]) -> Sequence[ApplyOutcome]:
-        """Apply what a user wrote, as `kubectl apply` does: all objects, or none if one is refused.
-
-        Namespaces come first, whatever their place; the outcomes are in the order of `objects`.
-        """
-        order = sorted(range(len(objects)), key=lambda index: objects[index].get("kind") != "Namespace")
-        outcomes: dict[int, ApplyOutcome] = {}
-        with self.transaction():
-            for index in order:
-                outcomes[index] = self._apply(objects[index])
-        return [outcomes[index] for index in range(len(objects))]
-
     # --- how
 
-    def _apply(self, obj: Object) -> ApplyOutcome:
-        modified = self._prepare(obj)
-        modified["metadata"].pop("resourceVersion", None)
-        annotations = {k: v for k, v in modified["metadata"].get("annotations", {}).items() if k != LAST_APPLIED}
-        modified["metadata"]["annotations"] = annotations
-        text = json.dumps(modified, separators=(",", ":"), sort_keys=True) + "\n"
-        modified["metadata"]["annotations"] = {**annotations, LAST_APPLIED: text}
-        reference = reference_of(modified)
-        old = self.get(*reference)
-        if old is None:
-            action, stored = ApplyAction.CREATED, self.create(modified)
-        else:
-            merged = three_way(_last_applied(old), modified, old)
-            stored = self._update(reference, old, self._prepare(merged))
-            action = ApplyAction.UNCHANGED if stored is old else ApplyAction.CONFIGURED
-        return ApplyOutcome(
-            kind=reference.kind, namespace=reference.namespace, name=reference.name, action=action, object=stored
-        )
-
     def _prepare(self, obj: Object) -> Object:
-        """Return a copy, writable in its top level and metadata, without status, with name and namespace."""
-        known = kinds.kind_of(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
-        if known is None:
-            why = kinds.why_unknown(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
-            raise ControlError(ErrorCode.INVALID, why)
+        """Return a normalized copy, named if only a prefix was given."""
         metadata = obj.get("metadata")
-        if not isinstance(metadata, Mapping):
-            raise ControlError(ErrorCode.INVALID, f"{known.resource}: metadata: Required value")
-        metadata = {key: value for key, value in metadata.items() if value is not None}
-        if not metadata.get("name") and metadata.get("generateName"):
-            metadata["name"] = metadata["generateName"] + self._suffix()
-        if not isinstance(metadata.get("name"), str) or not metadata["name"]:
-            raise ControlError(ErrorCode.INVALID, f"{known.resource}: metadata.name: Required value")
-        if not known.namespaced:
-            metadata.pop("namespace", None)
-        elif not metadata.get("namespace"):
-            metadata["namespace"] = "default"
-        return {key: value for key, value in obj.items() if key != "status"} | {"metadata": metadata}
+        if isinstance(metadata, Mapping) and metadata.get("generateName") and not metadata.get("name"):
+            obj = {**obj, "metadata": {**metadata, "name": f"{metadata['generateName']}{self._suffix()}"}}
+        return normalized(obj)
 
     def _admitted(self, obj: Object, old: Object | None) -> Object:
         """Return what admission makes of `obj`, as a copy writable in its top level and metadata."""
@@ -351,7 +281,7 @@ class Store:
         """Mark the object, or remove it if nothing must confirm; return its last form."""
         metadata = old["metadata"]
         terminating = "deletionTimestamp" in metadata
-        seconds = _grace_of(old, grace)
+        seconds = grace_of(old, grace)
         if reference.kind == "Namespace":
             waits = not terminating or any(True for _ in self._contents(reference.name))
         else:
@@ -392,7 +322,7 @@ class Store:
         old = space.pop(reference.name, None) if obj is None else space.get(reference.name)
         if old is not None:
             self._by_uid.pop(old["metadata"]["uid"], None)
-            for owner in _owner_uids(old):
+            for owner in owner_uids(old):
                 dependents = self._dependents.get(owner, {})
                 dependents.pop(reference, None)
                 if not dependents:
@@ -400,7 +330,7 @@ class Store:
         if obj is not None:
             space[reference.name] = obj
             self._by_uid[obj["metadata"]["uid"]] = reference
-            for owner in _owner_uids(obj):
+            for owner in owner_uids(obj):
                 self._dependents.setdefault(owner, {})[reference] = None
 
     def _undo(self, mark: int, revision: int) -> None:
@@ -437,7 +367,7 @@ class Store:
             raise ControlError(ErrorCode.CONFLICT, f"Operation cannot be fulfilled on {name}: {why}")
 
     def _has_owner(self, obj: Object) -> bool:
-        return any(uid in self._by_uid for uid in _owner_uids(obj))
+        return any(uid in self._by_uid for uid in owner_uids(obj))
 
     def _contents(self, namespace: str) -> Iterator[Object]:
         for spaces in self._objects.values():
@@ -452,29 +382,3 @@ class Store:
 
     def _suffix(self) -> str:
         return "".join(NAME_ALPHABET[self._random.getrandbits(32) % len(NAME_ALPHABET)] for _ in range(5))
-
-
-def _owner_uids(obj: Object) -> list[str]:
-    return [owner.get("uid", "") for owner in obj["metadata"].get("ownerReferences") or ()]
-
-
-def _grace_of(obj: Object, asked: int | None) -> int:
-    """Return how many seconds a deletion waits for a confirmation: 0 for all but pods that run on a node."""
-    if obj["kind"] != "Pod" or not obj.get("spec", {}).get("nodeName"):
-        return 0
-    if obj.get("status", {}).get("phase") in ("Succeeded", "Failed"):
-        return 0
-    own = obj["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE)
-    return max(0, asked if asked is not None else own)
-
-
-def _last_applied(obj: Object) -> Mapping[str, Any]:
-    """Return the configuration that was applied last; empty if there was none or users broke the annotation."""
-    text = obj["metadata"].get("annotations", {}).get(LAST_APPLIED)
-    if not isinstance(text, str):
-        return {}
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, Mapping) else {}
