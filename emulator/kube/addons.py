@@ -1,0 +1,81 @@
+"""What every cluster has before a user applies anything: its namespaces, and the DNS server as kubeadm installs it."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+from emulator.api.objects.meta import Object
+from emulator.kube.ipam import dns_address
+
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+COREDNS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.1"
+_LABELS = {"k8s-app": "kube-dns"}
+
+
+def namespaces() -> list[Object]:
+    """Return the namespaces that Kubernetes makes by itself."""
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Active"},
+        }
+        for name in NAMESPACES
+    ]
+
+
+def cluster_dns(service_cidr: IPv4Network, replicas: int) -> list[Object]:
+    """Return CoreDNS's Deployment and Service; the Service has the tenth address of the range."""
+    metadata = {
+        "name": "coredns",
+        "namespace": "kube-system",
+        "labels": _LABELS | {"kubernetes.io/name": "CoreDNS"},
+    }
+    container: Object = {
+        "name": "coredns",
+        "image": COREDNS_IMAGE,
+        "args": ["-conf", "/etc/coredns/Corefile"],
+        "ports": [
+            {"name": "dns", "containerPort": 53, "protocol": "UDP"},
+            {"name": "dns-tcp", "containerPort": 53, "protocol": "TCP"},
+        ],
+    }
+    deployment: Object = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {
+            "replicas": replicas,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 1}},
+            "selector": {"matchLabels": _LABELS},
+            "template": {
+                "metadata": {"labels": _LABELS},
+                "spec": {
+                    "containers": [container],
+                    "dnsPolicy": "Default",
+                    "tolerations": [{"key": "CriticalAddonsOnly", "operator": "Exists"}],
+                    "terminationGracePeriodSeconds": 5,
+                },
+            },
+        },
+    }
+    service: Object = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "kube-dns",
+            "namespace": "kube-system",
+            "labels": _LABELS | {"kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"},
+        },
+        "spec": {
+            "selector": _LABELS,
+            "clusterIP": str(dns_address(service_cidr)),
+            "ports": [
+                {"name": "dns", "port": 53, "protocol": "UDP"},
+                {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
+            ],
+        },
+    }
+    return [deployment, service]
