@@ -47,7 +47,10 @@ class Launcher(Protocol):
         """Wait for the next thing that happens to a process. Raises LauncherLostError when the launcher goes."""
 
     async def end(self, *, now: bool = False) -> None:
-        """End everything and return when nothing is left."""
+        """End everything and return when nothing is left; with `now` without asking anybody to end first."""
+
+    async def hurry(self) -> None:
+        """Called while `end` runs: wait no longer for anybody."""
 
 
 class LocalLauncher:
@@ -119,8 +122,13 @@ class LocalLauncher:
         with trio.CancelScope(shield=True):
             with suppress(LauncherLostError):  # it may be gone already, and the kernel has ended its processes
                 await self._send(End(now=now))
-            await self._open().aclose()
             await self.reap()
+            await self._open().aclose()
+
+    async def hurry(self) -> None:
+        """Wait no longer for processes that were asked to end."""
+        with suppress(LauncherLostError):
+            await self._send(End(now=True))
 
     def close(self) -> None:
         """Let go of the launcher where trio does not run (any more); it ends everything by itself."""

@@ -10,6 +10,7 @@ import ctypes
 import gc
 import importlib
 import os
+import select
 import selectors
 import signal
 import socket
@@ -74,6 +75,7 @@ class LauncherProcess:
         self._underlays: dict[str, socket.socket] = {}
         self._wakeup, self._wakeup_writer = socket.socketpair()
         self._ending = False
+        self._orphaned = False  # the supervisor is gone
         self._grace = _GRACE
 
     def run(self) -> None:
@@ -115,7 +117,7 @@ class LauncherProcess:
         except ConnectionError:
             data = b""
         if not data:
-            self._ending = True
+            self._ending = self._orphaned = True
         for message in self._reader.feed(data):
             request = msgspec.convert(message, LauncherRequest)
             match request:
@@ -175,14 +177,16 @@ class LauncherProcess:
                 self._tell(ProcessExited(name=name, pid=pid, status=os.waitstatus_to_exitcode(status)))
 
     def _end_processes(self) -> None:
-        """SIGTERM, then SIGKILL to what is left after the grace; return when all are gone."""
+        """SIGTERM, then SIGKILL to what is left after the grace or when told to hurry; return when all are gone."""
         if self._grace > 0:
             self._kill_all(signal.SIGTERM)
-        deadline = time.monotonic() + self._grace
-        while self._processes and (left := deadline - time.monotonic()) > 0:
-            self._wakeup.settimeout(left)
-            with suppress(TimeoutError):
-                self._wakeup.recv(4096)
+        start = time.monotonic()
+        while self._processes and (left := start + self._grace - time.monotonic()) > 0:
+            sources = [self._wakeup] if self._orphaned else [self._wakeup, self._channel]
+            readable, _, _ = select.select(sources, [], [], left)
+            if self._channel in readable:
+                self._receive()
+            self._drain_wakeup()
             self._reap()
         self._kill_all(signal.SIGKILL)
         for pid in list(self._processes):
