@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
+from emulator.api.problem import quoted
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -176,7 +178,7 @@ def suggest(name: str) -> str | None:
 
 def why_unknown(api_version: str, kind: str) -> str:
     """Return what to tell the user of an object whose type `kind_of` does not know."""
-    text = f'no matches for kind "{kind}" in version "{api_version}"'
+    text = f"no matches for kind {quoted(kind)} in version {quoted(api_version)}"
     if kind == "CustomResourceDefinition":
         return f"{text}: {CUSTOM_RESOURCES_REFUSED}"
     same = [known.api_version for known in KINDS if known.kind == kind]

@@ -6,6 +6,8 @@ of content are gathered, so that a file's problems are told together; an error o
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -41,6 +43,9 @@ MERGE_KEY = "<<"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_SURROGATES = re.compile(r"\\\\|(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
+
+
 @dataclass(frozen=True, slots=True)
 class YamlProblem:
     """Something wrong with the text itself; lines count from 1."""
@@ -69,7 +74,7 @@ def compose(text: str) -> tuple[list[Node], list[YamlProblem]]:
     """Return the documents of a YAML text that are not empty, and everything that is wrong with the text."""
     composer = _Composer()
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
+        for event in yaml.parse(_json_as_yaml(text), Loader=_LOADER):
             composer.feed(event)
     except _UnusableError:
         pass
@@ -81,6 +86,22 @@ def compose(text: str) -> tuple[list[Node], list[YamlProblem]]:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 1
         composer.problem(line, f"not valid YAML: {printable(str(error.reason))}")
     return composer.documents, composer.problems
+
+
+def _json_as_yaml(text: str) -> str:
+    """Return JSON without the two things that YAML parsers refuse: tabs, and characters escaped as two surrogates."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return text
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return text  # not JSON, or not JSON that is of use: the parser says what is wrong
+    # A tab inside a JSON string is always escaped, so all of these stand between tokens.
+    return _SURROGATES.sub(_unescaped, text.replace("\t", " "))
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return str(json.loads(f'"{found[0]}"')) if found["pair"] else found[0]
 
 
 class _Composer:
@@ -173,7 +194,7 @@ class _Composer:
         if plain and text != MERGE_KEY:
             value = BOOLEAN_WORDS.get(text, resolve(text))
             # kubectl turns whole numbers into text, and real ConfigMaps have ports as keys.
-            if not isinstance(value, str) and str(value) != text:
+            if not isinstance(value, str) and (isinstance(value, bool) or str(value) != text):
                 shown = printable(text)
                 self.problem(line, f'the key {shown} is not text in YAML 1.1; quote it: "{shown}"')
         if event.anchor is not None:

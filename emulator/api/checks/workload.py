@@ -81,7 +81,10 @@ def _check_selector_fits(spec: Cursor, kind: str) -> None:
     selector = spec.get("selector")
     if not isinstance(selector.value, dict):
         return  # the schema requires it
+    problems_before = len(selector.problems)
     check_selector(selector)
+    if len(selector.problems) > problems_before:
+        return
     if not selector.get("matchLabels").given and not selector.get("matchExpressions").given:
         selector.invalid(f"empty selector is invalid for {kind.lower()}")
         return
