@@ -43,6 +43,7 @@ MERGE_KEY = "<<"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATES = re.compile(r"\\\\|(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
 
@@ -164,6 +165,8 @@ class _Composer:
     def _scalar(self, event: ScalarEvent) -> None:
         line = _line(event)
         self._check_tag(event, line)
+        if not event.value.isascii() and _LONE_SURROGATE.search(event.value):
+            raise self._stop(line, "half of a surrogate pair is no character")  # only the parser in Python lets it in
         plain = event.style is None or event.style == ""
         above = self._stack[-1] if self._stack else None
         if above is not None and isinstance(above.node, MappingNode) and above.wants_key:

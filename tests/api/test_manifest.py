@@ -290,6 +290,7 @@ def test_37_tags_are_refused(text: str, tag: str) -> None:
         ("a: b\n\tc: d", "x.yaml:2: not valid YAML"),
         ("a: \x1b[31m", "x.yaml:1: not valid YAML"),
         ("? [a]\n: b", "x.yaml:1: a key must be text"),
+        ('a: "\\ud800"', "x.yaml:1: "),
         ("- a", "x.yaml:1: expected an object with apiVersion and kind, got a list"),
         ("text", "x.yaml:1: expected an object with apiVersion and kind, got a string"),
     ],
