@@ -28,11 +28,10 @@ def namespaces() -> list[Object]:
 
 def cluster_dns(service_cidr: IPv4Network, replicas: int) -> list[Object]:
     """Return CoreDNS's Deployment and Service; the Service has the tenth address of the range."""
-    metadata = {
-        "name": "coredns",
-        "namespace": "kube-system",
-        "labels": _LABELS | {"kubernetes.io/name": "CoreDNS"},
-    }
+    return [_dns_deployment(replicas), _dns_service(str(dns_address(service_cidr)))]
+
+
+def _dns_deployment(replicas: int) -> Object:
     container: Object = {
         "name": "coredns",
         "image": COREDNS_IMAGE,
@@ -42,40 +41,41 @@ def cluster_dns(service_cidr: IPv4Network, replicas: int) -> list[Object]:
             {"name": "dns-tcp", "containerPort": 53, "protocol": "TCP"},
         ],
     }
-    deployment: Object = {
+    pod: Object = {
+        "containers": [container],
+        "dnsPolicy": "Default",
+        "tolerations": [{"key": "CriticalAddonsOnly", "operator": "Exists"}],
+        "terminationGracePeriodSeconds": 5,
+    }
+    return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata,
+        "metadata": _metadata("coredns"),
         "spec": {
             "replicas": replicas,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 1}},
             "selector": {"matchLabels": _LABELS},
-            "template": {
-                "metadata": {"labels": _LABELS},
-                "spec": {
-                    "containers": [container],
-                    "dnsPolicy": "Default",
-                    "tolerations": [{"key": "CriticalAddonsOnly", "operator": "Exists"}],
-                    "terminationGracePeriodSeconds": 5,
-                },
-            },
+            "template": {"metadata": {"labels": _LABELS}, "spec": pod},
         },
     }
-    service: Object = {
+
+
+def _dns_service(address: str) -> Object:
+    return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {
-            "name": "kube-dns",
-            "namespace": "kube-system",
-            "labels": _LABELS | {"kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"},
-        },
+        "metadata": _metadata("kube-dns"),
         "spec": {
             "selector": _LABELS,
-            "clusterIP": str(dns_address(service_cidr)),
+            "clusterIP": address,
             "ports": [
                 {"name": "dns", "port": 53, "protocol": "UDP"},
                 {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
             ],
         },
     }
-    return [deployment, service]
+
+
+def _metadata(name: str) -> Object:
+    labels = {"kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}
+    return {"name": name, "namespace": "kube-system", "labels": _LABELS | labels}
