@@ -83,6 +83,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices", effect=True),
     Kind("Deployment", "apps/v1", "deployments", ("deploy",), effect=True, in_all=True),
     Kind("ReplicaSet", "apps/v1", "replicasets", ("rs",), effect=True, in_all=True),
+    Kind("StatefulSet", "apps/v1", "statefulsets", ("sts",), effect=True, in_all=True),
+    Kind("DaemonSet", "apps/v1", "daemonsets", ("ds",), effect=True, in_all=True),
     # Core.
     Kind("ConfigMap", "v1", "configmaps", ("cm",)),
     Kind("Secret", "v1", "secrets"),
@@ -98,8 +100,6 @@ KINDS: tuple[Kind, ...] = (
     Kind("ResourceQuota", "v1", "resourcequotas", ("quota",), note="quotas are not enforced"),
     Kind("LimitRange", "v1", "limitranges", ("limits",), note="limits are not enforced"),
     # Workloads that wait for their controllers.
-    Kind("StatefulSet", "apps/v1", "statefulsets", ("sts",), note=NO_PODS, in_all=True),
-    Kind("DaemonSet", "apps/v1", "daemonsets", ("ds",), note=NO_PODS, in_all=True),
     Kind("ControllerRevision", "apps/v1", "controllerrevisions"),
     Kind("Job", "batch/v1", "jobs", note=NO_PODS, in_all=True),
     Kind("CronJob", "batch/v1", "cronjobs", ("cj",), note=NO_PODS, in_all=True),
