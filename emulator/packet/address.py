@@ -49,6 +49,13 @@ def format_ipv4(address: int) -> str:
     return f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}"
 
 
+def format_ipv6(address: int) -> str:
+    """Write an IPv6 address (an int of 128 bits) in its short form (RFC 5952)."""
+    from ipaddress import IPv6Address  # seldom needed, and slow to import
+
+    return str(IPv6Address(address))
+
+
 def mac_to_int(text: str) -> int:
     """Read six pairs of hex digits with colons. WireError otherwise."""
     if _MAC_TEXT.fullmatch(text) is None:
@@ -74,6 +81,19 @@ def mask_to_prefix_length(mask: int) -> int:
     if not 0 <= mask <= BROADCAST_IPV4 or MASKS[length] != mask:
         raise WireError(f"not a contiguous netmask: {mask:#010x}")
     return length
+
+
+def ipv6_to_int(text: str) -> int:
+    """Read an IPv6 address without a zone. WireError otherwise."""
+    from ipaddress import AddressValueError, IPv6Address
+
+    try:
+        address = IPv6Address(text)
+    except AddressValueError as error:
+        raise WireError(f"not an IPv6 address: {text!r}; {error}") from None
+    if address.scope_id is not None:
+        raise WireError(f"not an IPv6 address: {text!r}; a zone has no place here")
+    return int(address)
 
 
 def parse_interface(text: str) -> tuple[int, int]:

@@ -41,8 +41,7 @@ def describe_ipv4(buffer: Buffer, offset: int = 0) -> str:
     end = min(offset + header.total_length, len(buffer))
     source, destination = format_ipv4(header.source), format_ipv4(header.destination)
     if header.fragment_offset:
-        name = ipv4.PROTOCOL_NAMES.get(header.protocol, f"ip-proto-{header.protocol}").lower()
-        return f"IP {source} > {destination}: {name}"
+        return f"IP {source} > {destination}: ip-proto-{header.protocol}"
     try:
         source_port, destination_port, text = _describe_transport(buffer, start, end, header.protocol)
     except WireError as error:
@@ -64,7 +63,7 @@ def _describe_transport(buffer: Buffer, start: int, end: int, protocol: int) -> 
         message = IcmpHeader.parse_quoted(buffer, start)
         text = icmp.describe(message, buffer[start + icmp.HEADER_LENGTH : end])
         return "", "", f"ICMP {text}, length {end - start}"
-    return "", "", f"{ipv4.PROTOCOL_NAMES.get(protocol, f'ip-proto-{protocol}')} {end - start}"
+    return "", "", f"{ipv4.PROTOCOL_NAMES.get(protocol, f' ip-proto-{protocol}')} {end - start}"
 
 
 def _describe_udp(header: UdpHeader, payload: Buffer) -> str:

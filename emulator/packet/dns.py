@@ -61,7 +61,7 @@ class Message:
     @property
     def udp_size(self) -> int:
         """The longest UDP message that the sender takes, bytes: as its OPT record says, at least 512."""
-        return max((record.rclass for record in self.additionals if record.type == OPT), default=UDP_LIMIT) or UDP_LIMIT
+        return max(UDP_LIMIT, *(record.rclass for record in self.additionals if record.type == OPT), UDP_LIMIT)
 
     def reply(self, rcode: int = NOERROR, answers: tuple[Record, ...] = (), *, authoritative: bool = True) -> "Message":
         """Make the response to this query: same identifier and questions, recursion as it was asked for."""
@@ -177,7 +177,7 @@ def rcode_name(rcode: int) -> str:
     return RCODE_NAMES[rcode] if rcode < len(RCODE_NAMES) else f"RCODE{rcode}"
 
 
-_TCPDUMP_RCODES = ("", " FormErr", " ServFail", " NXDomain", " NotImp", " Refused")
+_TCPDUMP_RCODES = ("", " FormErr", " ServFail", " NXDomain", " NotImp", " Refused", " YXDomain", " YXRRSet", " NXRRSet")
 
 
 def _describe_query(message: Message) -> str:

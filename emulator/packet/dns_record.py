@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass
 
 from emulator.errors import WireError
-from emulator.packet.address import Buffer, format_ipv4
+from emulator.packet.address import Buffer, format_ipv4, format_ipv6
 from emulator.packet.dns_name import NameWriter, parse_name
 
 A = 1
@@ -214,8 +214,12 @@ def describe_record(record: Record) -> str:
     match record.data:
         case int(address) if record.type == A:
             return f"{kind} {format_ipv4(address)}"
+        case int(address):
+            return f"{kind} {format_ipv6(address)}"
         case str(name):
             return f"{kind} {name}"
+        case tuple(strings):
+            return " ".join((kind, *(f'"{repr(string)[2:-1]}"' for string in strings)))
         case Srv(priority, weight, port, target):
             return f"{kind} {target}:{port} {priority} {weight}"
         case _:

@@ -219,15 +219,13 @@ _UNREACHABLE = {
     PRECEDENCE_CUTOFF: "host {daddr} unreachable - precedence cutoff",
 }
 _REDIRECT = {
-    REDIRECT_NET: "net {daddr}",
-    REDIRECT_HOST: "host {daddr}",
-    REDIRECT_NET_FOR_TOS: "{daddr} to tos net",
-    REDIRECT_HOST_FOR_TOS: "{daddr} to tos host",
+    REDIRECT_NET: "redirect {daddr} to net",
+    REDIRECT_HOST: "redirect {daddr} to host",
+    REDIRECT_NET_FOR_TOS: "redirect-tos {daddr} to net",
+    REDIRECT_HOST_FOR_TOS: "redirect-tos {daddr} to host",
 }
 _NAMES = {
     SOURCE_QUENCH: "source quench",
-    TIMESTAMP_REQUEST: "time stamp query",
-    TIMESTAMP_REPLY: "time stamp reply",
     INFORMATION_REQUEST: "information request",
     INFORMATION_REPLY: "information reply",
     ADDRESS_MASK_REQUEST: "address mask request",
@@ -244,6 +242,9 @@ def describe(header: IcmpHeader, payload: Buffer) -> str:
         return {TTL_EXCEEDED: "time exceeded in-transit", REASSEMBLY_TIME_EXCEEDED: "ip reassembly time exceeded"}.get(
             header.code, f"time exceeded-#{header.code}"
         )
+    if header.type in (TIMESTAMP_REQUEST, TIMESTAMP_REPLY):
+        word = "query" if header.type == TIMESTAMP_REQUEST else "reply"
+        return f"time stamp {word} id {header.identifier} seq {header.sequence}"
     if header.type == PARAMETER_PROBLEM:
         return f"parameter problem - {f'code {header.code}' if header.code else f'octet {header.pointer}'}"
     if header.type in (DESTINATION_UNREACHABLE, REDIRECT):
@@ -260,10 +261,8 @@ def _describe_quoting(header: IcmpHeader, payload: Buffer) -> str:
     daddr = format_ipv4(quoted.header.destination)
     if header.type == REDIRECT:
         gateway = format_ipv4(header.gateway)
-        aim = _REDIRECT.get(header.code)
-        if aim is None:
-            return f"redirect-#{header.code} {daddr} to {gateway}"
-        return f"redirect {aim.format(daddr=daddr)} to {gateway}"
+        aim = _REDIRECT.get(header.code, f"redirect-#{header.code} {{daddr}} to")
+        return f"{aim.format(daddr=daddr)} {gateway}"
     if header.code == PROTOCOL_UNREACHABLE:
         return f"{daddr} protocol {quoted.header.protocol} unreachable"
     if header.code == PORT_UNREACHABLE:
