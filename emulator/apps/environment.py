@@ -5,19 +5,62 @@ The runtime implements `Network` over a netns; programs and commands know only t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
 
 import trio
 
 if TYPE_CHECKING:
     from emulator.kernel.netns import Netns
-    from emulator.kernel.socket import Datagram, PingReply
+    from emulator.kernel.ping import PingReply
     from emulator.kernel.trace import Trace
+    from emulator.kernel.udp import Datagram, UdpSocket
     from emulator.packet.dns_record import Record
 
 Address = tuple[str, int]
+
+
+class TcpStream(Protocol):
+    """A TCP connection for trio, as `trio.abc.HalfCloseableStream` with its two addresses."""
+
+    @property
+    def local_address(self) -> Address:
+        """This end's address and port."""
+
+    @property
+    def remote_address(self) -> Address:
+        """The other end's address and port."""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of `data`. trio.BrokenResourceError, caused by Linux's OSError, where the connection failed."""
+
+    async def send_eof(self) -> None:
+        """Say that nothing more will be sent."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Wait for some bytes; b"" when the other end has closed its side. trio.BrokenResourceError."""
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+class TcpListener(Protocol):
+    """A listening TCP socket for trio."""
+
+    async def accept(self) -> TcpStream:
+        """Wait for a connection."""
+
+    async def aclose(self) -> None:
+        """Stop listening."""
 
 
 class UdpEndpoint(Protocol):
@@ -27,8 +70,20 @@ class UdpEndpoint(Protocol):
     def local_address(self) -> Address:
         """The bound address and port."""
 
-    async def send_to(self, payload: bytes, address: Address) -> None:
-        """Send one datagram. OSError as Linux gives it (EHOSTUNREACH, EPERM, EMSGSIZE, ...)."""
+    @property
+    def socket(self) -> UdpSocket:
+        """The kernel's socket, for what came back as ICMP errors."""
+
+    def connect(self, address: Address) -> None:
+        """Set the peer, and hear from it alone. ENETUNREACH without a route."""
+
+    async def send_to(
+        self, payload: bytes, address: Address | None = None, *, ttl: int | None = None, trace: Trace | None = None
+    ) -> None:
+        """Send one datagram, to the peer if there is no address. OSError as Linux gives it (EHOSTUNREACH, EPERM, ...)."""
+
+    async def wait_readable(self) -> None:
+        """Wait until a datagram or an error report (`socket.errors`) is there."""
 
     async def receive(self) -> Datagram:
         """Wait for one datagram. OSError where an ICMP error came in for a connected socket."""
@@ -75,14 +130,12 @@ class Network(Protocol):
     def hosts(self) -> Mapping[str, str]:
         """Its hosts file: name to address."""
 
-    async def open_tcp_stream(
-        self, host: str, port: int, *, trace: Trace | None = None
-    ) -> trio.abc.HalfCloseableStream:
+    async def open_tcp_stream(self, host: str, port: int, *, trace: Trace | None = None) -> TcpStream:
         """Connect to a name or address. OSError as Linux gives it (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ...)."""
 
     async def open_tcp_listener(
         self, port: int, *, address: str = "0.0.0.0", backlog: int = 128
-    ) -> trio.abc.Listener[trio.abc.HalfCloseableStream]:
+    ) -> TcpListener:
         """Listen. OSError(EADDRINUSE) where the port is taken."""
 
     def open_udp(self, port: int = 0, *, address: str = "0.0.0.0") -> UdpEndpoint:
@@ -96,7 +149,19 @@ class Network(Protocol):
 
 
 class ResolveError(OSError):
-    """A name that could not be resolved; the message is what programs print ("Could not resolve host: x")."""
+    """A name that could not be resolved; the message is what programs print ("Could not resolve host: x").
+
+    `temporary`: no name server answered, or none could say (EAI_AGAIN), so the name may exist after all.
+    """
+
+    def __init__(self, message: str, *, temporary: bool = False) -> None:
+        super().__init__(message)
+        self.temporary = temporary
+
+    @property
+    def reason(self) -> str:
+        """What getaddrinfo's error means, as gai_strerror(3) prints it."""
+        return "Temporary failure in name resolution" if self.temporary else "Name or service not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +201,7 @@ class Container:
     ports: tuple[tuple[str, str, int], ...] = ()  # (name, protocol, containerPort)
     labels: Mapping[str, str] = field(default_factory=dict)
     zone: Zone | None = None  # for the cluster's DNS server
+    wall_clock: Callable[[], float] = time.time  # seconds since the epoch, for what programs print as a date
 
 
 class Input(Protocol):

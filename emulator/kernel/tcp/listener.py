@@ -1,0 +1,120 @@
+"""A listening socket: connections whose handshake goes on, and those that wait to be accepted."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.socket_base import Socket, SocketInfo
+from emulator.kernel.tcp import output
+from emulator.kernel.tcp.connection import TcpSocket
+from emulator.kernel.tcp.input import negotiate
+from emulator.kernel.tcp.state import State
+from emulator.packet.address import BROADCAST_IPV4, is_multicast
+from emulator.packet.tcp import ACK, FIN, RST, SYN
+
+if TYPE_CHECKING:
+    from emulator.kernel.skb import Skb
+    from emulator.kernel.tcp.protocol import Tcp
+    from emulator.kernel.tcp.segment import Segment
+
+
+class TcpListener(Socket):
+    """A listener; woken when a connection can be accepted. `backlog` bounds both of its queues."""
+
+    __slots__ = ("_half_open", "_ready", "backlog", "tcp")
+
+    def __init__(self, tcp: Tcp, backlog: int) -> None:
+        super().__init__(tcp.netns)
+        self.tcp = tcp
+        self.backlog = min(max(backlog, 0), tcp.netns.sysctl.number("net.core.somaxconn"))
+        self._ready: deque[TcpSocket] = deque()
+        self._half_open: dict[TcpSocket, None] = {}
+
+    def accept(self) -> TcpSocket | None:
+        """Take the connection that waits longest, or None. One that was reset meanwhile tells so when it is used."""
+        self._check_open()
+        if not self._ready:
+            return None
+        connection = self._ready.popleft()
+        connection.listener = None
+        return connection
+
+    @property
+    def readable(self) -> bool:
+        """Whether `accept` would give a connection or raise."""
+        return bool(self._ready) or self.closed
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another connection may wait to be accepted."""
+        return len(self._ready) <= self.backlog
+
+    def close(self) -> None:
+        """Stop listening; connections that nobody accepted are reset."""
+        if self.closed:
+            return
+        waiting = [*self._ready, *self._half_open]
+        self.detach()
+        for connection in waiting:
+            connection.abort()
+        self.netns.kernel.wake(self)
+
+    def detach(self) -> None:
+        """Leave the tables, silently."""
+        self.closed = True
+        self.tcp.remove_listener(self)
+        for connection in (*self._ready, *self._half_open):
+            connection.listener = None
+        self._ready.clear()
+        self._half_open.clear()
+
+    def info(self) -> SocketInfo:
+        """Return its row of `ss`: connections that wait, and how many may."""
+        return SocketInfo(
+            "tcp", State.LISTEN.value, len(self._ready), self.backlog, self.local_address, self.remote_address
+        )
+
+    def arrive(self, segment: Segment, skb: Skb, initial: int | None = None) -> DropReason | None:
+        """Take a segment that belongs to no connection (RFC 9293 section 3.10.7.2); `initial` follows a TIME_WAIT."""
+        flags = segment.flags
+        if flags & RST:
+            return DropReason.TCP_FLAGS
+        if flags & ACK:
+            self.tcp.refuse(segment, skb)
+            return DropReason.TCP_FLAGS
+        if not flags & SYN or flags & FIN or skb.daddr == BROADCAST_IPV4 or is_multicast(skb.daddr):
+            return DropReason.TCP_FLAGS
+        if not self.has_room or len(self._half_open) > self.backlog:
+            return DropReason.TCP_LISTEN_OVERFLOW
+        return self._answer_syn(segment, skb, initial)
+
+    def established(self, connection: TcpSocket) -> None:
+        """A handshake is complete."""
+        del self._half_open[connection]
+        self._ready.append(connection)
+        self.netns.kernel.wake(self)
+
+    def forget(self, connection: TcpSocket) -> None:
+        """A connection ended; if its handshake was complete it can still be accepted."""
+        self._half_open.pop(connection, None)
+
+    def _answer_syn(self, segment: Segment, skb: Skb, initial: int | None) -> DropReason | None:
+        route = self.netns.ip.route_output(skb.saddr, saddr=skb.daddr)
+        if isinstance(route, DropReason):
+            return route
+        connection = TcpSocket(self.tcp, route, (skb.daddr, skb.dport), (skb.saddr, skb.sport))
+        connection.reuse_address = self.reuse_address
+        connection.tx.begin(self.tcp.initial_sequence(connection.key) if initial is None else initial)
+        connection.timestamps, connection.sack, connection.scaling = self.tcp.offers()
+        negotiate(connection, segment)
+        connection.tx.window = connection.tx.max_window = segment.window
+        connection.tx.wl1 = connection.rx.next - 1
+        connection.listener = self
+        connection.state = State.SYN_RECEIVED
+        self._half_open[connection] = None
+        self.tcp.add(connection)
+        self.tcp.ports.join(connection)
+        output.send_syn(connection, skb.trace)
+        return None

@@ -1,0 +1,215 @@
+"""What a connection sends: headers and options, new data as the windows allow, acknowledgements, resets.
+
+`push` is called after every event; it repeats what was lost, then sends new data (`tcp_write_xmit` of Linux).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator.kernel.tcp.sequence import MASK
+from emulator.kernel.tcp.state import TRANSMITTING
+from emulator.packet.checksum import transport_checksum
+from emulator.packet.tcp import ACK, FIN, PSH, RST, SYN, TCP
+from emulator.packet.tcp_options import TcpOptions
+
+if TYPE_CHECKING:
+    from emulator.kernel.netns import Netns
+    from emulator.kernel.tcp.connection import TcpSocket
+    from emulator.kernel.tcp.send_queue import Sent
+    from emulator.kernel.trace import Trace
+
+PROTOCOL = 6
+HEADER_LENGTH = 20
+HEADERS = 40  # IPv4 and TCP, without options
+TIMESTAMPS_LENGTH = 12
+WINDOW_SHIFT = 7  # what Linux chooses for receive buffers of up to 6 MiB
+DELAYED_ACK = 0.04  # seconds (TCP_DELACK_MIN)
+
+_TIMESTAMPS = 0x0101080A << 64  # two no-operations, kind and length, in front of the two values
+
+
+def emit(
+    c: TcpSocket,
+    sequence: int,
+    flags: int,
+    payload: bytes = b"",
+    options: bytes | None = None,
+    trace: Trace | None = None,
+) -> None:
+    """Build one segment and hand it to IP. It acknowledges all that came in."""
+    rx = c.rx
+    if options is None:
+        options = _options(c, len(payload))
+    window = c.initial_window if flags & SYN else rx.select_window(c.receive_mss, c.receive_shift)
+    acknowledgement = rx.next & MASK if flags & ACK else 0
+    word = (HEADER_LENGTH + len(options)) << 10 | flags
+    segment = bytearray(TCP.pack(c.lport, c.rport, sequence & MASK, acknowledgement, word, window, 0, 0))
+    segment += options
+    segment += payload
+    segment[16:18] = transport_checksum(segment, c.laddr, c.raddr, PROTOCOL).to_bytes(2, "big")
+    rx.acked = rx.next
+    if c.ack_wanted:
+        c.ack_wanted = False
+        c.delayed_ack.stop()
+    if c.quick_acks:
+        c.quick_acks -= 1
+    c.identification = identification = c.identification + 1 & 0xFFFF
+    c.netns.ip.output(
+        PROTOCOL,
+        segment,
+        daddr=c.raddr,
+        saddr=c.laddr,
+        route=c.current_route(),
+        dont_fragment=True,
+        socket=c,
+        trace=trace,
+        identification=identification,
+    )
+
+
+def send_syn(c: TcpSocket, trace: Trace | None = None) -> None:
+    """Send our SYN for the first time; with ACK if the peer's has come (SYN_RECEIVED)."""
+    sent = c.tx.add(b"", SYN, 1, c.now)
+    emit(c, sent.sequence, _syn_flags(c), options=_syn_options(c), trace=trace)
+    c.retransmit.start(c.rtt.timeout)
+
+
+def repeat(c: TcpSocket, sent: Sent, trace: Trace | None = None) -> None:
+    """Send a segment again."""
+    c.tx.note_repeat(sent, c.now)
+    if sent.flags & SYN:
+        emit(c, sent.sequence, _syn_flags(c), options=_syn_options(c), trace=trace)
+    else:
+        emit(c, sent.sequence, sent.flags | ACK, sent.payload)
+
+
+def send_ack(c: TcpSocket) -> None:
+    """Acknowledge what came in, now."""
+    emit(c, c.tx.next, ACK)
+
+
+def want_ack(c: TcpSocket) -> None:
+    """Acknowledge data that came in order: at once in the beginning and for every second full segment, else soon.
+
+    RFC 9293 section 3.8.6.3; `__tcp_ack_snd_check`.
+    """
+    rx = c.rx
+    if rx.next - rx.acked > c.seen_mss or rx.has_gap or (c.quick_acks and not c.interactive):
+        send_ack(c)
+        return
+    c.ack_wanted = True
+    if c.delayed_ack.at is None:
+        c.delayed_ack.start(DELAYED_ACK)
+
+
+def push(c: TcpSocket) -> None:
+    """Send what may be sent now: lost segments first, then new data within both windows, then our FIN."""
+    if c.state not in TRANSMITTING:
+        return
+    tx = c.tx
+    if tx.lost != tx.repeated:
+        _repeat_lost(c)
+    if tx.pending:
+        _send_new(c)
+    if c.fin_wanted and not c.fin_sent and not tx.pending:
+        _send(c, b"", FIN | ACK)
+    if tx.pending and not tx.segments and c.retransmit.at is None:
+        c.retransmit.start(c.rtt.timeout)  # the window is closed: probe it
+
+
+def send_window_probe(c: TcpSocket) -> None:
+    """Ask for an answer: with data that fits the window, or with an old number (`tcp_write_wakeup`)."""
+    tx = c.tx
+    room = tx.una + tx.window - tx.next
+    if room > 0 and tx.pending:
+        _send(c, tx.take(min(room, c.mss, tx.pending)), ACK | PSH)
+    else:
+        emit(c, tx.una - 1, ACK)
+
+
+def send_reset(c: TcpSocket) -> None:
+    """Tell the peer that the connection is gone."""
+    emit(c, c.tx.next, RST | ACK)
+
+
+def answer_with_reset(
+    netns: Netns, addresses: tuple[int, int, int, int], sequence: int, acknowledgement: int | None, trace: Trace | None
+) -> None:
+    """Send a reset that belongs to no connection (`tcp_v4_send_reset`); `addresses`: ours and our port, then theirs."""
+    laddr, lport, raddr, rport = addresses
+    flags = RST if acknowledgement is None else RST | ACK
+    word = HEADER_LENGTH << 10 | flags
+    segment = bytearray(TCP.pack(lport, rport, sequence & MASK, (acknowledgement or 0) & MASK, word, 0, 0, 0))
+    segment[16:18] = transport_checksum(segment, laddr, raddr, PROTOCOL).to_bytes(2, "big")
+    netns.ip.output(PROTOCOL, segment, daddr=raddr, saddr=laddr, dont_fragment=True, trace=trace)
+
+
+def timestamp(c: TcpSocket) -> int:
+    """Return our timestamp clock: milliseconds from a random start (RFC 7323 section 5.4)."""
+    return (int(c.now * 1000) + c.timestamp_offset) & MASK
+
+
+def _repeat_lost(c: TcpSocket) -> None:
+    tx = c.tx
+    while tx.in_flight < c.cc.window and (sent := tx.next_lost()) is not None:
+        repeat(c, sent)
+    if c.retransmit.at is None and tx.segments:
+        c.retransmit.start(c.rtt.timeout)
+
+
+def _send_new(c: TcpSocket) -> None:
+    tx, cc, mss = c.tx, c.cc, c.mss
+    if not tx.segments and c.now - c.last_sent > c.rtt.timeout:
+        cc.restart_after_idle()
+    while tx.pending and tx.in_flight < cc.window:
+        size = min(mss, tx.pending)
+        room = tx.una + tx.window - tx.next
+        if room < size:
+            if room <= 0 or room < tx.max_window // 2:
+                return  # no crumbs (RFC 9293 section 3.8.6.2.1); the probe sends them if it must
+            size = room
+        elif size < mss and tx.segments and not c.nodelay and not c.fin_wanted:
+            return  # Nagle: one small segment at a time
+        payload = tx.take(size)
+        flags = ACK
+        if not tx.pending:
+            flags = ACK | PSH | FIN if c.fin_wanted else ACK | PSH
+        _send(c, payload, flags)
+
+
+def _send(c: TcpSocket, payload: bytes, flags: int) -> None:
+    now = c.now
+    length = len(payload)
+    if flags & FIN:
+        c.fin_sent = True
+        length += 1
+    elif now - c.last_received < DELAYED_ACK:
+        c.interactive = True
+    sent = c.tx.add(payload, flags & (FIN | PSH), length, now)
+    c.last_sent = now
+    emit(c, sent.sequence, flags, payload)
+    if c.retransmit.at is None or len(c.tx.segments) == 1:
+        c.retransmit.start(c.rtt.timeout)
+
+
+def _syn_flags(c: TcpSocket) -> int:
+    return SYN | ACK if c.rx.next else SYN
+
+
+def _syn_options(c: TcpSocket) -> bytes:
+    timestamps = (timestamp(c), c.timestamp_recent) if c.timestamps else None
+    scale = WINDOW_SHIFT if c.scaling else None
+    return TcpOptions(c.receive_mss, scale, sack_permitted=c.sack, timestamps=timestamps).build()
+
+
+def _options(c: TcpSocket, payload_length: int) -> bytes:
+    options = b""
+    if c.timestamps:
+        options = (_TIMESTAMPS | timestamp(c) << 32 | c.timestamp_recent).to_bytes(TIMESTAMPS_LENGTH, "big")
+    if c.sack and c.rx.has_gap:
+        blocks = c.rx.blocks()
+        sack = TcpOptions(sack=tuple((left & MASK, right & MASK) for left, right in blocks)).build()
+        if payload_length + len(sack) <= c.mss or not payload_length:
+            options += sack
+    return options

@@ -1,0 +1,202 @@
+"""TCP of one namespace: the handler of protocol 6, its tables, and where connections begin."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from typing import TYPE_CHECKING
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.port_table import PortTable
+from emulator.kernel.socket_base import Address, Socket, parse_address
+from emulator.kernel.socket_error import icmp_errno, os_error
+from emulator.kernel.tcp import output, segment, timeouts
+from emulator.kernel.tcp.connection import TcpSocket
+from emulator.kernel.tcp.listener import TcpListener
+from emulator.kernel.tcp.segment import Segment
+from emulator.kernel.tcp.sequence import MASK, unwrap
+from emulator.kernel.tcp.state import State
+from emulator.kernel.tcp.time_wait import TimeWait
+from emulator.kernel.trace import StepKind
+from emulator.packet.address import BROADCAST_IPV4, format_ipv4, is_multicast
+from emulator.packet.icmp import DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED
+from emulator.packet.tcp import ACK, RST
+
+if TYPE_CHECKING:
+    from emulator.kernel.icmp import IcmpError
+    from emulator.kernel.netns import Netns
+    from emulator.kernel.skb import Skb
+    from emulator.kernel.trace import Trace
+
+Key = tuple[int, int, int, int]
+
+TIMESTAMPS = "net.ipv4.tcp_timestamps"
+SACK = "net.ipv4.tcp_sack"
+WINDOW_SCALING = "net.ipv4.tcp_window_scaling"
+SEQUENCE_RATE = 15_625_000  # initial sequence numbers a second: one in 64 ns, as Linux counts them
+MINIMUM_PATH_MTU = 552  # net.ipv4.route.min_pmtu
+
+_QUOTED = struct.Struct("!HHI")  # ports and sequence number
+
+
+class Tcp:
+    """`connections` by (our address, our port, theirs, their port); `ports` has the listeners too."""
+
+    __slots__ = ("_listeners", "_secret", "connections", "netns", "ports")
+
+    def __init__(self, netns: Netns) -> None:
+        self.netns = netns
+        self.ports: PortTable[Socket] = PortTable(netns.kernel.random, _conflict)
+        self.connections: dict[Key, TcpSocket | TimeWait] = {}
+        self._listeners: dict[tuple[int, int], TcpListener] = {}
+        self._secret = netns.kernel.random.getrandbits(64)
+        register = netns.sysctl.register
+        for name, default in timeouts.DEFAULTS.items():
+            register(name, default)
+        for name in (TIMESTAMPS, SACK, WINDOW_SCALING):
+            register(name, 1)
+        register("net.core.somaxconn", 4096)
+
+    def listen(self, address: Address, backlog: int, *, reuse_address: bool) -> TcpListener:
+        """Open a listener. EADDRINUSE, EADDRNOTAVAIL."""
+        host, port = parse_address(address)
+        if host and not self.netns.sockets.is_local(host):
+            raise os_error(errno.EADDRNOTAVAIL)
+        listener = TcpListener(self, backlog)
+        listener.laddr = host
+        listener.reuse_address = reuse_address
+        self.ports.bind(listener, port, self.netns.sockets.port_range())
+        self._listeners[host, listener.lport] = listener
+        return listener
+
+    def connect(self, address: Address, source: Address | None, trace: Trace | None) -> TcpSocket:
+        """Begin a connection: bind, and send the SYN."""
+        raddr, rport = parse_address(address)
+        laddr, lport = parse_address(source) if source is not None else (0, 0)
+        if laddr and not self.netns.sockets.is_local(laddr):
+            raise os_error(errno.EADDRNOTAVAIL)
+        if raddr == BROADCAST_IPV4 or is_multicast(raddr):
+            raise os_error(errno.ENETUNREACH)
+        if raddr == 0:
+            raddr = laddr or 0x7F000001  # Linux takes 0.0.0.0 for this machine
+        route = self.netns.sockets.route(raddr, laddr)
+        connection = TcpSocket(self, route, (laddr or route.source, lport), (raddr, rport))
+        connection.timestamps, connection.sack, connection.scaling = self.offers()
+        self._bind(connection, lport)
+        self.add(connection)
+        connection.begin(trace)
+        return connection
+
+    def initial_sequence(self, key: Key) -> int:
+        """Return a first sequence number: beyond those of an earlier connection of these addresses (RFC 6528)."""
+        return hash((self._secret, key)) + int(self.netns.kernel.now * SEQUENCE_RATE) & MASK
+
+    def timestamp_offset(self, laddr: int, raddr: int) -> int:
+        """Return where the timestamps between two hosts begin; for all connections the same (RFC 7323 section 5.4)."""
+        return hash((self._secret, laddr, raddr)) & MASK
+
+    def offers(self) -> tuple[bool, bool, bool]:
+        """Which options the sysctls allow: timestamps, SACK, window scaling."""
+        number = self.netns.sysctl.number
+        return number(TIMESTAMPS) != 0, number(SACK) != 0, number(WINDOW_SCALING) != 0
+
+    def add(self, connection: TcpSocket) -> None:
+        """Make a connection found by its segments."""
+        self.connections[connection.key] = connection
+
+    def remove(self, connection: TcpSocket | TimeWait) -> None:
+        """Forget a connection and give its port back."""
+        if self.connections.get(connection.key) is connection:
+            del self.connections[connection.key]
+        self.ports.release(connection)
+
+    def remove_listener(self, listener: TcpListener) -> None:
+        """Forget a listener and give its port back."""
+        self._listeners.pop((listener.laddr, listener.lport), None)
+        self.ports.release(listener)
+
+    def receive(self, skb: Skb) -> None:
+        """Give a segment to its connection or listener; answer with a reset if there is none (`tcp_v4_rcv`)."""
+        data = skb.data
+        start, end = skb.transport, len(data)  # IP has cut it to its total length
+        arrived = segment.parse(data, start, end)
+        if arrived is None:
+            self.netns.drop(skb, DropReason.INVALID_PROTO)
+            return
+        if not segment.has_valid_checksum(data, start, end, skb.saddr, skb.daddr):
+            self.netns.drop(skb, DropReason.TCP_CSUM)
+            return
+        if skb.trace is not None:
+            skb.step(self.netns, StepKind.DELIVER, protocol="tcp", socket=f"{format_ipv4(skb.daddr)}:{skb.dport}")
+        reason = self._dispatch(arrived, skb)
+        if reason is not None:
+            self.netns.drop(skb, reason, port=skb.dport)
+
+    def refuse(self, arrived: Segment, skb: Skb) -> None:
+        """Answer a segment that belongs nowhere (RFC 9293 section 3.10.7.1)."""
+        if arrived.flags & RST or skb.daddr == BROADCAST_IPV4 or is_multicast(skb.daddr):
+            return
+        addresses = (skb.daddr, skb.dport, skb.saddr, skb.sport)
+        if arrived.flags & ACK:
+            output.answer_with_reset(self.netns, addresses, arrived.acknowledgement, None, skb.trace)
+        else:
+            output.answer_with_reset(self.netns, addresses, 0, arrived.sequence + arrived.length, skb.trace)
+
+    def error(self, error: IcmpError) -> None:
+        """Take an ICMP error about a segment of ours (`tcp_v4_err`)."""
+        sport, dport, sequence = _QUOTED.unpack_from(error.quoted, error.transport)
+        connection = self.connections.get((error.saddr, sport, error.daddr, dport))
+        converted = icmp_errno(error.type, error.code)
+        if not isinstance(connection, TcpSocket) or converted is None:
+            return
+        tx = connection.tx
+        quoted = unwrap(sequence, tx.una)
+        if not tx.una <= quoted < max(tx.next, tx.una + 1):
+            return
+        if error.type == DESTINATION_UNREACHABLE and error.code == FRAGMENTATION_NEEDED:
+            self._lower_path_mtu(connection, error.info)
+        elif connection.connecting:
+            connection.fail(converted[0])
+        else:
+            connection.soft_error = converted[0]  # told if the connection times out
+
+    def _dispatch(self, arrived: Segment, skb: Skb) -> DropReason | None:
+        initial = None
+        connection = self.connections.get((skb.daddr, skb.dport, skb.saddr, skb.sport))
+        listener = None
+        if connection is None or isinstance(connection, TimeWait):
+            listener = self._listeners.get((skb.daddr, skb.dport)) or self._listeners.get((0, skb.dport))
+        if isinstance(connection, TimeWait) and listener is not None and connection.may_be_replaced(arrived):
+            initial = connection.next_initial()
+            connection.finish()
+            connection = None
+        if isinstance(connection, TimeWait):
+            return connection.arrive(arrived)
+        if connection is not None:
+            return connection.arrive(arrived, skb.trace)
+        if listener is not None:
+            return listener.arrive(arrived, skb, initial)
+        self.refuse(arrived, skb)
+        return DropReason.NO_SOCKET
+
+    def _bind(self, connection: TcpSocket, port: int) -> None:
+        laddr, raddr, rport = connection.laddr, connection.raddr, connection.rport
+        if port == 0:
+            taken = self.connections
+            port_range = self.netns.sockets.port_range()
+            self.ports.bind_connected(connection, lambda port: (laddr, port, raddr, rport) in taken, port_range)
+            return
+        if connection.key in self.connections:
+            raise os_error(errno.EADDRNOTAVAIL)
+        self.ports.bind(connection, port, (port, port))
+
+    def _lower_path_mtu(self, connection: TcpSocket, mtu: int) -> None:
+        lowered = max(mtu, MINIMUM_PATH_MTU)
+        if lowered < connection.path_mtu and connection.state is not State.SYN_SENT:
+            connection.set_path_mtu(lowered)
+            output.push(connection)
+
+
+def _conflict(new: Socket, old: Socket) -> bool:
+    """Whether two may not share a port though their addresses overlap (`inet_csk_bind_conflict`)."""
+    return isinstance(old, TcpListener) or not (new.reuse_address and old.reuse_address)

@@ -1,0 +1,95 @@
+"""What an acknowledgement says about our segments: what arrived, what was lost, how fast to go on.
+
+Losses are counted as Linux's `tcp_ack` counts them; with SACK by RFC 6675, without by NewReno (RFC 6582).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator.kernel.tcp import output
+from emulator.kernel.tcp.congestion import Phase
+from emulator.kernel.tcp.send_queue import REORDERING, Sent
+from emulator.kernel.tcp.sequence import MASK, unwrap
+
+if TYPE_CHECKING:
+    from emulator.kernel.tcp.connection import TcpSocket
+    from emulator.kernel.tcp.segment import Segment
+
+
+def acknowledge(c: TcpSocket, segment: Segment, ack: int, *, window_changed: bool) -> None:
+    """Take an acceptable acknowledgement number (una <= ack <= next) and the SACK blocks beside it."""
+    tx = c.tx
+    in_flight = tx.in_flight
+    advanced = ack > tx.una
+    fresh = _take_sack(c, segment) if c.sack and segment.options.sack else 0
+    if advanced:
+        _advance(c, segment, ack, in_flight)
+    elif not c.sack and tx.segments and not segment.payload and not window_changed and tx.sacked < len(tx.segments) - 1:
+        tx.sacked += 1  # a duplicate: something later than the oldest has arrived
+        fresh = 1
+    if fresh or c.cc.phase is not Phase.OPEN:
+        _look_for_losses(c, advanced=advanced)
+
+
+def _advance(c: TcpSocket, segment: Segment, ack: int, in_flight: int) -> None:
+    tx = c.tx
+    count, last = tx.acknowledge(ack)
+    if not c.sack and tx.sacked:
+        tx.sacked = min(max(tx.sacked - max(count - 1, 0), 0), max(len(tx.segments) - 1, 0))
+    if last is not None:
+        _measure(c, segment, last)
+    c.timeouts = c.probes = 0
+    c.stalled_since = None
+    if c.cc.phase is not Phase.RECOVERY:
+        c.cc.acknowledged(count, in_flight)
+    if tx.segments:
+        c.retransmit.start(c.rtt.timeout)
+    else:
+        c.retransmit.stop()
+
+
+def _measure(c: TcpSocket, segment: Segment, last: Sent) -> None:
+    """Sample the round-trip time: of a segment sent once, or by the echoed timestamp (RFC 7323 section 4.1)."""
+    if not last.repeats:
+        c.rtt.sample(c.now - last.sent_at)
+    elif c.timestamps and segment.timestamps is not None:
+        elapsed = (output.timestamp(c) - segment.timestamps[1]) & MASK
+        if elapsed < MASK >> 1:
+            c.rtt.sample(elapsed / 1000)
+
+
+def _look_for_losses(c: TcpSocket, *, advanced: bool) -> None:
+    tx, cc = c.tx, c.cc
+    if cc.phase is not Phase.OPEN and tx.una >= cc.recovery_point:
+        cc.leave_recovery()
+        if not c.sack:
+            tx.sacked = 0
+        return
+    if not tx.segments:
+        return
+    in_flight = tx.in_flight
+    if c.sack:
+        found = tx.mark_lost_by_sack()
+    elif cc.phase is Phase.OPEN:
+        found = tx.sacked >= REORDERING
+        if found:
+            tx.mark_head_lost()
+    else:
+        found = advanced  # a partial acknowledgement: the next one is lost too
+        if advanced:
+            tx.mark_head_lost()
+    if found and cc.phase is Phase.OPEN:
+        cc.enter_recovery(in_flight, tx.next)
+        if (head := tx.next_lost()) is not None:
+            output.repeat(c, head)  # whatever the window says
+
+
+def _take_sack(c: TcpSocket, segment: Segment) -> int:
+    tx = c.tx
+    blocks = []
+    for left_wire, right_wire in segment.options.sack:
+        left, right = unwrap(left_wire, tx.una), unwrap(right_wire, tx.una)
+        if tx.una < right <= tx.next and left < right:
+            blocks.append((left, right))
+    return tx.mark_sacked(blocks)

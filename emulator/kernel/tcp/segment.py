@@ -1,0 +1,62 @@
+"""One segment that came in, read once; behind the IP header, before the connection."""
+
+from __future__ import annotations
+
+from emulator.packet.checksum import is_valid
+from emulator.packet.tcp import FIN, SYN, TCP
+from emulator.packet.tcp_options import TcpOptions
+
+HEADER_LENGTH = 20
+PROTOCOL = 6
+
+_TIMESTAMPS_ONLY = 0x0101080A  # two no-operations and the timestamps option, as nearly every segment has them
+_NO_OPTIONS = TcpOptions()
+
+
+class Segment:
+    """Header fields as on the wire (`window` unscaled), and the payload."""
+
+    __slots__ = ("acknowledgement", "flags", "options", "payload", "sequence", "timestamps", "window")
+
+    def __init__(self, sequence: int, acknowledgement: int, flags: int, window: int, payload: bytes) -> None:
+        self.sequence = sequence
+        self.acknowledgement = acknowledgement
+        self.flags = flags
+        self.window = window
+        self.payload = payload
+        self.options = _NO_OPTIONS
+        self.timestamps: tuple[int, int] | None = None
+
+    @property
+    def length(self) -> int:
+        """What it takes of the sequence space: its payload, SYN and FIN."""
+        return len(self.payload) + (self.flags & FIN) + (self.flags >> 1 & 1)
+
+    @property
+    def is_syn(self) -> bool:
+        """Whether SYN is set."""
+        return bool(self.flags & SYN)
+
+
+def parse(data: bytearray, start: int, end: int) -> Segment | None:
+    """Read the segment in `data[start:end]`; None if it is malformed. Options are read as leniently as on Linux."""
+    if end - start < HEADER_LENGTH:
+        return None
+    _, _, sequence, acknowledgement, word, window, _, _ = TCP.unpack_from(data, start)
+    body = start + (word >> 12 << 2)
+    if body < start + HEADER_LENGTH or body > end:
+        return None
+    segment = Segment(sequence, acknowledgement, word & 0xFF, window, bytes(data[body:end]))
+    options = start + HEADER_LENGTH
+    if body - options == 12 and int.from_bytes(data[options : options + 4], "big") == _TIMESTAMPS_ONLY:
+        value = int.from_bytes(data[options + 4 : options + 8], "big")
+        segment.timestamps = value, int.from_bytes(data[options + 8 : options + 12], "big")
+    elif body > options:
+        segment.options = TcpOptions.parse(data[options:body], lenient=True)
+        segment.timestamps = segment.options.timestamps
+    return segment
+
+
+def has_valid_checksum(data: bytearray, start: int, end: int, saddr: int, daddr: int) -> bool:
+    """Whether the segment in `data[start:end]` sums up right."""
+    return is_valid(data[start:end], saddr + daddr + PROTOCOL + end - start)
