@@ -12,6 +12,8 @@ class DropReason(enum.Enum):
     # Link and bridge
     DEV_READY = "the link is down"
     DEV_HDR = "the frame is shorter than an Ethernet header"
+    MAC_INVALID_SOURCE = "the source MAC is zero or a group"
+    MAC_CONTROL = "an IEEE MAC control frame, which bridges do not pass on"
     OTHERHOST = "the frame is for another station"
     UNHANDLED_PROTO = "no handler for this ethertype"
     BRIDGE_NO_PORT = "the bridge has no port to forward to"
@@ -36,6 +38,7 @@ class DropReason(enum.Enum):
     IP_ROUTE_BLACKHOLE = "the route is a blackhole"
     IP_ROUTE_UNREACHABLE = "the route says unreachable"
     IP_ROUTE_PROHIBIT = "the route says prohibit"
+    IP_SOURCE_ROUTE = "source routing is not accepted"
     PKT_TOO_BIG = "larger than the MTU and may not be fragmented"
     DUP_FRAG = "overlapping fragment"
     FRAG_REASM_TIMEOUT = "not all fragments came in time"
@@ -43,6 +46,7 @@ class DropReason(enum.Enum):
     # Neighbours
     NEIGH_FAILED = "no answer to ARP"
     NEIGH_QUEUEFULL = "too many packets wait for ARP"
+    NEIGH_CREATEFAIL = "the neighbour table is full"
     # Netfilter
     NETFILTER_DROP = "a rule dropped it"
     NETFILTER_REJECT = "a rule rejected it"
@@ -55,6 +59,7 @@ class DropReason(enum.Enum):
     SOCKET_RCVBUFF = "the socket's receive buffer is full"
     UDP_CSUM = "the UDP checksum is wrong"
     TCP_CSUM = "the TCP checksum is wrong"
+    ICMP_IGNORED = "an ICMP message that is not answered"
     ICMP_CSUM = "the ICMP checksum is wrong"
     TCP_FLAGS = "TCP flags that no state takes"
     TCP_OLD_DATA = "TCP data that was received before"

@@ -17,12 +17,16 @@ from emulator.kernel.timer import Timer, TimerHeap
 from emulator.kernel.trace import Step, Trace
 
 if TYPE_CHECKING:
+    from emulator.kernel.drop_log import DropRecord
     from emulator.kernel.link import Link
     from emulator.kernel.netns import Netns
     from emulator.kernel.skb import Skb
 
 BACKLOG_LIMIT = 10_000
+DROP_LOG_LIMIT = 4096
 FAULT_LIMIT = 64
+HOP_LIMIT = 64
+FIRST_LINK_INDEX = 2  # each namespace's loopback has 1
 
 
 class RandomSource(Protocol):
@@ -69,11 +73,12 @@ class Kernel:
         self.timers = TimerHeap()
         self.namespaces: dict[str, Netns] = {}
         self.steps: list[Step] = []  # of traced packets, until the runtime takes them
+        self.drop_log: deque[DropRecord] = deque(maxlen=DROP_LOG_LIMIT)  # the runtime drains it
         self.faults: deque[Fault] = deque(maxlen=FAULT_LIMIT)
         self.fault_count = 0
         self._backlog: deque[tuple[Link, Skb]] = deque()
         self._woken: dict[Waker, None] = {}
-        self._next_link_index = 1
+        self._next_link_index = FIRST_LINK_INDEX
 
     def next_link_index(self) -> int:
         """Return an ifindex that no link of this machine has."""
@@ -87,8 +92,9 @@ class Kernel:
 
     def enqueue(self, link: Link, skb: Skb) -> None:
         """Queue a frame for reception on `link`, as `netif_rx` does: no recursion from namespace to namespace."""
-        if len(self._backlog) >= BACKLOG_LIMIT:
-            link.netns.drop(skb, DropReason.CPU_BACKLOG)
+        skb.hops += 1
+        if skb.hops > HOP_LIMIT or len(self._backlog) >= BACKLOG_LIMIT:
+            link.netns.drop(skb, DropReason.HOP_LIMIT if skb.hops > HOP_LIMIT else DropReason.CPU_BACKLOG)
             return
         self._backlog.append((link, skb))
 
@@ -96,11 +102,7 @@ class Kernel:
         """Run due timers, then up to `budget` queued frames. True if work is left for another call."""
         if now > self.now:
             self.now = now
-        while (callback := self.timers.pop_due(self.now)) is not None:
-            try:
-                callback()
-            except Exception:
-                self._fault("timer", b"")
+        self._run_timers()
         backlog = self._backlog
         while backlog and budget > 0:
             budget -= 1
@@ -109,7 +111,16 @@ class Kernel:
                 link.receive(skb)
             except Exception:
                 self._fault(link.name, bytes(skb.data))
+            if not backlog:
+                self._run_timers()
         return bool(backlog)
+
+    def _run_timers(self) -> None:
+        while (callback := self.timers.pop_due(self.now)) is not None:
+            try:
+                callback()
+            except Exception:
+                self._fault("timer", b"")
 
     def next_deadline(self) -> float | None:
         """When `run` is next wanted: now if frames are queued, else at the earliest timer, else None."""

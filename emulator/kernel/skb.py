@@ -10,10 +10,10 @@ import enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emulator.kernel.fib import RouteResult
     from emulator.kernel.link import Link
-    from emulator.kernel.netfilter.conntrack import Connection
+    from emulator.kernel.netfilter.connection import Connection
     from emulator.kernel.netns import Netns
+    from emulator.kernel.route import RouteResult
     from emulator.kernel.trace import Detail, StepKind, Trace
 
 ETHERNET_LENGTH = 14
@@ -49,12 +49,14 @@ class Skb:
     """
 
     __slots__ = (
+        "bridge_source",
         "ct",
         "ctinfo",
         "daddr",
         "data",
         "dport",
         "fragment",
+        "fragment_lengths",
         "fragment_max_size",
         "hops",
         "in_link",
@@ -64,6 +66,7 @@ class Skb:
         "packet_type",
         "physical_in",
         "physical_out",
+        "prerouted",
         "protocol",
         "route",
         "saddr",
@@ -83,19 +86,18 @@ class Skb:
         self.sport = 0
         self.dport = 0
         self.fragment = 0
-        self.fragment_max_size = (
-            0  # of the largest fragment it was reassembled from; 0 if it never was in pieces
-        )
+        self.fragment_max_size = 0  # of the largest fragment it was reassembled from; 0 if it never was in pieces
+        self.fragment_lengths: tuple[int, ...] = ()  # payload bytes of each such fragment, in order
         self.mark = 0
         self.ct: Connection | None = None
         self.ctinfo: CtInfo = CtInfo.NEW
         self.packet_type = PacketType.HOST
         self.in_link: Link | None = None
         self.out_link: Link | None = None
-        self.physical_in: Link | None = (
-            None  # the bridge port, where br_netfilter shows the bridge as in_link
-        )
+        self.physical_in: Link | None = None  # the bridge port, where br_netfilter shows the bridge as in_link
         self.physical_out: Link | None = None
+        self.prerouted = False  # PREROUTING has seen it on the bridge; IP must not run it again
+        self.bridge_source: bytes | None = None  # the sender's MAC, while a bridged DNAT waits for ARP
         self.route: RouteResult | None = None
         self.socket: object | None = None  # the local socket that sent it
         self.hops = 0  # links crossed inside this machine; a loop is cut at a cap
@@ -103,7 +105,11 @@ class Skb:
 
     def clone(self) -> Skb:
         """Copy for another receiver (a flooded frame): own bytes, same connection and trace."""
-        copy = Skb(bytearray(self.data), self.trace)
+        return self.clone_without_data(bytearray(self.data))
+
+    def clone_without_data(self, data: bytearray) -> Skb:
+        """Copy all but the bytes, which are given (a fragment)."""
+        copy = Skb(data, self.trace)
         for name in _COPIED:
             setattr(copy, name, getattr(self, name))
         return copy
@@ -117,8 +123,11 @@ class Skb:
         self.socket = None
         self.physical_in = None
         self.physical_out = None
+        self.prerouted = False
+        self.bridge_source = None
         self.out_link = None
         self.fragment_max_size = 0
+        self.fragment_lengths = ()
 
     def step(self, netns: Netns, kind: StepKind, **detail: Detail) -> None:
         """Record a trace step. Call it only behind `if skb.trace is not None`, so that others pay nothing."""

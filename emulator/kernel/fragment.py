@@ -1,0 +1,257 @@
+"""Fragments: putting packets together for local delivery and conntrack, and cutting them for a small MTU.
+
+Reassembly as in net/ipv4/ip_fragment.c and inet_fragment.c; cutting as ip_do_fragment in net/ipv4/ip_output.c.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.ip_header import (
+    DONT_FRAGMENT,
+    IS_FRAGMENT,
+    MORE_FRAGMENTS,
+    NETWORK,
+    OFFSET_MASK,
+    PORTS,
+    WITH_PORTS,
+)
+from emulator.kernel.route import RouteResult, RouteType
+from emulator.kernel.skb import Skb
+from emulator.kernel.timer import Timer
+from emulator.kernel.trace import StepKind
+from emulator.packet.checksum import checksum
+
+if TYPE_CHECKING:
+    from emulator.kernel.netns import Netns
+
+LOCAL_DELIVER = 0  # who reassembles; each keeps queues of its own (enum ip_defrag_users)
+CONNTRACK_IN = 1
+CONNTRACK_OUT = 2
+
+TIME_EXCEEDED, FRAGMENT_TIME = 11, 1
+MAXIMUM_LENGTH = 65_535
+_OVERHEAD = 640  # what an skb weighs beside its bytes
+
+Key = tuple[int, int, int, int, int]
+
+
+class _Queue:
+    """The fragments of one packet so far, by offset."""
+
+    __slots__ = ("fragments", "last_seen", "length", "maximum_df", "maximum_size", "memory", "timer")
+
+    def __init__(self, timer: Timer) -> None:
+        self.fragments: dict[int, Skb] = {}
+        self.length = 0
+        self.last_seen = False
+        self.maximum_size = 0
+        self.maximum_df = 0
+        self.memory = 0
+        self.timer = timer
+
+    def runs(self) -> list[tuple[int, int]]:
+        """The stretches of payload that are there, in order."""
+        runs: list[tuple[int, int]] = []
+        for start in sorted(self.fragments):
+            end = start + _payload_length(self.fragments[start])
+            if runs and runs[-1][1] == start:
+                runs[-1] = (runs[-1][0], end)
+            else:
+                runs.append((start, end))
+        return runs
+
+
+class Reassembler:
+    """The fragment queues of one namespace."""
+
+    def __init__(self, netns: Netns) -> None:
+        self._netns = netns
+        self._queues: dict[Key, _Queue] = {}
+        self._memory = 0
+
+    def __len__(self) -> int:
+        return len(self._queues)
+
+    def add(self, skb: Skb, user: int) -> Skb | None:
+        """Take a fragment. When it was the missing one, it becomes the whole packet and is returned.
+
+        None: it waits for others, or was dropped (and counted). A whole packet comes back as it is.
+        """
+        if not skb.fragment & IS_FRAGMENT:
+            return skb
+        data = skb.data
+        key = (user, skb.saddr, skb.daddr, data[NETWORK + 4] << 8 | data[NETWORK + 5], skb.protocol)
+        queue = self._queues.get(key) or self._open(key)
+        if queue is None:
+            self._netns.drop(skb, DropReason.FRAG_TOO_FAR)
+            return None
+        reason = self._insert(key, queue, skb)
+        if reason is not None:
+            self._netns.drop(skb, reason)
+            return None
+        if not queue.last_seen or queue.runs() != [(0, queue.length)]:
+            return None
+        return self._join(key, queue, skb)
+
+    def _open(self, key: Key) -> _Queue | None:
+        if self._memory > self._netns.sysctl.number("net.ipv4.ipfrag_high_thresh"):
+            return None
+        seconds = self._netns.sysctl.number("net.ipv4.ipfrag_time")
+        queue = _Queue(self._netns.kernel.schedule(seconds, lambda: self._expire(key)))
+        self._queues[key] = queue
+        return queue
+
+    def _insert(self, key: Key, queue: _Queue, skb: Skb) -> DropReason | None:
+        """Check a fragment against what is there, and keep it (ip_frag_queue)."""
+        more = skb.fragment & MORE_FRAGMENTS
+        start = (skb.fragment & OFFSET_MASK) << 3
+        length = _payload_length(skb)
+        if more:
+            length &= ~7
+        end = start + length
+        if not length or end + skb.transport - NETWORK > MAXIMUM_LENGTH:
+            return DropReason.IP_INHDR
+        if queue.last_seen and (end > queue.length or (not more and end != queue.length)):
+            return DropReason.IP_INHDR
+        if not more and end < queue.length:
+            return DropReason.IP_INHDR
+        for run_start, run_end in queue.runs():
+            if start < run_end and run_start < end:
+                if run_start > start or end > run_end:
+                    self._discard(key, queue)
+                return DropReason.DUP_FRAG
+        del skb.data[skb.transport + length :]
+        queue.length = max(queue.length, end)
+        queue.last_seen = queue.last_seen or not more
+        queue.fragments[start] = skb
+        size = skb.transport - NETWORK + length
+        queue.maximum_size = max(queue.maximum_size, size)
+        if skb.fragment & DONT_FRAGMENT:
+            queue.maximum_df = max(queue.maximum_df, size)
+        queue.memory += len(skb.data) + _OVERHEAD
+        self._memory += len(skb.data) + _OVERHEAD
+        return None
+
+    def _join(self, key: Key, queue: _Queue, skb: Skb) -> Skb | None:
+        """Make `skb` the whole packet, with the first fragment's header (ip_frag_reasm)."""
+        self._close(key, queue)
+        parts = [queue.fragments[start] for start in sorted(queue.fragments)]
+        first = parts[0]
+        header_length = first.transport - NETWORK
+        if header_length + queue.length > MAXIMUM_LENGTH:
+            self._netns.drop(skb, DropReason.IP_INHDR)
+            return None
+        lengths = tuple(_payload_length(part) for part in parts)
+        data = bytearray(b"".join((first.data[: first.transport], *(part.data[part.transport :] for part in parts))))
+        field = DONT_FRAGMENT if queue.maximum_df == queue.maximum_size else 0
+        data[NETWORK + 2 : NETWORK + 4] = (header_length + queue.length).to_bytes(2, "big")
+        data[NETWORK + 6 : NETWORK + 8] = field.to_bytes(2, "big")
+        _fix_checksum(data, header_length)
+        skb.data = data
+        skb.transport = first.transport
+        skb.fragment = field
+        skb.sport = skb.dport = 0
+        if skb.protocol in WITH_PORTS and queue.length >= 4:
+            skb.sport, skb.dport = PORTS.unpack_from(data, skb.transport)
+        skb.fragment_max_size = 0 if key[0] == LOCAL_DELIVER else queue.maximum_size
+        skb.fragment_lengths = lengths
+        if skb.trace is not None:
+            skb.step(self._netns, StepKind.REASSEMBLED, fragments=len(parts))
+        return skb
+
+    def _expire(self, key: Key) -> None:
+        """Give up on a packet; an end host that saw its first fragment says so (ip_expire)."""
+        queue = self._queues[key]
+        self._close(key, queue)
+        first = queue.fragments.get(0)
+        if first is not None and first.in_link is not None:
+            decision = self._netns.routing.input(first.in_link, first.saddr, first.daddr, first.mark)
+            if isinstance(decision, RouteResult):
+                first.route = decision
+                if key[0] == LOCAL_DELIVER or decision.type is RouteType.LOCAL:
+                    self._netns.icmp.send_error(first, TIME_EXCEEDED, FRAGMENT_TIME)
+        self._drop_all(queue, DropReason.FRAG_REASM_TIMEOUT)
+
+    def _discard(self, key: Key, queue: _Queue) -> None:
+        """Overlapping fragments are an attack: forget the whole packet (RFC 5722)."""
+        self._close(key, queue)
+        self._drop_all(queue, DropReason.DUP_FRAG)
+
+    def _close(self, key: Key, queue: _Queue) -> None:
+        queue.timer.cancel()
+        self._memory -= queue.memory
+        self._queues.pop(key, None)
+
+    def _drop_all(self, queue: _Queue, reason: DropReason) -> None:
+        for skb in queue.fragments.values():
+            self._netns.drop(skb, reason)
+
+
+def split(skb: Skb, mtu: int) -> list[Skb]:
+    """Cut a packet into fragments of at most `mtu` bytes; a reassembled one where it was cut before."""
+    header_length = skb.transport - NETWORK
+    payload = memoryview(skb.data)[skb.transport :]
+    limit = min(mtu, skb.fragment_max_size or mtu)
+    room = limit - header_length & ~7
+    base = (skb.fragment & OFFSET_MASK) << 3
+    keeps_df = skb.fragment & DONT_FRAGMENT
+    pieces = []
+    offset = 0
+    for length in _lengths(skb, len(payload), max(room, 8), limit - header_length):
+        end = offset + length
+        more = end < len(payload) or skb.fragment & MORE_FRAGMENTS
+        field = (base + offset) >> 3 | (MORE_FRAGMENTS if more else 0) | keeps_df
+        pieces.append(_piece(skb, payload[offset:end], field, first=offset == 0))
+        offset = end
+    payload.release()
+    return pieces
+
+
+def _lengths(skb: Skb, total: int, room: int, limit: int) -> list[int]:
+    """Payload bytes of each piece: those it was received in if they fit, else as much as goes in."""
+    known = skb.fragment_lengths
+    fitting = all(length <= limit for length in known) and all(not length & 7 for length in known[:-1])
+    if known and sum(known) == total and fitting:
+        return list(known)
+    return [min(room, total - offset) for offset in range(0, total, room)]
+
+
+def _piece(skb: Skb, payload: memoryview, field: int, *, first: bool) -> Skb:
+    header = bytes(skb.data[: skb.transport])
+    piece = skb.clone_without_data(bytearray(b"".join((header, payload))))
+    header_length = skb.transport - NETWORK
+    if not first and header_length > 20:
+        _blank_options(piece.data, skb.transport)
+    piece.data[NETWORK + 2 : NETWORK + 4] = (header_length + len(payload)).to_bytes(2, "big")
+    piece.data[NETWORK + 6 : NETWORK + 8] = field.to_bytes(2, "big")
+    _fix_checksum(piece.data, header_length)
+    piece.fragment = field
+    piece.fragment_max_size = 0
+    piece.fragment_lengths = ()
+    if not first:
+        piece.sport = piece.dport = 0
+    return piece
+
+
+def _blank_options(data: bytearray, end: int) -> None:
+    """Later fragments carry only options that say they are copied; the others become NOPs (ip_options_fragment)."""
+    position = NETWORK + 20
+    while position < end and data[position] != 0:
+        length = 1 if data[position] == 1 else data[position + 1] if position + 1 < end else 0
+        if length < 1 or position + length > end:
+            return
+        if length > 1 and not data[position] & 0x80:
+            data[position : position + length] = b"\x01" * length
+        position += length
+
+
+def _fix_checksum(data: bytearray, header_length: int) -> None:
+    data[NETWORK + 10 : NETWORK + 12] = b"\0\0"
+    value = checksum(data[NETWORK : NETWORK + header_length])
+    data[NETWORK + 10 : NETWORK + 12] = value.to_bytes(2, "big")
+
+
+def _payload_length(skb: Skb) -> int:
+    return len(skb.data) - skb.transport

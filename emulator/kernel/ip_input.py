@@ -1,0 +1,130 @@
+"""Received IPv4: header checks, PREROUTING, the routing decision, local delivery (net/ipv4/ip_input.c)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.fragment import LOCAL_DELIVER
+from emulator.kernel.ip_header import IS_FRAGMENT, find_option_error, has_source_route, parse
+from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.route import RouteResult, RouteType
+from emulator.kernel.skb import PacketType, Skb
+from emulator.kernel.trace import StepKind
+from emulator.packet.address import format_ipv4
+
+if TYPE_CHECKING:
+    from emulator.kernel.ip_forward import IpForward
+    from emulator.kernel.netns import Netns
+
+DESTINATION_UNREACHABLE = 3
+PARAMETER_PROBLEM = 12
+NETWORK_UNREACHABLE, HOST_UNREACHABLE, PROTOCOL_UNREACHABLE, FILTERED = 0, 1, 2, 13
+
+_OPTIONLESS = 34  # where the transport header begins without IP options
+_ERROR_CODES = {
+    DropReason.IP_INNOROUTES: NETWORK_UNREACHABLE,
+    DropReason.IP_ROUTE_UNREACHABLE: HOST_UNREACHABLE,
+    DropReason.IP_ROUTE_PROHIBIT: FILTERED,
+}
+_LOCAL_TYPES = frozenset({RouteType.LOCAL, RouteType.BROADCAST, RouteType.MULTICAST})
+
+
+class IpInput:
+    """The receiving side of one namespace."""
+
+    def __init__(self, netns: Netns, forwarder: IpForward) -> None:
+        self._netns = netns
+        self._netfilter = netns.netfilter
+        self._routing = netns.routing
+        self._forward = forwarder.forward
+
+    def receive(self, skb: Skb) -> None:
+        """Take a frame whose ethertype is IPv4 (ip_rcv)."""
+        if skb.packet_type is PacketType.OTHERHOST:
+            self._netns.drop(skb, DropReason.OTHERHOST)
+            return
+        reason = parse(skb)
+        if reason is not None:
+            self._netns.drop(skb, reason)
+            return
+        if skb.prerouted:
+            skb.prerouted = False
+        else:
+            skb.out_link = None
+            if self._netfilter.run(Hook.PREROUTING, skb) is not Verdict.ACCEPT:
+                return
+        self.route(skb)
+
+    def route(self, skb: Skb) -> None:
+        """Decide where a packet goes that has passed PREROUTING (ip_rcv_finish)."""
+        result = skb.route  # the loopback link keeps the sender's
+        link = skb.in_link
+        if result is None and link is not None:
+            decision = self._routing.input(link, skb.saddr, skb.daddr, skb.mark)
+            if not isinstance(decision, RouteResult):
+                self._netns.drop(skb, decision)
+                return
+            result = skb.route = decision
+        if result is None or (skb.transport != _OPTIONLESS and not self._accept_options(skb)):
+            return
+        if skb.trace is not None:
+            self._trace_route(skb, result)
+        kind = result.type
+        if kind is RouteType.UNICAST:
+            self._forward(skb, result)
+        elif kind in _LOCAL_TYPES:
+            self.deliver(skb)
+        else:
+            self._refuse(skb, result)
+
+    def deliver(self, skb: Skb) -> None:
+        """Give a packet to its protocol here, whole and after INPUT (ip_local_deliver)."""
+        netns = self._netns
+        if skb.fragment & IS_FRAGMENT and netns.reassembler.add(skb, LOCAL_DELIVER) is None:
+            return
+        if self._netfilter.run(Hook.INPUT, skb) is not Verdict.ACCEPT:
+            return
+        handler = netns.protocols.get(skb.protocol)
+        if handler is not None:
+            handler(skb)
+            return
+        netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, PROTOCOL_UNREACHABLE)
+        netns.drop(skb, DropReason.IP_NOPROTO)
+
+    def _refuse(self, skb: Skb, result: RouteResult) -> None:
+        """Answer a packet that no route is for (ip_error); silently where this is no router."""
+        reason = result.error or DropReason.IP_INNOROUTES
+        code = _ERROR_CODES.get(reason)
+        if code is not None and self._netns.icmp.may_report_unreachable(skb.saddr):
+            self._netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, code)
+        self._netns.drop(skb, reason)
+
+    def _accept_options(self, skb: Skb) -> bool:
+        """Check IP options (ip_rcv_options): malformed ones are reported, source routes not accepted."""
+        position = find_option_error(skb)
+        if position is not None:
+            self._netns.icmp.send_error(skb, PARAMETER_PROBLEM, 0, position << 24)
+            self._netns.drop(skb, DropReason.IP_INHDR)
+            return False
+        if has_source_route(skb) and not self._takes_source_routes(skb):
+            self._netns.drop(skb, DropReason.IP_SOURCE_ROUTE)
+            return False
+        return True
+
+    def _takes_source_routes(self, skb: Skb) -> bool:
+        link = skb.in_link
+        return link is not None and bool(link.conf.accept_source_route and self._netns.sysctl.all.accept_source_route)
+
+    def _trace_route(self, skb: Skb, result: RouteResult) -> None:
+        decision = "forward" if result.type is RouteType.UNICAST else "local"
+        if result.type is RouteType.UNREACHABLE:
+            decision = "unreachable"
+        skb.step(
+            self._netns,
+            StepKind.ROUTE,
+            decision=decision,
+            route="" if result.route is None else result.route.format(show_table=True),
+            link=result.link.name,
+            gateway=format_ipv4(result.gateway) if result.gateway else "",
+        )

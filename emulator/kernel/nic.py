@@ -1,0 +1,40 @@
+"""The link to other machines: the runtime hands received frames in and drains what is to be sent."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.link import Link
+from emulator.kernel.skb import Skb
+from emulator.kernel.trace import Trace
+
+if TYPE_CHECKING:
+    from emulator.kernel.netns import Netns
+
+QUEUE_LIMIT = 20_000
+
+
+class Nic(Link):
+    """An Ethernet card. `transmit_queue` holds (frame, trace) in order; the runtime takes from its left."""
+
+    kind = "nic"
+
+    transmit_queue: deque[tuple[bytes, Trace | None]]
+
+    def __init__(self, netns: Netns, name: str, mac: int, mtu: int = 1500) -> None:
+        super().__init__(netns, name, mac, mtu)
+        self.transmit_queue = deque()
+
+    def receive_frame(self, frame: bytes, trace: Trace | None = None) -> None:
+        """Take a frame from the underlay. Any bytes do; `Kernel.run` moves it on."""
+        self.netns.kernel.enqueue(self, Skb(bytearray(frame), trace))
+
+    def send(self, skb: Skb) -> None:
+        """Queue the frame for the runtime; a full queue drops it."""
+        if len(self.transmit_queue) >= QUEUE_LIMIT:
+            self.counters.tx_dropped += 1
+            self.netns.drop(skb, DropReason.FULL_RING)
+            return
+        self.transmit_queue.append((bytes(skb.data), skb.trace))
