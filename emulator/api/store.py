@@ -15,7 +15,6 @@ from emulator.api.merge import merge_patch
 from emulator.api.messages import ControlError, ErrorCode, EventType, Object
 from emulator.api.normalize import grace_of, normalized, not_found, owner_uids, reference_of, resource_of, rfc3339
 
-FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 KEPT_NAMESPACES = frozenset({"default", "kube-public", "kube-system"})
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -133,12 +132,6 @@ class Store:
             self._set(reference_of(obj), obj)
         self.revision = revision
         self._history.restart(revision)
-
-    def create_first_namespaces(self) -> None:
-        """Create the namespaces that every cluster has, where they are missing."""
-        for name in FIRST_NAMESPACES:
-            if self.get("Namespace", "", name) is None:
-                self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
     # --- writing
 

@@ -23,8 +23,6 @@ from emulator.api.codec import CodecError, FrameReader, encode_frame
 from emulator.api.messages import Cancel, ControlError, ErrorCode, Input, Method, Request, Response
 from emulator.errors import PodwireError
 
-logger = logging.getLogger(__name__)
-
 RECEIVE_SIZE = 65_536
 MAX_EXCHANGES = 256
 INPUT_CHUNKS = 64
@@ -59,9 +57,10 @@ Handler = Callable[[P, Exchange[E]], Awaitable[R]]
 
 
 class Methods:
-    """What a socket offers: a handler for each method."""
+    """What a socket offers: a handler for each method. Failures that nobody raised on purpose go to `logger`."""
 
-    def __init__(self) -> None:
+    def __init__(self, logger: logging.Logger | None = None) -> None:
+        self.logger = logger if logger is not None else logging.getLogger(__name__)
         self._handlers: dict[str, tuple[Method[Any, Any, Any], Handler[Any, Any, Any]]] = {}
 
     def add(self, method: Method[P, E, R], handler: Handler[P, E, R]) -> None:
@@ -91,6 +90,7 @@ class Connection:
     def __init__(self, stream: trio.abc.Stream, methods: Methods) -> None:
         self._stream = stream
         self._methods = methods
+        self._logger = methods.logger
         self._exchanges: dict[int, Exchange[Any]] = {}
         self._cancel_scope = trio.CancelScope()
         self._outgoing: trio.MemorySendChannel[bytes]
@@ -99,7 +99,7 @@ class Connection:
 
     def disconnect(self, reason: str) -> None:
         """End the connection now, also if the client does not read; its requests are cancelled."""
-        logger.warning("a client was disconnected: %s", reason)
+        self._logger.warning("a client was disconnected: %s", reason)
         self._cancel_scope.cancel()
 
     async def send(self, response: Response) -> None:
@@ -115,7 +115,7 @@ class Connection:
                     failure = await self._read(nursery)
                     nursery.cancel_scope.cancel()
                 if failure is not None:
-                    await self._write_last(Response(id=0, error=_error_body(failure)))
+                    await self._write_last(Response(id=0, error=self._error_body(failure)))
 
     async def _write(self) -> None:
         async for frame in self._queued:
@@ -137,7 +137,7 @@ class Connection:
             with trio.move_on_after(1):
                 await self._stream.send_all(encode_frame(messages.plain(response)))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            logger.debug("a client left before it could be told of its error")
+            self._logger.debug("a client left before it could be told of its error")
 
     async def _read(self, nursery: trio.Nursery) -> PodwireError | None:
         """Start what the client asks for. Returns at the stream's end, or with the error that makes it unusable."""
@@ -165,47 +165,45 @@ class Connection:
                 exchange = self._exchanges[message.id] = Exchange(message.id, self)
                 nursery.start_soon(self._run_exchange, message, exchange)
             case Input() if exchange is not None:
-                await _pass_input(exchange, message.input)
+                await self._pass_input(exchange, message.input)
             case Cancel() if exchange is not None:
                 exchange.cancel_scope.cancel()
 
     async def _run_exchange(self, request: Request, exchange: Exchange[Any]) -> None:
-        response = Response(id=request.id, error=_error_body(ControlError(ErrorCode.CANCELLED, "cancelled")))
+        response = Response(id=request.id, error=self._error_body(ControlError(ErrorCode.CANCELLED, "cancelled")))
         try:
             with exchange.cancel_scope, exchange.inputs:
                 result = await self._methods.answer(request, exchange)
                 response = Response(id=request.id, result=result)
         except Exception as error:
-            response = Response(id=request.id, error=_error_body(error, request.method))
+            response = Response(id=request.id, error=self._error_body(error, request.method))
         finally:
             del self._exchanges[request.id]
         try:
             await self.send(response)
         except CodecError as error:
-            await self.send(Response(id=request.id, error=_error_body(error)))
+            await self.send(Response(id=request.id, error=self._error_body(error)))
 
+    async def _pass_input(self, exchange: Exchange[Any], data: bytes | None) -> None:
+        try:
+            if data is None:
+                exchange.input_sender.close()
+            else:
+                await exchange.input_sender.send(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._logger.debug("input for request %d came after its end", exchange.identity)
 
-async def _pass_input(exchange: Exchange[Any], data: bytes | None) -> None:
-    try:
-        if data is None:
-            exchange.input_sender.close()
-        else:
-            await exchange.input_sender.send(data)
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        logger.debug("input for request %d came after its end", exchange.identity)
-
-
-def _error_body(error: BaseException, method: str = "") -> messages.ErrorBody:
-    """Return what the client is told; what nobody raised on purpose is logged with its traceback."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    if isinstance(error, ControlError):
-        return messages.ErrorBody(code=error.code, message=error.message)
-    if isinstance(error, PodwireError):
-        return messages.ErrorBody(code=ErrorCode.INVALID, message=str(error))
-    logger.error("method %s failed", method, exc_info=error)
-    message = f"{method} failed: {type(error).__name__}: {error}; the process's log has the details"
-    return messages.ErrorBody(code=ErrorCode.INTERNAL, message=message)
+    def _error_body(self, error: BaseException, method: str = "") -> messages.ErrorBody:
+        """Return what the client is told; what nobody raised on purpose is logged with its traceback."""
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if isinstance(error, ControlError):
+            return messages.ErrorBody(code=error.code, message=error.message)
+        if isinstance(error, PodwireError):
+            return messages.ErrorBody(code=ErrorCode.INVALID, message=str(error))
+        self._logger.error("method %s failed", method, exc_info=error)
+        message = f"{method} failed: {type(error).__name__}: {error}; the process's log has the details"
+        return messages.ErrorBody(code=ErrorCode.INTERNAL, message=message)
 
 
 async def serve_connection(stream: trio.abc.Stream, methods: Methods) -> None:
@@ -271,7 +269,7 @@ async def serve(listener: trio.abc.Listener[Any], methods: Methods) -> None:
 
     async def serve_one(stream: trio.abc.Stream) -> None:
         if not is_allowed(stream):
-            logger.warning("a process of another user was refused")
+            methods.logger.warning("a process of another user was refused")
             await stream.aclose()
             return
         await serve_connection(stream, methods)

@@ -12,7 +12,7 @@ from emulator.errors import PodwireError
 
 def make_store(**options):
     store = Store(random=random.Random(1), clock=lambda: 0.0, **options)
-    store.create_first_namespaces()
+    store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
     return store
 
 

@@ -1,3 +1,4 @@
+import logging
 import os
 import socket
 import stat
@@ -14,6 +15,7 @@ from emulator.runtime.control import Methods, control_socket, serve, serve_conne
 from emulator.runtime.control_client import ConnectionLostError, check_version, open_client
 from emulator.runtime.memory_listener import MemoryListener
 
+LOGGER = logging.Logger("test")
 VERSION = messages.VersionResult(protocol=messages.PROTOCOL_VERSION, version="1", role="node", name="a")
 
 
@@ -35,7 +37,7 @@ async def echo(params, exchange):
 
 
 def make_methods():
-    methods = Methods()
+    methods = Methods(LOGGER)
     methods.add(messages.VERSION, answer_version)
     methods.add(messages.EXEC, echo)
     return methods
@@ -115,7 +117,7 @@ async def test_a_client_names_both_versions_too():
     async def answer(_params, _exchange):
         return messages.VersionResult(protocol=99, version="9", role="controller", name="lab")
 
-    methods = Methods()
+    methods = Methods(LOGGER)
     methods.add(messages.VERSION, answer)
     ours, theirs = memory_stream_pair()
     async with trio.open_nursery() as nursery:
@@ -139,7 +141,7 @@ async def test_errors_of_handlers_reach_the_client(error, code, words):
     async def fail(_params, _exchange):
         raise error
 
-    methods = Methods()
+    methods = Methods(LOGGER)
     methods.add(messages.VERSION, fail)
     ours, theirs = memory_stream_pair()
     async with trio.open_nursery() as nursery:
@@ -155,7 +157,7 @@ class Waiting:
     """A method that waits for ever and notes how it ended."""
 
     def __init__(self):
-        self.methods = Methods()
+        self.methods = Methods(LOGGER)
         self.methods.add(messages.TRACE_COLLECT, self.wait)
         self.methods.add(messages.VERSION, answer_version)
         self.started = trio.Event()
@@ -240,7 +242,7 @@ async def test_a_result_that_is_too_large_is_an_error():
     async def too_much(_params, exchange):
         return messages.ObjectResult(object={"a": "x" * (17 * 1024 * 1024)})
 
-    methods = Methods()
+    methods = Methods(LOGGER)
     methods.add(messages.GET, too_much)
     ours, theirs = memory_stream_pair()
     async with trio.open_nursery() as nursery:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from emulator.api.messages.cluster import (
     CONTROLLER_STATUS,
+    MAC_ANNOTATION,
     REGISTER,
     RENEW,
+    UNDERLAY_ANNOTATION,
     ClusterOverview,
     NodeOverview,
     NodeRegistration,
@@ -111,6 +113,7 @@ __all__ = [
     "GET",
     "LIST",
     "LOGS",
+    "MAC_ANNOTATION",
     "NODE_STATUS",
     "PATCH",
     "PROTOCOL_VERSION",
@@ -122,6 +125,7 @@ __all__ = [
     "SUPERVISOR_STATUS",
     "TRACE_COLLECT",
     "TRACE_START",
+    "UNDERLAY_ANNOTATION",
     "UPDATE_STATUS",
     "VERSION",
     "WATCH",

@@ -6,6 +6,12 @@ from msgspec import Struct
 
 from emulator.api.messages.envelope import Empty, Method, Object
 
+UNDERLAY_ANNOTATION = "podwire/underlay"
+"""On a Node: where its process receives underlay datagrams, as HOST:PORT."""
+
+MAC_ANNOTATION = "podwire/mac"
+"""On a Node: the MAC address of its NIC on the node network."""
+
 
 class NodeRegistration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A node process that wants to be the node `name`; the exchange stays open as long as it is.
