@@ -94,6 +94,14 @@ def test_what_dpkt_builds_is_read() -> None:
     assert Message.parse(bytes(library)) == Message(9, (Question("web.default."),), recursion_desired=True)
 
 
+def test_the_target_of_srv_is_not_compressed_but_of_cname_is() -> None:
+    query = QUERY.build()
+    srv = QUERY.reply(answers=(Record(WEB, SRV, 5, Srv(1, 2, 80, WEB)),)).build()
+    assert len(srv) == len(query) + 2 + 10 + 6 + len(WEB) + 1
+    cname = QUERY.reply(answers=(Record(WEB, CNAME, 5, WEB),)).build()
+    assert len(cname) == len(query) + 2 + 10 + 2
+
+
 def test_a_reply_keeps_what_was_asked() -> None:
     reply = QUERY.reply(dns.NXDOMAIN)
     assert (reply.identifier, reply.questions, reply.rcode) == (7, QUERY.questions, dns.NXDOMAIN)

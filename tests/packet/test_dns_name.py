@@ -93,6 +93,8 @@ def test_a_pointer_must_lead_before_the_name_it_is_in() -> None:
     assert parse_name(b"\0\x01a\xc0\x00", 1) == ("a.", 5)
     with pytest.raises(WireError, match="lead back"):
         parse_name(b"\0\x01a\xc0\x01", 1)
+    with pytest.raises(WireError, match="lead back"):
+        parse_name(b"\x01\0\xc0\x01", 0)  # into its own label, which would end there
 
 
 def test_a_long_chain_of_pointers_is_refused() -> None:

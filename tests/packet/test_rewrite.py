@@ -94,6 +94,14 @@ def test_udp_without_checksum_stays_without() -> None:
     assert packet[34:42] == bytes.fromhex("00090008000f0000")
 
 
+def test_udp_that_comes_to_zero_is_sent_as_ones() -> None:
+    packet = Flow(17, 1, 2, 3, 4, b"payload", b"").build()
+    port = (3 + int.from_bytes(packet[40:42], "big")) % 0xFFFF
+    rewrite_source(packet, 14, 34, 17, 1, port)
+    assert packet[40:42] == b"\xff\xff"
+    assert packet == Flow(17, 1, 2, port, 4, b"payload", b"").build()
+
+
 def test_a_wrong_checksum_stays_wrong() -> None:
     packet = Flow(6, 1, 2, 3, 4, b"payload", b"").build()
     packet[-1] ^= 1
