@@ -12,8 +12,7 @@ _from_bytes = int.from_bytes
 # bits, so folding leaves the value modulo 65535 as it was.
 _SHORT = 256
 _CHUNK = 1408
-_BITS_1, _BITS_2, _BITS_3 = 5632, 2816, 1408
-_MASK_1, _MASK_2, _MASK_3 = (1 << _BITS_1) - 1, (1 << _BITS_2) - 1, (1 << _BITS_3) - 1
+_MASK_1, _MASK_2, _MASK_3, _MASK_4 = (1 << 5632) - 1, (1 << 2816) - 1, (1 << 1408) - 1, (1 << 704) - 1
 
 
 def word_sum(buffer: Buffer, initial: int = 0) -> int:
@@ -31,9 +30,10 @@ def word_sum(buffer: Buffer, initial: int = 0) -> int:
         with memoryview(buffer) as view:
             for start in range(0, len(view), _CHUNK):
                 total += _from_bytes(view[start : start + _CHUNK], "little")
-    total = (total >> _BITS_1) + (total & _MASK_1)
-    total = (total >> _BITS_2) + (total & _MASK_2)
-    total = (total >> _BITS_3) + (total & _MASK_3)
+    total = (total >> 5632) + (total & _MASK_1)
+    total = (total >> 2816) + (total & _MASK_2)
+    total = (total >> 1408) + (total & _MASK_3)
+    total = (total >> 704) + (total & _MASK_4)
     return (total << 8) + initial
 
 
