@@ -33,13 +33,13 @@ class History:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._events: list[StoreEvent] = []
-        self._forgotten = 0  # the last revision that is not here
+        self.oldest_revision = 0  # later events are all here
         self._latest = 0
 
     def restart(self, revision: int) -> None:
         """Forget everything up to `revision`."""
         self._events.clear()
-        self._forgotten = self._latest = revision
+        self.oldest_revision = self._latest = revision
 
     def add(self, events: Sequence[StoreEvent]) -> None:
         """Note events, in the order of their revisions."""
@@ -47,7 +47,7 @@ class History:
         self._latest = events[-1].revision
         if len(self._events) >= 2 * self._limit:  # cut seldom, since cutting moves the rest
             cut = len(self._events) - self._limit
-            self._forgotten = self._events[cut - 1].revision
+            self.oldest_revision = self._events[cut - 1].revision
             del self._events[:cut]
 
     def since(self, revision: int) -> Sequence[StoreEvent]:
@@ -55,7 +55,7 @@ class History:
 
         A revision from the future is refused likewise: it comes from a store that this one has not continued.
         """
-        if not self._forgotten <= revision <= self._latest:
-            known = f"{self._forgotten} to {self._latest}"
+        if not self.oldest_revision <= revision <= self._latest:
+            known = f"{self.oldest_revision} to {self._latest}"
             raise ControlError(ErrorCode.EXPIRED, f"too old resource version: {revision} (kept: {known}); list again")
         return self._events[bisect_right(self._events, revision, key=lambda event: event.revision) :]

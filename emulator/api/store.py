@@ -114,6 +114,11 @@ class Store:
         """Return every event after `revision`. Raises ControlError (EXPIRED) if some of them are forgotten."""
         return self._history.since(revision)
 
+    @property
+    def oldest_revision(self) -> int:
+        """The revision from which on all events are known."""
+        return self._history.oldest_revision
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with all further events, until the returned function is called."""
         token = object()

@@ -41,6 +41,16 @@ POD_CAPACITY = "110"
 _Condition = dict[str, Any]
 
 
+class _Holder:
+    """The process that is a node now."""
+
+    __slots__ = ("registration", "released")
+
+    def __init__(self, registration: NodeRegistration) -> None:
+        self.registration = registration
+        self.released = trio.Event()
+
+
 class Nodes:
     """Registration and leases of one cluster's nodes. `epoch` is that of this controller."""
 
@@ -60,7 +70,7 @@ class Nodes:
         self._epoch = epoch
         self._clock = clock
         self._logger = logger
-        self._holders: dict[str, NodeRegistration] = {}
+        self._holders: dict[str, _Holder] = {}
         self._deadlines: dict[str, float] = {}
         self._leased = trio.Event()
 
@@ -78,7 +88,7 @@ class Nodes:
 
         Raises ControlError: ALREADY_EXISTS while another process is that node, INVALID when addresses are used up.
         """
-        self._claim(params)
+        holder = await self._claim(params)
         try:
             node = self._write(params)
             await self._committer.flush()
@@ -88,13 +98,14 @@ class Nodes:
             await exchange.send(registered)
             await trio.sleep_forever()
         finally:
-            if self._holders.get(params.name) is params:
+            holder.released.set()
+            if self._holders.get(params.name) is holder:
                 del self._holders[params.name]
 
     async def renew(self, params: RenewParams, _exchange: Exchange[Empty]) -> RenewResult:
         """Take a sign of life. Raises ControlError (NOT_FOUND) if that process is not the node."""
         holder = self._holders.get(params.name)
-        if holder is None or holder.instance != params.instance:
+        if holder is None or holder.registration.instance != params.instance:
             raise ControlError(ErrorCode.NOT_FOUND, f'node "{params.name}" is not registered; register it again')
         self._extend(params.name)
         self._set_ready(params.name, _ready())
@@ -114,16 +125,30 @@ class Nodes:
                 del self._deadlines[name]
                 self._expire(name)
 
-    def _claim(self, params: NodeRegistration) -> None:
-        """Make `params` the holder of its name; one whose lease has ended loses it."""
-        holder = self._holders.get(params.name)
-        if holder is not None and holder.instance != params.instance and params.name in self._deadlines:
-            other = f"process {holder.pid}, underlay {holder.underlay_host}:{holder.underlay_port}"
+    async def _claim(self, params: NodeRegistration) -> _Holder:
+        """Make a process the holder of its name; one whose lease has ended loses it.
+
+        The end of a killed process may be noticed later than its successor comes, so that is waited for a little.
+        """
+        deadline = trio.current_time() + RENEW_INTERVAL
+        while (other := self._rival(params)) is not None:
+            with trio.move_on_at(deadline):
+                await other.released.wait()
+                continue
+            first = other.registration
+            place = f"process {first.pid}, underlay {first.underlay_host}:{first.underlay_port}"
             raise ControlError(
                 ErrorCode.ALREADY_EXISTS,
-                f'node "{params.name}" is registered already ({other}); stop that one or choose another name',
+                f'node "{params.name}" is registered already ({place}); stop that one or choose another name',
             )
-        self._holders[params.name] = params
+        holder = self._holders[params.name] = _Holder(params)
+        return holder
+
+    def _rival(self, params: NodeRegistration) -> _Holder | None:
+        holder = self._holders.get(params.name)
+        if holder is None or params.name not in self._deadlines or holder.released.is_set():
+            return None
+        return None if holder.registration.instance == params.instance else holder
 
     def _write(self, params: NodeRegistration) -> Object:
         obj = self._store.get("Node", "", params.name)

@@ -1,11 +1,12 @@
-"""Fan-out of the store's events to watchers: each has a bounded queue, and who does not keep up is cut off.
+"""Fan-out of the store's events to watchers: each follows the one bounded history, and who falls behind it is cut off.
 
-The others are not held up by it; it resumes from the revision it has.
+The others are not held up by it; it can list again and go on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
 
 import trio
 
@@ -25,8 +26,6 @@ from emulator.api.selectors import parse_field_selector, parse_selector
 from emulator.api.store import Store
 from emulator.runtime.committer import Committer
 from emulator.runtime.control import Exchange
-
-QUEUE = 8_192
 
 Predicate = Callable[[Object], bool]
 
@@ -67,40 +66,32 @@ def visible(event: StoreEvent, selects: Predicate) -> WatchEvent | None:
 
 
 class _Watcher:
-    """One watch: what it wants, from which revision on, and the events that it has not sent."""
+    """One watch: how far it has come, and how to cut it off."""
 
-    def __init__(self, kind: str, selects: Predicate, revision: int, on_overflow: Callable[[], None]) -> None:
-        self.kind = kind
-        self.selects = selects
-        self.revision = revision
-        self.on_overflow = on_overflow
-        self.sender, self.receiver = trio.open_memory_channel[WatchEvent](QUEUE)
+    __slots__ = ("cut_off", "position")
 
-    def offer(self, event: StoreEvent) -> None:
-        """Queue what the watcher shall see of an event; cut it off when it does not keep up."""
-        if event.reference.kind != self.kind or event.revision <= self.revision:
-            return
-        seen = visible(event, self.selects)
-        if seen is None:
-            return
-        try:
-            self.sender.send_nowait(seen)
-        except trio.WouldBlock:
-            self.on_overflow()
+    def __init__(self, position: int, cut_off: Callable[[], None]) -> None:
+        self.position = position
+        self.cut_off = cut_off
 
 
 class Watches:
-    """All watches of one controller."""
+    """All watches of one controller. They have no queues: each reads the store's history from where it is."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._published = store.revision
+        self._changed = trio.Event()
         self._watchers: dict[_Watcher, None] = {}
 
     def publish(self, events: Sequence[StoreEvent]) -> None:
-        """Hand committed events to everyone whom they concern."""
+        """Let watchers see what was committed; who has fallen behind what the history keeps is cut off."""
+        self._published = events[-1].revision
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()
         for watcher in [*self._watchers]:
-            for event in events:
-                watcher.offer(event)
+            if watcher.position < self._store.oldest_revision:
+                watcher.cut_off()
 
     async def watch(self, params: WatchParams, exchange: Exchange[WatchEvent], committer: Committer) -> Empty:
         """Send what was and what comes, in the order of revisions, each once. Ends when cancelled.
@@ -109,35 +100,53 @@ class Watches:
         """
         kind = canonical_kind(params.kind)
         selects = predicate(params)
+        first: Sequence[WatchEvent] = ()
+        if params.revision:
+            position = _revision(params.revision)
+            self._store.events_since(position)
+        else:
+            position = self._store.revision
+            first = [*self._present(kind, params.namespace, selects, position)]
 
         def cut_off() -> None:
-            exchange.connection.disconnect(f"it did not read {QUEUE} events of {kind}")
+            exchange.connection.disconnect(
+                f"it is too slow: events of {kind} after revision {watcher.position} are gone"
+            )
 
-        watcher = _Watcher(kind, selects, self._store.revision, cut_off)
-        first = [*self._first(params, kind, selects)]
+        watcher = _Watcher(position, cut_off)
         self._watchers[watcher] = None
         try:
             await committer.flush()
             for event in first:
                 await exchange.send(event)
-            async for event in watcher.receiver:
-                await exchange.send(event)
+            await self._follow(watcher, kind, selects, exchange)
         finally:
             del self._watchers[watcher]
-        return Empty()
 
-    def _first(self, params: WatchParams, kind: str, selects: Predicate) -> Iterable[WatchEvent]:
-        """Return what the watch begins with: the events since its revision, or all objects and a bookmark."""
-        if not params.revision:
-            revision = str(self._store.revision)
-            for obj in self._store.list(kind, params.namespace):
-                if selects(obj):
-                    version = obj["metadata"]["resourceVersion"]
-                    yield WatchEvent(type=EventType.ADDED, object=obj, revision=version)
-            yield WatchEvent(type=EventType.BOOKMARK, object={}, revision=revision)
-            return
-        if not params.revision.isascii() or not params.revision.isdigit():
-            raise ControlError(ErrorCode.INVALID, f'resource version: Invalid value: "{params.revision}"')
-        for event in self._store.events_since(int(params.revision)):
-            if event.reference.kind == kind and (seen := visible(event, selects)) is not None:
-                yield seen
+    async def _follow(
+        self, watcher: _Watcher, kind: str, selects: Predicate, exchange: Exchange[WatchEvent]
+    ) -> NoReturn:
+        while True:
+            changed = self._changed
+            for event in self._store.events_since(watcher.position):
+                if event.revision > self._published:
+                    break
+                if event.reference.kind == kind and (seen := visible(event, selects)) is not None:
+                    await exchange.send(seen)
+                watcher.position = event.revision
+            if watcher.position >= self._published:
+                await changed.wait()
+
+    def _present(self, kind: str, namespace: str | None, selects: Predicate, revision: int) -> Iterable[WatchEvent]:
+        """Return what a watch without a revision begins with: all objects there are, and a bookmark."""
+        for obj in self._store.list(kind, namespace):
+            if selects(obj):
+                yield WatchEvent(type=EventType.ADDED, object=obj, revision=obj["metadata"]["resourceVersion"])
+        yield WatchEvent(type=EventType.BOOKMARK, object={}, revision=str(revision))
+
+
+def _revision(text: str) -> int:
+    """Return the number that a resource version is here; to clients it is opaque."""
+    if not text.isascii() or not text.isdigit() or len(text) > 19:
+        raise ControlError(ErrorCode.INVALID, f'resource version: Invalid value: "{text}"')
+    return int(text)
