@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.socket_base import DEFAULT_BUFFER, Socket, SocketInfo
+from emulator.kernel.socket_base import DEFAULT_BUFFER, Socket, SocketInfo, truesize
 from emulator.kernel.socket_error import SocketError, icmp_errno, os_error, output_error
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import format_ipv4
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 PROTOCOL = 1
 HEADER_LENGTH = 8
 MAXIMUM_PAYLOAD = 65_507
-OVERHEAD = 768  # charged to the receive buffer beside a reply's bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ class PingSocket(Socket):
         if not self._queue:
             return None
         reply = self._queue.popleft()
-        self._queued -= len(reply.payload) + OVERHEAD
+        self._queued -= truesize(len(reply.payload))
         return reply
 
     @property
@@ -132,10 +131,11 @@ class PingSocket(Socket):
 
     def deliver(self, reply: PingReply) -> bool:
         """Queue a reply or an error report; False if the receive buffer is full."""
-        if self._queued + OVERHEAD > self.receive_buffer:
+        charge = truesize(len(reply.payload))
+        if self._queued + charge > self.receive_buffer:
             return False
         self._queue.append(reply)
-        self._queued += len(reply.payload) + OVERHEAD
+        self._queued += charge
         self.netns.kernel.wake(self)
         return True
 

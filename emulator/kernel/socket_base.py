@@ -18,6 +18,10 @@ Address = tuple[str, int]
 
 DEFAULT_BUFFER = 212_992  # net.core.rmem_default, in bytes
 
+_SKB = 256
+_SMALLEST_BLOCK = 576
+_BLOCK_OVERHEAD = 376  # headers and skb_shared_info
+
 
 @dataclass(frozen=True, slots=True)
 class SocketInfo:
@@ -72,6 +76,15 @@ class Socket:
     def _check_open(self) -> None:
         if self.closed:
             raise os_error(errno.EBADF)
+
+
+def truesize(payload_length: int) -> int:
+    """Return what Linux charges a receive buffer for one datagram: its sk_buff and the memory block that holds it.
+
+    Measured on Linux 6.18 over loopback: 256 datagrams of 1 byte fill the default buffer, 92 of 1,000 bytes.
+    """
+    needed = payload_length + _BLOCK_OVERHEAD
+    return _SKB + (_SMALLEST_BLOCK if needed <= _SMALLEST_BLOCK else 1 << (needed - 1).bit_length())
 
 
 def parse_address(address: Address) -> tuple[int, int]:

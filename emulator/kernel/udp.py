@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from emulator.kernel.drop import DropReason
 from emulator.kernel.port_table import PortTable
 from emulator.kernel.route import RouteResult, RouteType
-from emulator.kernel.socket_base import DEFAULT_BUFFER, Address, Socket, SocketInfo, parse_address
+from emulator.kernel.socket_base import DEFAULT_BUFFER, Address, Socket, SocketInfo, parse_address, truesize
 from emulator.kernel.socket_error import SocketError, icmp_errno, os_error, output_error
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import BROADCAST_IPV4, format_ipv4, is_multicast
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from emulator.kernel.trace import Trace
 
 PROTOCOL = 17
-OVERHEAD = 768  # what Linux charges a receive buffer for a small datagram's sk_buff (truesize), beside its bytes
 ERROR_QUEUE_LIMIT = 64
 
 _PORTS = struct.Struct("!HH")
@@ -137,7 +136,7 @@ class UdpSocket(Socket):
         if not self._queue:
             return None
         datagram = self._queue.popleft()
-        self._queued -= len(datagram.payload) + OVERHEAD
+        self._queued -= truesize(len(datagram.payload))
         return datagram
 
     @property
@@ -178,7 +177,8 @@ class UdpSocket(Socket):
 
     def deliver(self, skb: Skb, payload: bytes) -> None:
         """Queue a datagram, unless the receive buffer is full."""
-        if self._queued + OVERHEAD > self.receive_buffer:
+        charge = truesize(len(payload))
+        if self._queued + charge > self.receive_buffer:
             self.netns.drop(skb, DropReason.SOCKET_RCVBUFF, port=self.lport)
             return
         if skb.trace is not None:
@@ -186,7 +186,7 @@ class UdpSocket(Socket):
         source = (format_ipv4(skb.saddr), skb.sport)
         destination = (format_ipv4(skb.daddr), skb.dport)
         self._queue.append(Datagram(payload, source, destination, skb.data[skb.network + 8], skb.trace))
-        self._queued += len(payload) + OVERHEAD
+        self._queued += charge
         self.netns.kernel.wake(self)
 
     def fail(self, error: SocketError, *, fatal: bool) -> None:
