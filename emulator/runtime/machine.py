@@ -1,5 +1,6 @@
-"""One `Kernel` under trio: a single task that runs it when frames, timers or socket calls want it, carries what its NICs
-send to the underlay, and wakes the tasks that wait on its sockets.
+"""One `Kernel` under trio: a single task runs it when frames, timers or socket calls want it.
+
+It carries what the NIC sends to the underlay, and wakes the tasks that wait on sockets.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import trio
 
 from emulator.api import messages
-from emulator.api.messages import ClusterOverview, Empty, EventType, WatchParams
+from emulator.api.messages import ClusterOverview, Empty, EventType, NotReady, WatchParams
 from emulator.runtime.control_client import ControlClient
 
 WATCHED = ("Node", "Pod", "Deployment", "StatefulSet", "DaemonSet")
@@ -32,10 +32,7 @@ class Progress:
 
 def progress_of(overview: ClusterOverview, expected_nodes: int) -> Progress:
     """Return what an overview says, seen from how many nodes there should be."""
-    waiting = [
-        f"{item.kind} {item.namespace + '/' if item.namespace else ''}{item.name}: {item.reason} {item.message}".rstrip()
-        for item in overview.not_ready
-    ]
+    waiting = [_describe(item) for item in overview.not_ready]
     waiting += [
         f"{load.kind} {load.namespace}/{load.name}: {load.ready} of {load.wanted} pods are ready"
         for load in overview.workloads
@@ -49,6 +46,11 @@ def progress_of(overview: ClusterOverview, expected_nodes: int) -> Progress:
     if not waiting and not overview.ready:
         waiting.append("the controller")
     return Progress(expected_nodes, ready_nodes, overview.pods, overview.ready_pods, tuple(waiting))
+
+
+def _describe(item: NotReady) -> str:
+    name = f"{item.namespace}/{item.name}" if item.namespace else item.name
+    return f"{item.kind} {name}: {item.reason} {item.message}".rstrip()
 
 
 async def wait_ready(

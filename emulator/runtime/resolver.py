@@ -1,4 +1,4 @@
-"""How programs look names up: hosts file, search list, and DNS to the pod's name servers, as glibc's stub resolver does."""
+"""How programs look names up: hosts file, search list, DNS to the pod's name servers, as glibc's resolver does."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from emulator.apps.environment import ResolveError
 from emulator.errors import WireError
 from emulator.packet import dns
 from emulator.packet.address import format_ipv4, ipv4_to_int
+from emulator.packet.dns_record import CNAME, A, Question
 
 if TYPE_CHECKING:
     from emulator.runtime.network import NetnsNetwork
@@ -69,7 +70,7 @@ class Resolver:
                 return addresses
             unanswered = unanswered or response.rcode not in {dns.NOERROR, dns.NXDOMAIN}
         reason = "no name server answered" if unanswered else "Name or service not known"
-        raise ResolveError(f"Could not resolve host: {host} ({reason})")
+        raise ResolveError(f"Could not resolve host: {host} ({reason})", temporary=unanswered)
 
     async def _ask(self, name: str) -> dns.Message | None:
         """Ask each server in turn, `attempts` times. None if none answered; a failure answer if that was all."""
@@ -90,7 +91,7 @@ class Resolver:
     async def _ask_one(self, server: str, name: str) -> dns.Message | None:
         """Return the server's answer, or None where its port is closed or the network says no."""
         identifier = self._network.draw(16)
-        query = dns.Message(identifier, (dns.Question(name),), recursion_desired=True)
+        query = dns.Message(identifier, (Question(name),), recursion_desired=True)
         try:
             payload = query.build()
         except WireError:
@@ -145,9 +146,9 @@ def _addresses(response: dns.Message, name: str) -> list[str]:
     for record in response.answers:
         if record.name.lower() not in wanted:
             continue
-        if record.type == dns.CNAME and isinstance(record.data, str):
+        if record.type == CNAME and isinstance(record.data, str):
             wanted.add(record.data.lower())
-        elif record.type == dns.A and isinstance(record.data, int):
+        elif record.type == A and isinstance(record.data, int):
             addresses.append(format_ipv4(record.data))
     return addresses
 

@@ -1,4 +1,4 @@
-"""Starts a cluster's processes, keeps them running, and ends them all: what `emulator start` is while the cluster runs."""
+"""Starts a cluster's processes, keeps them running, ends them all: what `emulator start` is while the cluster runs."""
 
 from __future__ import annotations
 
@@ -166,7 +166,6 @@ class Supervisor:
         if self._replace_launcher is None or not self._ready:
             self.stop(StartError(str(error)))
             await trio.sleep_forever()
-            return
         self._launcher = self._replace_launcher()
         self._report(Restarted("launcher", str(error)))
         for record in self._table:

@@ -48,11 +48,11 @@ class TcpStream(trio.abc.HalfCloseableStream):
     async def connected(self) -> None:
         """Wait for the end of the handshake. Raises the OSError that `connect` would return; closes the socket then."""
         try:
-            while not self._socket.connected:
-                error = self._socket.error
-                if error is not None:
-                    raise error
+            while self._socket.connecting:
                 await self._waiter.wait()
+            error = self._socket.error
+            if error is not None:
+                raise error
         except BaseException:
             self._abort()
             raise
@@ -82,6 +82,7 @@ class TcpStream(trio.abc.HalfCloseableStream):
             await trio.lowlevel.checkpoint()
             self._check_open()
             while not self._socket.writable:
+                self._socket.write_wanted = True
                 await self._waiter.wait()
                 self._check_open()
 

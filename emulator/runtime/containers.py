@@ -1,0 +1,149 @@
+"""Runs the programs of containers: each is a task of one nursery, with its own end, log and failures."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import trio
+
+from emulator.api.messages import LogLine
+from emulator.apps.environment import Container, Program
+
+LOG_LINES = 1_000
+LOG_LINE_LENGTH = 16_384  # as container runtimes cut lines
+_TERMINATED = 143  # 128 + SIGTERM, what a program that is stopped exits with
+_FAILED = 1
+
+
+class ContainerLog:
+    """The latest lines of one container."""
+
+    def __init__(self, wall_clock: Callable[[], float]) -> None:
+        self._wall_clock = wall_clock
+        self._lines: deque[LogLine] = deque(maxlen=LOG_LINES)
+        self._written = 0
+        self._changed = trio.Event()
+        self._ended = False
+
+    def write(self, text: str) -> None:
+        """Add what a program printed."""
+        time = rfc3339_nano(self._wall_clock())
+        for line in text.splitlines() or [""]:
+            self._lines.append(LogLine(time=time, text=line[:LOG_LINE_LENGTH]))
+            self._written += 1
+        self._wake()
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        self._ended = True
+        self._wake()
+
+    def tail(self, count: int | None = None) -> list[LogLine]:
+        """Return the last `count` lines, or all that are kept."""
+        lines = list(self._lines)
+        return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
+
+    async def follow(self, tail: int | None = None) -> AsyncGenerator[LogLine, None]:
+        """Yield the last `tail` lines, then each that comes, until the container ends."""
+        pending = self.tail(tail)
+        seen = self._written
+        while True:
+            for line in pending:
+                yield line
+            if seen == self._written:
+                if self._ended:
+                    return
+                await self._changed.wait()
+            pending = self.tail(self._written - seen)
+            seen = self._written
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a program ended; `message` says why, for what did not end by itself."""
+
+    status: int
+    message: str = ""
+
+
+class RunningContainer:
+    """One run of one program."""
+
+    def __init__(self, log: ContainerLog) -> None:
+        self.log = log
+        self._scope = trio.CancelScope()
+
+    def stop(self) -> None:
+        """End the program. Those that are built in end as soon as they are told, whatever grace they have."""
+        self._scope.cancel()
+
+    async def run(
+        self,
+        program: Program,
+        container: Container,
+        on_started: Callable[[], None],
+        on_exit: Callable[[Exit], None],
+        log: logging.Logger,
+    ) -> None:
+        """Run the program to its end. Its failures are its own: they end in its log and its exit, nowhere else."""
+        outcome = Exit(_TERMINATED)
+        try:
+            with self._scope:
+                status = await program(container, task_status=_Started(on_started))
+                outcome = Exit(status)
+        except Exception as error:
+            outcome = self._failure(error, container, log)
+        finally:
+            self.log.end()
+            on_exit(outcome)
+
+    def _failure(self, error: Exception, container: Container, log: logging.Logger) -> Exit:
+        error = _single(error)
+        if isinstance(error, OSError) and error.strerror:
+            message = error.strerror[:1].lower() + error.strerror[1:]
+            self.log.write(f"{container.name}: {message}")
+        else:
+            message = f"{type(error).__name__}: {error}"
+            self.log.write(message)
+            fields = {"pod": f"{container.namespace}/{container.pod_name}", "container": container.name}
+            log.error("a program failed", exc_info=error, extra=fields)
+        return Exit(_FAILED, message)
+
+
+class _Started(trio.TaskStatus[None]):
+    """Tells whoever runs a program that its ports are bound."""
+
+    def __init__(self, on_started: Callable[[], None]) -> None:
+        self._on_started: Callable[[], None] | None = on_started
+
+    def started(self, value: None = None) -> None:
+        """Called by the program, once."""
+        del value  # programs have nothing to hand over
+        on_started, self._on_started = self._on_started, None
+        if on_started is not None:
+            on_started()
+
+
+def _single(error: Exception) -> Exception:
+    """The one exception in a group of groups that hold nothing else."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def rfc3339(wall: float) -> str:
+    """Write a time as objects have it: UTC, whole seconds."""
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def rfc3339_nano(wall: float) -> str:
+    """Write a time as logs have it: UTC, microseconds."""
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,68 @@
+"""The steps that traced packets left on one machine, kept for whoever asks for them, before or after they happen."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Iterable
+
+import trio
+
+from emulator.api.messages import TraceStep
+from emulator.kernel.trace import Step
+
+TRACES = 64
+STEPS = 4_096
+"""Of one trace: a packet in a loop must not fill the memory."""
+
+
+class _Recorded:
+    def __init__(self) -> None:
+        self.steps: list[TraceStep] = []
+        self.changed = trio.Event()
+
+
+class TraceBoard:
+    """The latest traces, by identity."""
+
+    def __init__(self) -> None:
+        self._traces: OrderedDict[int, _Recorded] = OrderedDict()
+
+    def record(self, steps: Iterable[Step]) -> None:
+        """Keep steps, and tell those who wait for them."""
+        for step in steps:
+            recorded = self._recorded(step.trace)
+            if len(recorded.steps) < STEPS:
+                recorded.steps.append(_message(step))
+                recorded.changed.set()
+
+    async def collect(self, identity: int) -> AsyncGenerator[TraceStep, None]:
+        """Yield the steps of a trace, those that were and those that come, until cancelled."""
+        recorded = self._recorded(identity)
+        sent = 0
+        while True:
+            recorded.changed = trio.Event()
+            while sent < len(recorded.steps):
+                sent += 1
+                yield recorded.steps[sent - 1]
+            await recorded.changed.wait()
+
+    def _recorded(self, identity: int) -> _Recorded:
+        recorded = self._traces.get(identity)
+        if recorded is None:
+            recorded = self._traces[identity] = _Recorded()
+            if len(self._traces) > TRACES:
+                self._traces.popitem(last=False)
+        return recorded
+
+
+def _message(step: Step) -> TraceStep:
+    return TraceStep(
+        trace=step.trace,
+        number=step.number,
+        time=step.time,
+        machine=step.machine,
+        netns=step.netns,
+        kind=step.kind.value,
+        packet=step.packet,
+        detail=step.detail,
+    )
