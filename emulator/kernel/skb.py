@@ -129,7 +129,7 @@ class Skb:
         self.fragment_max_size = 0
         self.fragment_lengths = ()
 
-    def step(self, netns: Netns, kind: StepKind, **detail: Detail) -> None:
+    def step(self, netns: Netns, kind: StepKind, /, **detail: Detail) -> None:
         """Record a trace step. Call it only behind `if skb.trace is not None`, so that others pay nothing."""
         from emulator.kernel.describe import describe
 

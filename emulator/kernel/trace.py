@@ -62,7 +62,7 @@ class Trace:
         self.number = number
         self._record = record
 
-    def add(self, kind: StepKind, time: float, machine: str, netns: str, packet: str, **detail: Detail) -> None:
+    def add(self, kind: StepKind, time: float, machine: str, netns: str, packet: str, /, **detail: Detail) -> None:
         """Record the next step."""
         self.number += 1
         self._record(Step(self.identity, self.number, time, machine, netns, kind, packet, detail))

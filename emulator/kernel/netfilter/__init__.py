@@ -1,0 +1,1 @@
+"""Netfilter: what looks at IPv4 packets at five hooks (iptables' tables, connection tracking, NAT), as Linux has it."""

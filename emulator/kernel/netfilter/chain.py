@@ -1,0 +1,101 @@
+"""A chain of rules, and what it is compiled to when a packet first meets it after a change."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from emulator.kernel.netfilter.hook import Verdict
+from emulator.kernel.netfilter.rule import BY_DADDR, BY_DPORT, BY_PROTOCOL, BY_SADDR, BY_SPORT, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emulator.kernel.netfilter.table import Table
+    from emulator.kernel.skb import Skb
+
+_FIELDS = (
+    (BY_SADDR, "saddr"),
+    (BY_DADDR, "daddr"),
+    (BY_PROTOCOL, "protocol"),
+    (BY_SPORT, "sport"),
+    (BY_DPORT, "dport"),
+)
+_SELECTIVE = BY_SADDR | BY_DADDR | BY_SPORT | BY_DPORT
+_SHORTEST_RUN = 4
+
+
+class Run:
+    """Consecutive rules that all want exact values of the same fields, as a dict from these to the rules.
+
+    Traversal and counters stay those of the list: a rule that is not found would not have matched.
+    """
+
+    __slots__ = ("fields", "rules", "single")
+
+    def __init__(self, shape: int, keyed: list[tuple[tuple[int, ...], Rule]]) -> None:
+        names = [name for bit, name in _FIELDS if shape & bit]
+        self.single = len(names) == 1
+        self.fields: Callable[[Skb], object] = attrgetter(*names)
+        self.rules: dict[object, tuple[Rule, ...]] = {}
+        for key, rule in keyed:
+            found = key[0] if self.single else key
+            self.rules[found] = (*self.rules.get(found, ()), rule)
+
+
+Program = tuple["Rule | Run", ...]
+
+
+class Chain:
+    """A list of rules. A built-in chain has a policy and counts the packets that it decided."""
+
+    __slots__ = ("bytes", "name", "packets", "policy", "program", "rules", "table")
+
+    def __init__(self, table: Table, name: str, policy: Verdict | None = None) -> None:
+        self.table = table
+        self.name = name
+        self.policy = policy
+        self.packets = 0
+        self.bytes = 0
+        self.rules: list[Rule] = []
+        self.program: Program | None = None
+
+    @property
+    def builtin(self) -> bool:
+        """Whether packets enter here from a hook."""
+        return self.policy is not None
+
+    def changed(self) -> None:
+        """Forget what was compiled."""
+        self.program = None
+        self.table.netfilter.changed()
+
+    def compile(self) -> Program:
+        """Number and bind the rules, and fold runs of similar ones into dicts."""
+        netfilter, chains = self.table.netfilter, self.table.chains
+        program: list[Rule | Run] = []
+        run: list[tuple[tuple[int, ...], Rule]] = []
+        run_shape = 0
+        for number, rule in enumerate(self.rules, 1):
+            rule.number = number
+            rule.bind(netfilter)
+            rule.chain = chains[rule.spec.jump] if rule.spec.jump else None
+            shape, key = rule.spec.key()
+            if not shape & _SELECTIVE or shape != run_shape:
+                _close(program, run, run_shape)
+                run = []
+                run_shape = shape if shape & _SELECTIVE else 0
+            if run_shape:
+                run.append((key, rule))
+            else:
+                program.append(rule)
+        _close(program, run, run_shape)
+        self.program = tuple(program)
+        return self.program
+
+
+def _close(program: list[Rule | Run], run: list[tuple[tuple[int, ...], Rule]], shape: int) -> None:
+    if len(run) < _SHORTEST_RUN:
+        program.extend(rule for _, rule in run)
+    else:
+        program.append(Run(shape, run))

@@ -1,0 +1,346 @@
+"""Connection tracking: finds or makes the connection of each packet, early in PREROUTING and OUTPUT.
+
+A new one enters the table when its packet leaves the last hook, so that a dropped first packet leaves nothing
+(nf_conntrack_core.c).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter import proto_generic, proto_icmp, proto_tcp, proto_udp
+from emulator.kernel.netfilter import tuple as tuples
+from emulator.kernel.netfilter.connection import (
+    ASSURED,
+    CONFIRMED,
+    DYING,
+    FIXED_TIMEOUT,
+    NAT_MASK,
+    ORIGINAL,
+    REPLY,
+    SEEN_REPLY,
+    TEMPLATE,
+    Connection,
+)
+from emulator.kernel.netfilter.expiry import ExpiryWheel
+from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
+from emulator.kernel.netfilter.proto_icmp import IcmpVerdict
+from emulator.kernel.netfilter.tcp_state import TIMEOUTS as TCP_TIMEOUTS
+from emulator.kernel.netfilter.tracker import Tracked, Tracker
+from emulator.kernel.netfilter.tuple import GRE, ICMP, TCP, UDP, Tuple
+from emulator.kernel.skb import CtInfo
+from emulator.kernel.trace import StepKind
+from emulator.packet.address import AF_INET
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.netfilter import Netfilter
+    from emulator.kernel.netns import Netns
+    from emulator.kernel.skb import Skb
+
+_EVICTION_BATCH = 4096
+_TRACKERS: Mapping[int, Tracker] = MappingProxyType(
+    {TCP: proto_tcp.track, UDP: proto_udp.track, ICMP: proto_icmp.track, GRE: proto_generic.track_gre}
+)
+_STATES = MappingProxyType(
+    {
+        CtInfo.NEW: "NEW",
+        CtInfo.ESTABLISHED: "ESTABLISHED",
+        CtInfo.ESTABLISHED_REPLY: "ESTABLISHED",
+        CtInfo.RELATED: "RELATED",
+        CtInfo.RELATED_REPLY: "RELATED",
+        CtInfo.UNTRACKED: "UNTRACKED",
+    }
+)
+
+
+class EventKind(enum.Enum):
+    """What happened to an entry; names are those that `conntrack -E` prints."""
+
+    NEW = "NEW"
+    UPDATE = "UPDATE"
+    DESTROY = "DESTROY"
+
+
+class Event(NamedTuple):
+    """A change of the table, for whoever watches flows."""
+
+    kind: EventKind
+    time: float
+    connection: Connection
+
+
+class Conntrack:
+    """The table of one namespace. Iterates over the connections that are alive, oldest first.
+
+    The `*_timeout`, `tcp_*`, `maximum` and other plain attributes are the sysctls net.netfilter.nf_conntrack_*.
+    """
+
+    def __init__(self, netfilter: Netfilter) -> None:
+        self.netfilter = netfilter
+        self.netns = netfilter.netns
+        self.enabled = False
+        self.maximum = 262_144
+        self.checksum = True
+        self.accounting = False  # whether counters are printed; they are always kept
+        self.timestamps = False
+        self.udp_timeout = 30.0
+        self.udp_stream_timeout = 120.0
+        self.icmp_timeout = 30.0
+        self.generic_timeout = 600.0
+        self.gre_timeout = 30.0
+        self.gre_stream_timeout = 180.0
+        self.tcp_timeouts: dict[str, float] = {name: float(seconds) for name, seconds in TCP_TIMEOUTS.items()}
+        self.tcp_loose = True
+        self.tcp_be_liberal = False
+        self.tcp_ignore_invalid_rst = False
+        self.tcp_max_retrans = 3
+        self.early_drops = 0
+        self._originals: dict[Tuple, Connection] = {}
+        self._replies: dict[Tuple, Connection] = {}
+        self._wheel = ExpiryWheel(self.netns.kernel, self.delete)
+        self._victims: list[Connection] = []
+        self._events: list[Event] | None = None
+        self._next_identity = 1
+
+    @property
+    def now(self) -> float:
+        """The machine's time."""
+        return self.netns.kernel.now
+
+    def __iter__(self) -> Iterator[Connection]:
+        now = self.now
+        return iter([connection for connection in self._originals.values() if connection.deadline > now])
+
+    def __len__(self) -> int:
+        return len(self._originals)
+
+    def enable(self) -> None:
+        """Register the hooks. A rule or a NAT table that needs connections calls this; nothing turns it off again."""
+        if self.enabled:
+            return
+        self.enabled = True
+        register = self.netfilter.register
+        for hook in (Hook.PREROUTING, Hook.OUTPUT):
+            register(hook, Priority.CONNTRACK_DEFRAG, "defrag", self.netfilter.defragment)
+            register(hook, Priority.CONNTRACK, "conntrack", self.handle)
+        for hook in (Hook.INPUT, Hook.POSTROUTING):
+            register(hook, Priority.CONNTRACK_CONFIRM, "conntrack-confirm", self.confirm)
+
+    # Lookups
+
+    def find(self, key: Tuple) -> tuple[Connection, int] | None:
+        """Return the live connection that a tuple belongs to and the tuple's direction in it."""
+        connection = self._originals.get(key)
+        direction = ORIGINAL
+        if connection is None:
+            connection = self._replies.get(key)
+            if connection is None:
+                return None
+            direction = REPLY
+        if connection.deadline <= self.now:
+            self.delete(connection)
+            return None
+        return connection, direction
+
+    def taken(self, reply: Tuple, ignored: Connection) -> bool:
+        """Whether another connection has this tuple, so that NAT must not make it (`nf_conntrack_tuple_taken`).
+
+        One with the same original tuple does not count: it is the same flow.
+        """
+        found = self.find(reply)
+        return found is not None and found[0] is not ignored and found[0].original != ignored.original
+
+    # Hooks
+
+    def handle(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
+        """Give a packet its connection (`nf_conntrack_in`)."""
+        zone = 0
+        if skb.ct is not None:
+            if not skb.ct.status & TEMPLATE:  # seen before: it came round by the loopback
+                return Verdict.ACCEPT
+            zone = skb.ct.zone
+            skb.ct = None
+        elif skb.ctinfo is CtInfo.UNTRACKED:
+            return Verdict.ACCEPT
+        verdict = self._resolve(skb, zone, verify=self.checksum and hook is Hook.PREROUTING)
+        if verdict is not None:
+            netns.drop(skb, verdict)
+            return Verdict.DROP
+        if skb.trace is not None:
+            entry = "" if skb.ct is None else str(skb.ct)
+            skb.step(netns, StepKind.CONNTRACK, state=state_name(skb), entry=entry)
+        return Verdict.ACCEPT
+
+    def _resolve(self, skb: Skb, zone: int, *, verify: bool) -> DropReason | None:
+        skb.ctinfo = CtInfo.NEW
+        if skb.fragment & 0x1FFF:  # only where nothing reassembles
+            return None
+        protocol = skb.protocol
+        if protocol == ICMP:
+            verdict = proto_icmp.examine(self, skb, zone, verify=verify)
+            if verdict is not IcmpVerdict.LOOK_UP:
+                return None
+            key = tuples.of_packet(skb.data, ICMP, skb.transport, skb.saddr, skb.daddr, zone)
+        else:
+            ports = (skb.sport, skb.dport) if protocol in tuples.PORT_PROTOCOLS else (0, 0)
+            key = Tuple(AF_INET, protocol, skb.saddr, skb.daddr, *ports, zone)
+        tracker = _TRACKERS.get(protocol, proto_generic.track)
+        if key is None:
+            return None
+        while True:
+            found = self.find(key) or self._begin(key)
+            if found is None:
+                return None
+            if isinstance(found, DropReason):
+                return found
+            connection, direction = found
+            tracked = tracker(self, connection, skb, direction, verify=verify)
+            if tracked is Tracked.ACCEPT:
+                self._attach(skb, connection, direction)
+                return None
+            if tracked is Tracked.INVALID:
+                return None
+            if tracked is Tracked.DROP:
+                return DropReason.CONNTRACK_REFUSED
+
+    def _attach(self, skb: Skb, connection: Connection, direction: int) -> None:
+        skb.ct = connection
+        if direction == ORIGINAL:
+            skb.ctinfo = CtInfo.ESTABLISHED if connection.status & SEEN_REPLY else CtInfo.NEW
+            return
+        skb.ctinfo = CtInfo.ESTABLISHED_REPLY
+        if not connection.status & SEEN_REPLY:
+            connection.status |= SEEN_REPLY
+            self.note_update(connection)
+
+    def _begin(self, key: Tuple) -> tuple[Connection, int] | DropReason | None:
+        reply = tuples.invert(key)
+        if reply is None:
+            return None
+        if self.maximum and len(self._originals) >= self.maximum and not self._drop_early():
+            return DropReason.CONNTRACK_FULL
+        return Connection(key, reply), ORIGINAL
+
+    def confirm(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
+        """Enter a new connection into the table, as its first packet leaves (`__nf_conntrack_confirm`)."""
+        connection = skb.ct
+        if connection is None or connection.status & (CONFIRMED | TEMPLATE):
+            return Verdict.ACCEPT
+        if skb.ctinfo in (CtInfo.ESTABLISHED_REPLY, CtInfo.RELATED_REPLY):  # REJECT's answer to an unconfirmed packet
+            return Verdict.ACCEPT
+        if connection.status & DYING:
+            netns.drop(skb, DropReason.CONNTRACK_CLASH)
+            return Verdict.DROP
+        other = self.find(connection.original) or self.find(connection.reply)
+        if other is not None:
+            winner = other[0]
+            if winner.original == connection.original and winner.reply == connection.reply:
+                skb.ct = winner
+                return Verdict.ACCEPT
+            exhausted = connection.status & NAT_MASK
+            netns.drop(skb, DropReason.NAT_EXHAUSTED if exhausted else DropReason.CONNTRACK_CLASH)
+            return Verdict.DROP
+        self.insert(connection)
+        return Verdict.ACCEPT
+
+    # Changes
+
+    def insert(self, connection: Connection) -> None:
+        """Enter a connection whose tuples are free; `deadline` turns from a duration into a time."""
+        now = self.now
+        connection.deadline += now
+        connection.start = now
+        connection.status |= CONFIRMED
+        connection.identity = self._next_identity
+        self._next_identity += 1
+        self._originals[connection.original] = connection
+        self._replies[connection.reply] = connection
+        self._wheel.add(connection)
+        if self._events is not None:
+            self._events.append(Event(EventKind.NEW, now, connection))
+
+    def refresh(self, connection: Connection, skb: Skb, direction: int, timeout: float) -> None:
+        """Count a packet and give the connection `timeout` more seconds (`nf_ct_refresh_acct`)."""
+        connection.packets[direction] += 1
+        connection.bytes[direction] += len(skb.data) - skb.network
+        self.renew(connection, timeout)
+
+    def renew(self, connection: Connection, timeout: float) -> None:
+        """Let the connection end `timeout` seconds from now, or from its confirmation."""
+        status = connection.status
+        if status & FIXED_TIMEOUT:
+            return
+        if not status & CONFIRMED:
+            connection.deadline = timeout
+            return
+        connection.deadline = deadline = self.now + timeout
+        if deadline + 1 < connection.bucket:
+            self._wheel.add(connection)
+
+    def assure(self, connection: Connection) -> None:
+        """Spare it from early drops from now on."""
+        if not connection.status & ASSURED:
+            connection.status |= ASSURED
+            self.note_update(connection)
+
+    def delete(self, connection: Connection) -> None:
+        """Take a connection out of the table; a packet that still has it goes on with it."""
+        if connection.status & DYING:
+            return
+        connection.status |= DYING
+        if self._originals.get(connection.original) is connection:
+            del self._originals[connection.original]
+        if self._replies.get(connection.reply) is connection:
+            del self._replies[connection.reply]
+        self.netfilter.nat.forget(connection)
+        if self._events is not None and connection.status & CONFIRMED:
+            self._events.append(Event(EventKind.DESTROY, self.now, connection))
+
+    def flush(self) -> None:
+        """Delete all connections."""
+        for connection in list(self._originals.values()):
+            self.delete(connection)
+
+    def _drop_early(self) -> bool:
+        """Make room: delete the oldest connection that is not assured (`early_drop`)."""
+        if not self._victims:
+            oldest = islice(self._originals.values(), _EVICTION_BATCH)
+            self._victims = [connection for connection in oldest if not connection.status & ASSURED]
+            self._victims.reverse()
+        while self._victims:
+            victim = self._victims.pop()
+            if not victim.status & (ASSURED | DYING):
+                self.early_drops += 1
+                self.delete(victim)
+                return True
+        return False
+
+    # Events
+
+    def note_update(self, connection: Connection) -> None:
+        """Tell a watcher that an entry in the table changed."""
+        if self._events is not None and connection.status & CONFIRMED:
+            self._events.append(Event(EventKind.UPDATE, self.now, connection))
+
+    def watch(self, *, enabled: bool) -> None:
+        """Begin or stop to keep events for `take_events`."""
+        self._events = [] if enabled else None
+
+    def take_events(self) -> list[Event]:
+        """Hand over what changed since the last call."""
+        if not self._events:
+            return []
+        events, self._events = self._events, []
+        return events
+
+
+def state_name(skb: Skb) -> str:
+    """Return the packet's ctstate as rules name it."""
+    if skb.ct is None and skb.ctinfo is not CtInfo.UNTRACKED:
+        return "INVALID"
+    return _STATES[skb.ctinfo]

@@ -1,0 +1,268 @@
+"""Changes to one table, made on a draft and checked as a whole before packets see any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from emulator.kernel.netfilter.chain import Chain
+from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.match import MATCHES
+from emulator.kernel.netfilter.rule import Rule, RuleSpec
+from emulator.kernel.netfilter.table import TABLE_KINDS, Table
+from emulator.kernel.netfilter.target import TARGETS
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.netfilter import Netfilter
+
+MAXIMUM_NAME = 28
+_DEEPEST = 16  # jumps, one in another (NFT_JUMP_STACK_SIZE)
+_POLICIES = {"ACCEPT": Verdict.ACCEPT, "DROP": Verdict.DROP}
+_NO_OUT = frozenset({"PREROUTING", "INPUT"})
+_NO_IN = frozenset({"OUTPUT", "POSTROUTING"})
+_NO_CHAIN = "No chain/target/match by that name."
+_NAT_DROP = 'The "nat" table is not intended for filtering, the use of DROP is therefore inhibited.'
+
+
+class Edit:
+    """A draft of a table. Rules keep their counters and memory as long as they stay in it."""
+
+    def __init__(self, netfilter: Netfilter, name: str, *, flush: bool = False) -> None:
+        kind = TABLE_KINDS.get(name)
+        if kind is None:
+            raise RuleError(f"table name '{name}' invalid; there are {', '.join(sorted(TABLE_KINDS))}")
+        self._netfilter = netfilter
+        self._live = netfilter.tables.get(name)
+        self.table = self._live or Table(netfilter, kind)
+        self.touched = False
+        self.chains: dict[str, Chain] = {}
+        for chain in self.table.chains.values():
+            if not flush or chain.builtin:
+                copy = Chain(self.table, chain.name, Verdict.ACCEPT if flush else chain.policy)
+                if not flush:
+                    copy.packets, copy.bytes, copy.rules = chain.packets, chain.bytes, list(chain.rules)
+                self.chains[chain.name] = copy
+
+    # Chains
+
+    def chain(self, name: str) -> Chain:
+        """Return a chain of the draft."""
+        found = self.chains.get(name)
+        if found is None:
+            raise RuleError(_NO_CHAIN)
+        self.touched = True
+        return found
+
+    def declare(self, name: str, policy: str, counters: tuple[int, int]) -> None:
+        """`:CHAIN POLICY [p:b]`: make or empty a user chain, or set a built-in chain's policy."""
+        self.touched = True
+        found = self.chains.get(name)
+        if found is not None and found.builtin:
+            if policy != "-":
+                self.set_policy(name, policy, counters)
+        elif policy != "-":
+            raise RuleError("Bad policy name." if found else f"{name} is not a built-in chain and has no policy")
+        elif found is not None:
+            found.rules = []
+        else:
+            self.new_chain(name)
+
+    def new_chain(self, name: str) -> None:
+        """`-N`."""
+        self.touched = True
+        if name in self.chains:
+            raise RuleError("Chain already exists.")
+        if len(name) > MAXIMUM_NAME:
+            raise RuleError(f"chain name `{name}' too long (must be under {MAXIMUM_NAME + 1} chars)")
+        if not name or name[0] in "-!" or any(character.isspace() for character in name):
+            raise RuleError(f"chain name `{name}' not allowed to start with - or !, or to be empty")
+        if name in TARGETS:
+            raise RuleError(f"chain name `{name}' clashes with target name")
+        self.chains[name] = Chain(self.table, name)
+
+    def delete_chain(self, name: str | None) -> None:
+        """`-X`: one chain, or all user chains that nothing jumps to."""
+        self.touched = True
+        used = {rule.spec.jump for chain in self.chains.values() for rule in chain.rules}
+        if name is None:
+            for chain in [each for each in self.chains.values() if not each.builtin]:
+                if chain.name in used:
+                    raise RuleError(f"CHAIN_DEL failed (Device or resource busy): chain {chain.name}")
+                del self.chains[chain.name]
+            return
+        chain = self.chain(name)
+        if chain.builtin or chain.rules or name in used:
+            raise RuleError(f"CHAIN_DEL failed (Device or resource busy): chain {name}")
+        del self.chains[name]
+
+    def rename_chain(self, old: str, new: str) -> None:
+        """`-E`; rules that jump to it follow."""
+        chain = self.chain(old)
+        if chain.builtin:
+            raise RuleError(f"chain {old} is built in")
+        self.new_chain(new)
+        del self.chains[old]
+        renamed = self.chains[new]
+        renamed.rules = chain.rules
+        for each in self.chains.values():
+            each.rules = [_follow(rule, old, new) for rule in each.rules]
+
+    def set_policy(self, name: str, policy: str, counters: tuple[int, int] = (0, 0)) -> None:
+        """`-P`."""
+        chain = self.chain(name)
+        if not chain.builtin or policy not in _POLICIES:
+            raise RuleError("Bad policy name.")
+        if self.table.name == "nat" and policy == "DROP":
+            raise RuleError(_NAT_DROP)
+        chain.policy = _POLICIES[policy]
+        chain.packets, chain.bytes = counters
+
+    def flush(self, name: str | None) -> None:
+        """`-F`: one chain, or all."""
+        self.touched = True
+        for chain in self.chains.values() if name is None else [self.chain(name)]:
+            chain.rules = []
+
+    # Rules
+
+    def append(self, name: str, specs: Sequence[RuleSpec], counters: tuple[int, int] = (0, 0)) -> None:
+        """`-A`."""
+        chain = self.chain(name)
+        for spec in specs:
+            self._check(chain, spec)
+            chain.rules.append(Rule(spec, *counters))
+
+    def insert(self, name: str, number: int, specs: Sequence[RuleSpec], counters: tuple[int, int] = (0, 0)) -> None:
+        """`-I`: before rule `number`, from 1."""
+        chain = self.chain(name)
+        if not 1 <= number <= len(chain.rules) + 1:
+            raise RuleError("Index of insertion too big.")
+        for spec in specs:
+            self._check(chain, spec)
+        chain.rules[number - 1 : number - 1] = [Rule(spec, *counters) for spec in specs]
+
+    def replace(self, name: str, number: int, specs: Sequence[RuleSpec]) -> None:
+        """`-R`."""
+        chain = self.chain(name)
+        if len(specs) != 1:
+            raise RuleError("Replacement rule does not specify a unique address")
+        if not 1 <= number <= len(chain.rules):
+            raise RuleError("Index of replacement too big.")
+        self._check(chain, specs[0])
+        chain.rules[number - 1] = Rule(specs[0])
+
+    def delete_number(self, name: str, number: int) -> None:
+        """`-D` by number."""
+        chain = self.chain(name)
+        if not 1 <= number <= len(chain.rules):
+            raise RuleError("Index of deletion too big.")
+        del chain.rules[number - 1]
+
+    def delete(self, name: str, specs: Sequence[RuleSpec]) -> None:
+        """`-D` by what the rule says: the first one that does."""
+        chain = self.chain(name)
+        for spec in specs:
+            del chain.rules[self.find(chain, spec)]
+
+    def check(self, name: str, specs: Sequence[RuleSpec]) -> None:
+        """`-C`."""
+        for spec in specs:
+            self.find(self.chain(name), spec)
+
+    @staticmethod
+    def find(chain: Chain, spec: RuleSpec) -> int:
+        """Return where in the chain a rule stands, from 0."""
+        for position, rule in enumerate(chain.rules):
+            if rule.spec == spec:
+                return position
+        raise RuleError("Bad rule (does a matching rule exist in that chain?).")
+
+    def zero(self, name: str | None) -> None:
+        """`-Z`: the counters of one chain, or of all."""
+        self.touched = True
+        for chain in self.chains.values() if name is None else [self.chain(name)]:
+            chain.packets = chain.bytes = 0
+            for rule in chain.rules:
+                rule.packets = rule.bytes = 0
+
+    def _check(self, chain: Chain, spec: RuleSpec) -> None:
+        """Refuse what can be seen to be wrong in the rule alone."""
+        table = self.table.name
+        target = spec.target
+        if spec.jump and spec.jump not in self.chains:
+            known = "" if spec.jump in MATCHES else f" (targets are {', '.join(sorted(TARGETS))})"
+            raise RuleError(f"Chain '{spec.jump}' does not exist{known}")
+        if spec.jump and self.chains[spec.jump].builtin:
+            raise RuleError(f"RULE_APPEND failed (Operation not supported): rule in chain {chain.name}")
+        if target is not None and target.tables and table not in target.tables:
+            if table == "nat" and target.name == "DROP":
+                raise RuleError(_NAT_DROP)
+            raise RuleError(
+                f"{target.name} may not be used in table {table}, only in {', '.join(sorted(target.tables))}"
+            )
+        if spec.out_interface is not None and chain.name in _NO_OUT:
+            raise RuleError(f"Can't use -o with {chain.name}")
+        if spec.in_interface is not None and chain.name in _NO_IN:
+            raise RuleError(f"Can't use -i with {chain.name}")
+
+    # The whole
+
+    def validate(self) -> None:
+        """Refuse loops, jumps too deep, and targets that a hook they can be reached from does not allow."""
+        jumps = {
+            chain.name: {rule.spec.jump for rule in chain.rules if rule.spec.jump} for chain in self.chains.values()
+        }
+        special = {
+            chain.name: [
+                rule.spec.target for rule in chain.rules if rule.spec.target and len(rule.spec.target.hooks) < 5
+            ]
+            for chain in self.chains.values()
+        }
+        for hook in self.table.kind.hooks:
+            for name in _reachable(hook.name, jumps):
+                for target in special[name]:
+                    if hook not in target.hooks:
+                        places = ", ".join(place.name for place in Hook if place in target.hooks)
+                        raise RuleError(
+                            f"{target.name} in chain {name} is reached from {hook.name}, but may only be from {places}"
+                        )
+
+    def commit(self) -> None:
+        """Let packets see it. Call `validate` before."""
+        if self._live is None:
+            if not self.touched:
+                return
+            self._netfilter.install(self.table)
+        self.table.adopt(self.chains)
+        if any(
+            rule.spec.needs_conntrack
+            for chain in self.chains.values()
+            for rule in chain.rules
+            if rule.predicates is None
+        ):
+            self._netfilter.conntrack.enable()
+
+
+def _reachable(start: str, jumps: dict[str, set[str]]) -> set[str]:
+    """Return the chains that packets can get to from one. RuleError for a loop or too many jumps in one another."""
+    depth = {start: 0}
+    order = [start]
+    for name in order:  # grows while it is walked: a chain comes again when it is found deeper
+        for target in jumps[name]:
+            if depth.get(target, -1) < depth[name] + 1:
+                depth[target] = depth[name] + 1
+                if depth[target] >= _DEEPEST:
+                    raise RuleError(
+                        f"Too many links: from {start} chains jump in a loop or more than {_DEEPEST - 1} deep, at {target}"
+                    )
+                order.append(target)
+    return set(depth)
+
+
+def _follow(rule: Rule, old: str, new: str) -> Rule:
+    if rule.spec.jump != old:
+        return rule
+    from dataclasses import replace
+
+    return Rule(replace(rule.spec, jump=new), rule.packets, rule.bytes)

@@ -1,0 +1,62 @@
+"""How Linux spreads connections over a range of NAT addresses: Bob Jenkins' lookup3 (include/linux/jhash.h).
+
+The kernel hashes addresses as they lie in memory, so on the little-endian machines that everybody has they are swapped.
+"""
+
+_U32 = 0xFFFFFFFF
+_GOLDEN = 0xDEADBEEF
+
+
+def _rotate(value: int, bits: int) -> int:
+    return (value << bits | value >> (32 - bits)) & _U32
+
+
+def _swap(value: int) -> int:
+    return int.from_bytes(value.to_bytes(4, "big"), "little")
+
+
+def _mix(a: int, b: int, c: int) -> tuple[int, int, int]:
+    a = (a - c & _U32) ^ _rotate(c, 4)
+    c = c + b & _U32
+    b = (b - a & _U32) ^ _rotate(a, 6)
+    a = a + c & _U32
+    c = (c - b & _U32) ^ _rotate(b, 8)
+    b = b + a & _U32
+    a = (a - c & _U32) ^ _rotate(c, 16)
+    c = c + b & _U32
+    b = (b - a & _U32) ^ _rotate(a, 19)
+    a = a + c & _U32
+    c = (c - b & _U32) ^ _rotate(b, 4)
+    b = b + a & _U32
+    return a, b, c
+
+
+def _final(a: int, b: int, c: int) -> int:
+    c = (c ^ b) - _rotate(b, 14) & _U32
+    a = (a ^ c) - _rotate(c, 11) & _U32
+    b = (b ^ a) - _rotate(a, 25) & _U32
+    c = (c ^ b) - _rotate(b, 16) & _U32
+    a = (a ^ c) - _rotate(c, 4) & _U32
+    b = (b ^ a) - _rotate(a, 14) & _U32
+    return (c ^ b) - _rotate(b, 24) & _U32
+
+
+def jhash2(words: tuple[int, ...], initial: int) -> int:
+    """Return the hash of 32-bit words."""
+    a = b = c = _GOLDEN + (len(words) << 2) + initial & _U32
+    at = 0
+    while len(words) - at > 3:
+        a, b, c = a + words[at] & _U32, b + words[at + 1] & _U32, c + words[at + 2] & _U32
+        a, b, c = _mix(a, b, c)
+        at += 3
+    rest = words[at:] + (0,) * (3 - len(words) + at)
+    if at == len(words):
+        return c
+    return _final(a + rest[0] & _U32, b + rest[1] & _U32, c + rest[2] & _U32)
+
+
+def choose_in_range(saddr: int, daddr: int, low: int, high: int, zone: int, persistent: bool) -> int:
+    """Return the address of a range for a pair of addresses; the same for one source if `persistent`."""
+    initial = 0 if persistent else _swap(daddr) ^ zone
+    chosen = jhash2((_swap(saddr), 0, 0, 0), initial)  # an address has room for IPv6's
+    return low + (chosen * (high - low + 1) >> 32)

@@ -1,0 +1,44 @@
+"""The matches that rules may use, by name. Importing one here is what registers it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from emulator.kernel.netfilter.match.addrtype import Addrtype
+from emulator.kernel.netfilter.match.base import Match
+from emulator.kernel.netfilter.match.comment import Comment
+from emulator.kernel.netfilter.match.connmark import Connmark
+from emulator.kernel.netfilter.match.conntrack import Conntrack
+from emulator.kernel.netfilter.match.icmp import Icmp
+from emulator.kernel.netfilter.match.limit import Limit
+from emulator.kernel.netfilter.match.mark import Mark
+from emulator.kernel.netfilter.match.multiport import Multiport
+from emulator.kernel.netfilter.match.physdev import Physdev
+from emulator.kernel.netfilter.match.recent import Recent
+from emulator.kernel.netfilter.match.sctp import Sctp
+from emulator.kernel.netfilter.match.state import State
+from emulator.kernel.netfilter.match.statistic import Statistic
+from emulator.kernel.netfilter.match.tcp import Tcp
+from emulator.kernel.netfilter.match.udp import Udp
+
+MATCHES: Mapping[str, type[Match]] = MappingProxyType(
+    {
+        match.name: match
+        for match in (
+            Addrtype,
+            Comment,
+            Connmark,
+            Conntrack,
+            Icmp,
+            Limit,
+            Mark,
+            Multiport,
+            Physdev,
+            Recent,
+            Sctp,
+            State,
+            Statistic,
+            Tcp,
+            Udp,
+        )
+    }
+)

@@ -1,0 +1,99 @@
+"""`-m addrtype`: what kind of address the routing tables say it is (xt_addrtype.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.match.base import Match
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.skb import Skb
+
+_TYPES = (
+    "UNSPEC",
+    "UNICAST",
+    "LOCAL",
+    "BROADCAST",
+    "ANYCAST",
+    "MULTICAST",
+    "BLACKHOLE",
+    "UNREACHABLE",
+    "PROHIBIT",
+    "THROW",
+    "NAT",
+    "XRESOLVE",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Types:
+    """A list of address types."""
+
+    names: tuple[str, ...]
+    inverted: bool = False
+
+    def format(self, option: str) -> str:
+        """Print it as an option."""
+        return f"{'! ' if self.inverted else ''}{option} {','.join(self.names)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Addrtype(Match):
+    """`-m addrtype --dst-type LOCAL`. The limits ask whether it is so on the link the packet came by or leaves by."""
+
+    name = "addrtype"
+    options: ClassVar[Mapping[str, int]] = {
+        "--src-type": 1,
+        "--dst-type": 1,
+        "--limit-iface-in": 0,
+        "--limit-iface-out": 0,
+    }
+
+    source: Types | None = None
+    destination: Types | None = None
+    limit_in: bool = False
+    limit_out: bool = False
+
+    @classmethod
+    def parse(cls, options: Options) -> Addrtype:
+        options.only_one("--limit-iface-in", "--limit-iface-out")
+        source, destination = _types(options, "--src-type"), _types(options, "--dst-type")
+        if source is None and destination is None:
+            raise RuleError("addrtype: you must specify --src-type or --dst-type")
+        return cls(source, destination, options.has("--limit-iface-in"), options.has("--limit-iface-out"))
+
+    def format(self) -> str:
+        words = []
+        if self.source is not None:
+            words.append(self.source.format("--src-type"))
+        if self.destination is not None:
+            words.append(self.destination.format("--dst-type"))
+        if self.limit_in:
+            words.append("--limit-iface-in")
+        if self.limit_out:
+            words.append("--limit-iface-out")
+        return " ".join(words)
+
+    def matches(self, skb: Skb, context: Context) -> bool:
+        link = skb.in_link if self.limit_in else skb.out_link if self.limit_out else None
+        address_type = context.netns.fib.address_type
+        for types, address in ((self.source, skb.saddr), (self.destination, skb.daddr)):
+            if types is not None and (address_type(address, link).name in types.names) is types.inverted:
+                return False
+        return True
+
+
+def _types(options: Options, name: str) -> Types | None:
+    option = options.get(name)
+    if option is None:
+        return None
+    given = {text.upper() for text in option.value.split(",")}
+    for text in given:
+        if text not in _TYPES:
+            raise RuleError(f"addrtype: bad type `{text}'")
+    return Types(tuple(known for known in _TYPES if known in given), option.inverted)

@@ -1,0 +1,41 @@
+"""What a match is: a frozen value that a rule has, read from options, printed as options, asked for each packet."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.netfilter import Netfilter
+    from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.skb import Skb
+
+
+class Match(ABC):
+    """One `-m` of a rule. A subclass is registered by being imported in `emulator.kernel.netfilter.match`."""
+
+    __slots__ = ()
+    name: ClassVar[str]
+    options: ClassVar[Mapping[str, int]]  # option, with its dashes, to its number of values
+    needs_conntrack: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, options: Options) -> Self:
+        """Read the match from its options. RuleError if they make no sense."""
+
+    @abstractmethod
+    def format(self) -> str:
+        """Print the options as iptables-save does, without `-m name`."""
+
+    @abstractmethod
+    def matches(self, skb: Skb, context: Context) -> bool:
+        """Whether a packet matches. It must have been parsed up to its ports."""
+
+    def bind(self, netfilter: Netfilter) -> Callable[[Skb, Context], bool]:
+        """Return what a rule calls for each packet. A match with a memory makes it here, for one rule."""
+        return self.matches

@@ -1,0 +1,41 @@
+"""`-m comment`: matches every packet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.match.base import Match
+from emulator.kernel.netfilter.options import quote
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.skb import Skb
+
+_MAXIMUM_LENGTH = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Comment(Match):
+    """`-m comment --comment "default/web cluster IP"`."""
+
+    name = "comment"
+    options: ClassVar[Mapping[str, int]] = {"--comment": 1}
+
+    text: str
+
+    @classmethod
+    def parse(cls, options: Options) -> Comment:
+        text = options.require("--comment").value
+        if len(text.encode()) > _MAXIMUM_LENGTH:
+            raise RuleError(f"comment: --comment is longer than {_MAXIMUM_LENGTH} bytes")
+        return cls(text)
+
+    def format(self) -> str:
+        return f"--comment {quote(self.text)}"
+
+    def matches(self, skb: Skb, context: Context) -> bool:
+        return True

@@ -1,0 +1,38 @@
+"""`-m mark`: the packet's mark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from emulator.kernel.netfilter.match.base import Match
+from emulator.kernel.netfilter.options import format_masked, parse_masked
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.skb import Skb
+
+
+@dataclass(frozen=True, slots=True)
+class Mark(Match):
+    """`-m mark --mark 0x4000/0x4000`."""
+
+    name = "mark"
+    options: ClassVar[Mapping[str, int]] = {"--mark": 1}
+
+    value: int
+    mask: int
+    inverted: bool = False
+
+    @classmethod
+    def parse(cls, options: Options) -> Mark:
+        option = options.require("--mark")
+        return cls(*parse_masked(option.value, "mark: --mark"), option.inverted)
+
+    def format(self) -> str:
+        return f"{'! ' if self.inverted else ''}--mark {format_masked(self.value, self.mask)}"
+
+    def matches(self, skb: Skb, context: Context) -> bool:
+        return (skb.mark & self.mask == self.value) is not self.inverted

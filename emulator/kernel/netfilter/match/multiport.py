@@ -1,0 +1,66 @@
+"""`-m multiport`: up to 15 ports or ranges (xt_multiport.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.match.base import Match
+from emulator.kernel.netfilter.match.port import FRAGMENT_OFFSET
+from emulator.kernel.netfilter.options import format_port_range, parse_port_range
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.skb import Skb
+
+_CANONICAL = {"--source-ports": "--sports", "--destination-ports": "--dports"}
+_MAXIMUM = 15  # a range counts as two
+
+
+@dataclass(frozen=True, slots=True)
+class Multiport(Match):
+    """`-p tcp -m multiport --dports 80,443,1000:2000`; `side` is --sports, --dports or --ports (either)."""
+
+    name = "multiport"
+    options: ClassVar[Mapping[str, int]] = {
+        "--sports": 1,
+        "--source-ports": 1,
+        "--dports": 1,
+        "--destination-ports": 1,
+        "--ports": 1,
+    }
+
+    side: str
+    ranges: tuple[tuple[int, int], ...]
+    inverted: bool = False
+
+    @classmethod
+    def parse(cls, options: Options) -> Multiport:
+        options.require_protocol("tcp", "udp", "sctp", "dccp", "udplite")
+        name = options.only_one(*cls.options)
+        if name is None:
+            raise RuleError("multiport: no ports specified")
+        option = options.require(name)
+        ranges = tuple(parse_port_range(text) for text in option.value.split(","))
+        if sum(1 if low == high else 2 for low, high in ranges) > _MAXIMUM:
+            raise RuleError(f"multiport: too many ports specified, at most {_MAXIMUM}")
+        return cls(_CANONICAL.get(name, name), ranges, option.inverted)
+
+    def format(self) -> str:
+        return (
+            f"{'! ' if self.inverted else ''}{self.side} {','.join(format_port_range(*pair) for pair in self.ranges)}"
+        )
+
+    def matches(self, skb: Skb, context: Context) -> bool:
+        if skb.fragment & FRAGMENT_OFFSET:
+            return False
+        found = (self.side != "--dports" and self._hold(skb.sport)) or (
+            self.side != "--sports" and self._hold(skb.dport)
+        )
+        return found is not self.inverted
+
+    def _hold(self, port: int) -> bool:
+        return any(low <= port <= high for low, high in self.ranges)

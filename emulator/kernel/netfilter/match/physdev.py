@@ -1,0 +1,65 @@
+"""`-m physdev`: the bridge ports of a bridged packet (xt_physdev.c); others have none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.match.base import Match
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.skb import Skb
+
+_NAMES = ("--physdev-in", "--physdev-out")
+_FLAGS = ("--physdev-is-in", "--physdev-is-out", "--physdev-is-bridged")
+_PRINTED = ("--physdev-in", "--physdev-is-in", "--physdev-out", "--physdev-is-out", "--physdev-is-bridged")
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One option; `pattern` is a link's name, or how it begins if it ends in +, and empty for the flags."""
+
+    option: str
+    pattern: str = ""
+    inverted: bool = False
+
+    def holds(self, incoming: str, outgoing: str) -> bool:
+        """Whether ports of these names ("" for none) fulfil it."""
+        port = incoming if self.option in ("--physdev-in", "--physdev-is-in") else outgoing
+        if not self.pattern:
+            return bool(port) is not self.inverted
+        pattern = self.pattern
+        found = port.startswith(pattern[:-1]) if pattern.endswith("+") else port == pattern
+        return (found and bool(port)) is not self.inverted
+
+
+@dataclass(frozen=True, slots=True)
+class Physdev(Match):
+    """`-m physdev --physdev-in veth0 --physdev-is-bridged`."""
+
+    name = "physdev"
+    options: ClassVar[Mapping[str, int]] = {**dict.fromkeys(_NAMES, 1), **dict.fromkeys(_FLAGS, 0)}
+
+    tests: tuple[Test, ...]
+
+    @classmethod
+    def parse(cls, options: Options) -> Physdev:
+        if not options.by_name:
+            raise RuleError("physdev: no physdev option specified")
+        given = [option for name in _PRINTED if (option := options.get(name))]
+        return cls(tuple(Test(option.name, "".join(option.values), option.inverted) for option in given))
+
+    def format(self) -> str:
+        return " ".join(
+            f"{'! ' if test.inverted else ''}{test.option}{' ' if test.pattern else ''}{test.pattern}"
+            for test in self.tests
+        )
+
+    def matches(self, skb: Skb, context: Context) -> bool:
+        incoming = "" if skb.physical_in is None else skb.physical_in.name
+        outgoing = "" if skb.physical_out is None else skb.physical_out.name
+        return all(test.holds(incoming, outgoing) for test in self.tests)

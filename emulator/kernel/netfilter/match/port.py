@@ -1,0 +1,102 @@
+"""The ports of TCP, UDP and SCTP: `-m tcp`, `-m udp` and `-m sctp` share --sport and --dport."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from emulator.kernel.netfilter.match.base import Match
+from emulator.kernel.netfilter.options import format_port_range, parse_port_range
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.netfilter import Netfilter
+    from emulator.kernel.netfilter.options import Option, Options
+    from emulator.kernel.skb import Skb
+
+PORT_OPTIONS = {"--sport": 1, "--source-port": 1, "--dport": 1, "--destination-port": 1}
+FRAGMENT_OFFSET = 0x1FFF  # a later fragment has no ports, so it never matches
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """An inclusive range of ports."""
+
+    low: int
+    high: int
+    inverted: bool = False
+
+    @classmethod
+    def read(cls, options: Options, *names: str) -> Ports | None:
+        """Return the range of the first of these options that was given."""
+        option: Option | None = next((found for name in names if (found := options.get(name))), None)
+        return None if option is None else cls(*parse_port_range(option.value), option.inverted)
+
+    def format(self, name: str) -> str:
+        """Print it as an option."""
+        return f"{'! ' if self.inverted else ''}{name} {format_port_range(self.low, self.high)}"
+
+    def hold(self, port: int) -> bool:
+        """Whether a port is in the range, or out of it if inverted."""
+        return (self.low <= port <= self.high) is not self.inverted
+
+    @property
+    def exact(self) -> int | None:
+        """The port, if it is just one."""
+        return self.low if self.low == self.high and not self.inverted else None
+
+
+@dataclass(frozen=True, slots=True)
+class PortMatch(Match):
+    """What the three have in common."""
+
+    source: Ports | None = None
+    destination: Ports | None = None
+
+    @property
+    def exact_source(self) -> int | None:
+        """The only source port that matches, if there is just one."""
+        return None if self.source is None else self.source.exact
+
+    @property
+    def exact_destination(self) -> int | None:
+        """The only destination port that matches, if there is just one."""
+        return None if self.destination is None else self.destination.exact
+
+    def format(self) -> str:
+        return " ".join(self.format_ports())
+
+    def format_ports(self) -> list[str]:
+        """Print the ports as options."""
+        words = []
+        if self.source is not None:
+            words.append(self.source.format("--sport"))
+        if self.destination is not None:
+            words.append(self.destination.format("--dport"))
+        return words
+
+    def matches(self, skb: Skb, context: Context) -> bool:
+        if skb.fragment & FRAGMENT_OFFSET:
+            return False
+        if self.source is not None and not self.source.hold(skb.sport):
+            return False
+        return self.destination is None or self.destination.hold(skb.dport)
+
+    def bind(self, netfilter: Netfilter) -> Callable[[Skb, Context], bool]:
+        """Take a shorter way for one destination port, which is what most rules ask for."""
+        port = self.exact_destination
+        if port is None or self.source is not None or not self.only_ports:
+            return self.matches
+        return lambda skb, _: skb.dport == port and not skb.fragment & FRAGMENT_OFFSET
+
+    @property
+    def only_ports(self) -> bool:
+        """Whether the match tests nothing but ports."""
+        return True
+
+
+def read_ports(options: Options) -> tuple[Ports | None, Ports | None]:
+    """Return the source and the destination ports that were given."""
+    return Ports.read(options, "--sport", "--source-port"), Ports.read(options, "--dport", "--destination-port")

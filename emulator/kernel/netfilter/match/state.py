@@ -1,0 +1,38 @@
+"""`-m state`: the older form of `-m conntrack --ctstate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from emulator.kernel.netfilter.match.base import Match
+from emulator.kernel.netfilter.match.ctstate import format_states, parse_states, state_of
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.skb import Skb
+
+
+@dataclass(frozen=True, slots=True)
+class State(Match):
+    """`-m state --state NEW,RELATED`; `states` are bits of `ctstate`."""
+
+    name = "state"
+    options: ClassVar[Mapping[str, int]] = {"--state": 1}
+    needs_conntrack = True
+
+    states: int
+    inverted: bool = False
+
+    @classmethod
+    def parse(cls, options: Options) -> State:
+        option = options.require("--state")
+        return cls(parse_states(option.value, "state", virtual=False), option.inverted)
+
+    def format(self) -> str:
+        return f"{'! ' if self.inverted else ''}--state {format_states(self.states)}"
+
+    def matches(self, skb: Skb, context: Context) -> bool:
+        return bool(state_of(skb) & self.states) is not self.inverted

@@ -1,0 +1,115 @@
+"""`-m tcp`: ports, flags, and whether an option is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.match.port import FRAGMENT_OFFSET, PORT_OPTIONS, PortMatch, read_ports
+from emulator.kernel.netfilter.options import parse_integer
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.skb import Skb
+
+_FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32}
+_ALL = 0x3F
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """`--tcp-flags MASK SET`."""
+
+    mask: int
+    wanted: int
+    inverted: bool = False
+
+    def format(self) -> str:
+        """Print it as an option."""
+        return f"{'! ' if self.inverted else ''}--tcp-flags {_flag_names(self.mask)} {_flag_names(self.wanted)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp(PortMatch):
+    """`-p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN`. `option` is a TCP option's kind."""
+
+    name = "tcp"
+    options: ClassVar[Mapping[str, int]] = {**PORT_OPTIONS, "--tcp-flags": 2, "--syn": 0, "--tcp-option": 1}
+
+    flags: Flags | None = None
+    option: int | None = None
+    option_inverted: bool = False
+
+    @classmethod
+    def parse(cls, options: Options) -> Tcp:
+        options.require_protocol("tcp")
+        source, destination = read_ports(options)
+        flags = None
+        if given := options.get("--tcp-flags"):
+            flags = Flags(_parse_flags(given.values[0]), _parse_flags(given.values[1]), given.inverted)
+        elif given := options.get("--syn"):
+            flags = Flags(_parse_flags("FIN,SYN,RST,ACK"), _FLAGS["SYN"], given.inverted)
+        option = options.get("--tcp-option")
+        kind = None if option is None else parse_integer(option.value, "tcp: --tcp-option", 1, 255)
+        return cls(source, destination, flags, kind, option is not None and option.inverted)
+
+    def format(self) -> str:
+        words = self.format_ports()
+        if self.option is not None:
+            words.append(f"{'! ' if self.option_inverted else ''}--tcp-option {self.option}")
+        if self.flags is not None:
+            words.append(self.flags.format())
+        return " ".join(words)
+
+    @property
+    def only_ports(self) -> bool:
+        return self.flags is None and self.option is None
+
+    def matches(self, skb: Skb, context: Context) -> bool:
+        if skb.fragment & FRAGMENT_OFFSET:
+            return False
+        if self.source is not None and not self.source.hold(skb.sport):
+            return False
+        if self.destination is not None and not self.destination.hold(skb.dport):
+            return False
+        data, transport = skb.data, skb.transport
+        if self.flags is not None:
+            if len(data) < transport + 14:
+                return False
+            if (data[transport + 13] & self.flags.mask == self.flags.wanted) is self.flags.inverted:
+                return False
+        return self.option is None or _has_option(data, transport, self.option) is not self.option_inverted
+
+
+def _parse_flags(text: str) -> int:
+    if text == "ALL":
+        return _ALL
+    if text == "NONE":
+        return 0
+    flags = 0
+    for name in text.split(","):
+        if name not in _FLAGS:
+            raise RuleError(f"Unknown TCP flag `{name}'")
+        flags |= _FLAGS[name]
+    return flags
+
+
+def _flag_names(flags: int) -> str:
+    return ",".join(name for name, bit in _FLAGS.items() if flags & bit) or "NONE"
+
+
+def _has_option(data: bytearray, transport: int, kind: int) -> bool:
+    if len(data) < transport + 20:
+        return False
+    at, end = transport + 20, min(len(data), transport + (data[transport + 12] >> 4) * 4)
+    while at < end:
+        if data[at] == kind:
+            return True
+        if data[at] < 2:
+            at += 1
+        else:
+            at += max(data[at + 1], 1) if at + 1 < end else 1
+    return False

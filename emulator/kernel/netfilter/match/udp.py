@@ -1,0 +1,25 @@
+"""`-m udp`: ports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from emulator.kernel.netfilter.match.port import PORT_OPTIONS, PortMatch, read_ports
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Udp(PortMatch):
+    """`-p udp -m udp --dport 53`."""
+
+    name = "udp"
+    options: ClassVar[Mapping[str, int]] = PORT_OPTIONS
+
+    @classmethod
+    def parse(cls, options: Options) -> Udp:
+        options.require_protocol("udp")
+        return cls(*read_ports(options))

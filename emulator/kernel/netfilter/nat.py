@@ -1,0 +1,294 @@
+"""NAT: chooses, with a connection's first packet, what its answers must look like, and rewrites every packet to that.
+
+nf_nat_core.c. The nat table is asked once a connection and a direction of rewriting; "no rule matched" is remembered
+too, as a null binding, which may still have to move the source port out of another connection's way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter import tuple as tuples
+from emulator.kernel.netfilter.connection import (
+    CONFIRMED,
+    DST_NAT,
+    DST_NAT_DONE,
+    FIXED_TIMEOUT,
+    NAT_MASK,
+    REPLY,
+    SRC_NAT,
+    SRC_NAT_DONE,
+    Connection,
+)
+from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.jhash import choose_in_range
+from emulator.kernel.netfilter.nat_packet import rewrite, rewrite_error
+from emulator.kernel.netfilter.tcp_state import TcpState
+from emulator.kernel.netfilter.tuple import ICMP, PORT_PROTOCOLS, TCP, Tuple
+from emulator.kernel.skb import CtInfo
+
+if TYPE_CHECKING:
+    from emulator.kernel.link import Link
+    from emulator.kernel.netfilter.netfilter import Netfilter
+    from emulator.kernel.netns import Netns
+    from emulator.kernel.skb import Skb
+
+_SOURCE_HOOKS = frozenset({Hook.POSTROUTING, Hook.INPUT})
+_REPLY_INFO = frozenset({CtInfo.ESTABLISHED_REPLY, CtInfo.RELATED_REPLY})
+_RELATED_INFO = frozenset({CtInfo.RELATED, CtInfo.RELATED_REPLY})
+_MAXIMUM_ATTEMPTS = 128
+_FEWEST_ATTEMPTS = 16
+_EVICTION_ATTEMPTS = 32  # for the last so many tries a closing connection may be evicted
+_ALL_PORTS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What to map to (`struct nf_nat_range2`): addresses and ports from the first to the second, or as they were.
+
+    `base`: the port that maps to the first of `ports`, the next to the next.
+    """
+
+    addresses: tuple[int, int] | None = None
+    ports: tuple[int, int] | None = None
+    base: int | None = None
+    random: bool = False
+    fully_random: bool = False
+    persistent: bool = False
+
+    @property
+    def draws(self) -> bool:
+        """Whether the port is drawn even if it could stay."""
+        return self.random or self.fully_random
+
+    def holds(self, key: Tuple, port: int) -> bool:
+        """Whether a source address and port are in it already."""
+        if self.addresses is not None and not self.addresses[0] <= key.saddr <= self.addresses[1]:
+            return False
+        return self.ports is None or self.holds_port(key.protocol, port)
+
+    def holds_port(self, protocol: int, port: int) -> bool:
+        """Whether a port is in it; protocols without ports always are."""
+        if self.ports is None or (protocol != ICMP and protocol not in PORT_PROTOCOLS):
+            return True
+        return self.ports[0] <= port <= self.ports[1]
+
+
+ANY_RANGE = Range()
+
+
+class Nat:
+    """The NAT of one namespace."""
+
+    def __init__(self, netfilter: Netfilter) -> None:
+        self._netfilter = netfilter
+        self._conntrack = netfilter.conntrack
+        self._random = netfilter.netns.kernel.random
+        # Connections whose source was rewritten, by what it was, so that a client keeps its mapping where it can.
+        self._by_source: dict[tuple[int, int, int, int], list[Connection]] = {}
+        netfilter.netns.on_address_removed.append(self.forget_address)
+
+    # Hooks
+
+    def handle(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
+        """Bind a new connection, then rewrite the packet (`nf_nat_inet_fn`)."""
+        connection = skb.ct
+        if connection is None:
+            return Verdict.ACCEPT
+        source = hook in _SOURCE_HOOKS
+        info = skb.ctinfo
+        if info in _RELATED_INFO and skb.protocol == ICMP:
+            return rewrite_error(netns, skb, connection, info is CtInfo.RELATED_REPLY, source=source)
+        if info is CtInfo.NEW and not connection.status & (SRC_NAT_DONE if source else DST_NAT_DONE):
+            verdict = self._bind(hook, skb, connection, source)
+            if verdict is not Verdict.ACCEPT:
+                return verdict
+        elif hook is Hook.POSTROUTING and self._link_changed(skb, connection, info):
+            self._conntrack.delete(connection)
+            netns.drop(skb, DropReason.NETFILTER_DROP, table="nat", rule="MASQUERADE chose another link's address")
+            return Verdict.DROP
+        if connection.status & NAT_MASK:
+            self._rewrite(netns, skb, connection, info in _REPLY_INFO, source)
+        return Verdict.ACCEPT
+
+    def _bind(self, hook: Hook, skb: Skb, connection: Connection, source: bool) -> Verdict:
+        netfilter = self._netfilter
+        table = netfilter.tables.get("nat")
+        if table is not None:
+            verdict = table.evaluate(skb, netfilter.contexts[hook])
+            if verdict is not Verdict.ACCEPT:
+                return verdict
+        if not connection.status & (SRC_NAT_DONE if source else DST_NAT_DONE):
+            reply = connection.reply
+            address = reply.daddr if source else reply.saddr
+            self.set_up(connection, Range(addresses=(address, address)), source=source)
+        return Verdict.ACCEPT
+
+    @staticmethod
+    def _link_changed(skb: Skb, connection: Connection, info: CtInfo) -> bool:
+        return (
+            connection.masquerade_link != 0
+            and info not in _REPLY_INFO
+            and skb.out_link is not None
+            and skb.out_link.index != connection.masquerade_link
+        )
+
+    @staticmethod
+    def _rewrite(netns: Netns, skb: Skb, connection: Connection, is_reply: bool, source: bool) -> None:
+        wanted = SRC_NAT if source is not is_reply else DST_NAT
+        if connection.status & wanted:
+            # A packet looks like the inverse of the other direction's tuple.
+            other = connection.original if is_reply else connection.reply
+            rewrite(netns, skb, other, source=source, undo=is_reply)
+
+    # Bindings
+
+    def set_up(self, connection: Connection, span: Range, *, source: bool) -> None:
+        """Choose the mapping of an unconfirmed connection (`nf_nat_setup_info`)."""
+        if connection.status & CONFIRMED:
+            return
+        current = tuples.invert(connection.reply)
+        if current is None:
+            return
+        wanted = self._unique(current, span, connection, source)
+        if wanted != current:
+            reply = tuples.invert(wanted)
+            if reply is not None:
+                connection.reply = reply
+                connection.status |= SRC_NAT if source else DST_NAT
+        connection.status |= SRC_NAT_DONE if source else DST_NAT_DONE
+        if source and connection.status & SRC_NAT:
+            self._by_source.setdefault(_source_key(connection.original), []).append(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """A connection ended: its source is no longer mapped by it."""
+        if not connection.status & SRC_NAT:
+            return
+        key = _source_key(connection.original)
+        mapped = self._by_source.get(key)
+        if mapped is not None and connection in mapped:
+            mapped.remove(connection)
+            if not mapped:
+                del self._by_source[key]
+
+    def forget_address(self, link: Link, address: int) -> None:
+        """End the connections that are masqueraded to an address that went (nf_nat_masquerade.c)."""
+        for connection in list(self._conntrack):
+            if connection.masquerade_link == link.index and connection.reply.daddr == address:
+                self._conntrack.delete(connection)
+
+    def forget_link(self, link: Link) -> None:
+        """End the connections that are masqueraded to a link that went down."""
+        for connection in list(self._conntrack):
+            if connection.masquerade_link == link.index:
+                self._conntrack.delete(connection)
+
+    def _used(self, key: Tuple, connection: Connection) -> bool:
+        reply = tuples.invert(key)
+        return reply is not None and self._conntrack.taken(reply, connection)
+
+    def _unique(self, original: Tuple, span: Range, connection: Connection, source: bool) -> Tuple:
+        """Return the tuple to map to, unique if at all possible (`get_unique_tuple`)."""
+        if source and not span.draws:
+            if span.holds(original, original.sport):
+                if not self._used(original, connection):
+                    return original
+            else:
+                mapped = self._known_source(original, span)
+                if mapped is not None and not self._used(mapped, connection):
+                    return mapped
+        key = self._with_address(original, span, source)
+        if not span.draws:
+            if span.ports is None:
+                if not self._used(key, connection):
+                    return key
+            elif span.base is None:
+                port = key.sport if source or key.protocol == ICMP else key.dport
+                single = span.ports[0] == span.ports[1]
+                if span.holds_port(key.protocol, port) and (single or not self._used(key, connection)):
+                    return key
+        return self._with_port(key, span, connection, source)
+
+    def _known_source(self, original: Tuple, span: Range) -> Tuple | None:
+        """Return the mapping that the same client port has towards others (`find_appropriate_src`)."""
+        for other in reversed(self._by_source.get(_source_key(original), ())):
+            reply = other.reply
+            port = reply.sport if original.protocol == ICMP else reply.dport
+            mapped = original._replace(saddr=reply.daddr, sport=port)
+            if span.holds(mapped, mapped.sport):
+                return mapped
+        return None
+
+    @staticmethod
+    def _with_address(key: Tuple, span: Range, source: bool) -> Tuple:
+        if span.addresses is None:
+            return key
+        low, high = span.addresses
+        address = low if low == high else choose_in_range(key.saddr, key.daddr, low, high, key.zone, span.persistent)
+        return key._replace(saddr=address) if source else key._replace(daddr=address)
+
+    def _with_port(self, key: Tuple, span: Range, connection: Connection, source: bool) -> Tuple:
+        """Look for a free port (`nf_nat_l4proto_unique_tuple`); the last one tried if there is none."""
+        protocol = key.protocol
+        if protocol != ICMP and protocol not in PORT_PROTOCOLS:
+            return key
+        field = "sport" if source or protocol == ICMP else "dport"
+        port: int = getattr(key, field)
+        if span.ports is not None:
+            first, size = span.ports[0], span.ports[1] - span.ports[0] + 1
+        elif protocol == ICMP:
+            first, size = 0, _ALL_PORTS
+        elif not source:
+            return key  # a destination keeps its port unless told otherwise
+        else:
+            first, size = _port_class(port)
+        getrandbits = self._random.getrandbits
+        if span.base is not None:
+            offset = port - span.base
+        else:
+            offset = getrandbits(16) if span.draws or source else 0
+        attempts = min(size, _MAXIMUM_ATTEMPTS)
+        while True:
+            for tried in range(attempts):
+                key = key._replace(**{field: first + (offset + tried & 0xFFFF) % size})
+                if not self._used_harder(key, connection, attempts - tried):
+                    return key
+            if attempts >= size or attempts < _FEWEST_ATTEMPTS:
+                return key
+            attempts //= 2
+            offset = getrandbits(16)
+
+    def _used_harder(self, key: Tuple, connection: Connection, attempts_left: int) -> bool:
+        """As `_used`, but near the end of the tries evict a connection in TIME_WAIT that the new SYN outdates."""
+        if attempts_left > _EVICTION_ATTEMPTS or key.protocol != TCP or connection.tcp is None:
+            return self._used(key, connection)
+        if connection.tcp.state is not TcpState.SYN_SENT:
+            return self._used(key, connection)
+        reply = tuples.invert(key)
+        found = None if reply is None else self._conntrack.find(reply)
+        if found is None:
+            return False
+        other, direction = found
+        if direction != REPLY or other.tcp is None or other.tcp.state < TcpState.TIME_WAIT:
+            return True
+        if other.status & FIXED_TIMEOUT or not other.status & SRC_NAT:
+            return True
+        if (connection.tcp.sides[0].end - other.tcp.sides[0].end - 1) & 0xFFFFFFFF >= 0x7FFFFFFF:
+            return True
+        self._conntrack.delete(other)
+        return False
+
+
+def _source_key(original: Tuple) -> tuple[int, int, int, int]:
+    return original.protocol, original.saddr, original.sport, original.zone
+
+
+def _port_class(port: int) -> tuple[int, int]:
+    """Return the first port, and how many, that a source port may move among: privileged ones stay so."""
+    if port < 512:
+        return 1, 511
+    if port < 1024:
+        return 600, 424
+    return 1024, _ALL_PORTS - 1024

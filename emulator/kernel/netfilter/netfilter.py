@@ -1,0 +1,130 @@
+"""The netfilter of one namespace: its hooks, tables, connection tracking and NAT. `run` is where every packet passes.
+
+Whatever nobody asked for is not there: a table's hooks appear when it is first written to, connection tracking when a
+rule or the nat table needs it, so that a namespace without rules pays for one loop over nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from emulator.kernel.fragment import CONNTRACK_IN, CONNTRACK_OUT
+from emulator.kernel.netfilter.conntrack import Conntrack
+from emulator.kernel.netfilter.context import Context
+from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.nat import Nat
+from emulator.kernel.netfilter.restore import restore
+from emulator.kernel.netfilter.save import save
+from emulator.kernel.netfilter.sysctl import register_sysctls
+from emulator.kernel.netfilter.table import TABLE_KINDS, Table
+from emulator.kernel.route import RouteResult
+from emulator.kernel.skb import CtInfo, Skb
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.match.recent import RecentList
+    from emulator.kernel.netns import Netns
+
+HookFunction = Callable[["Netns", Hook, Skb], Verdict]
+
+_LOG_LINES = 1_000
+_IS_FRAGMENT = 0x3FFF
+
+
+class Netfilter:
+    """See the module. `generation` counts changes of rules, for whoever remembers what they decided."""
+
+    def __init__(self, netns: Netns) -> None:
+        self.netns = netns
+        self.generation = 0
+        self.contexts = tuple(Context(self, hook) for hook in Hook)
+        self.tables: dict[str, Table] = {}
+        self.recent: dict[str, RecentList] = {}  # the lists of `-m recent`
+        self.log: deque[tuple[float, int, str]] = deque(maxlen=_LOG_LINES)  # time, level and line of `-j LOG`
+        self._registered: list[list[tuple[int, str, HookFunction]]] = [[] for _ in Hook]
+        self._functions: list[tuple[HookFunction, ...]] = [() for _ in Hook]
+        self.conntrack = Conntrack(self)
+        self.nat = Nat(self)
+        register_sysctls(self.conntrack, netns.sysctl)
+
+    # Packets
+
+    def run(self, hook: Hook, skb: Skb) -> Verdict:
+        """Let everything at a hook see a packet, until one keeps it. Who drops it has counted it."""
+        for function in self._functions[hook]:
+            verdict = function(self.netns, hook, skb)
+            if verdict is not Verdict.ACCEPT:
+                return verdict
+        return Verdict.ACCEPT
+
+    def register(self, hook: Hook, priority: int, name: str, function: HookFunction) -> None:
+        """Put a function in its place at a hook; behind those of equal priority."""
+        entries = self._registered[hook]
+        entries.append((priority, name, function))
+        entries.sort(key=lambda entry: entry[0])
+        self._functions[hook] = tuple(entry[2] for entry in entries)
+        self.changed()
+
+    def changed(self) -> None:
+        """Note that packets may be decided on differently from now on."""
+        self.generation += 1
+
+    def defragment(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
+        """Put a packet together before conntrack sees it (nf_defrag_ipv4.c)."""
+        if not skb.fragment & _IS_FRAGMENT or skb.ct is not None or skb.ctinfo is CtInfo.UNTRACKED:
+            return Verdict.ACCEPT
+        user = CONNTRACK_IN if hook is Hook.PREROUTING else CONNTRACK_OUT
+        return Verdict.STOLEN if netns.reassembler.add(skb, user) is None else Verdict.ACCEPT
+
+    def answer(self, skb: Skb, protocol: int, segment: bytes) -> None:
+        """Send a segment back to where a packet came from, as part of its connection (nf_send_reset)."""
+        netns = self.netns
+        route = netns.routing.output(skb.saddr, saddr=skb.daddr, any_source=True)
+        if not isinstance(route, RouteResult):
+            return
+        ttl = netns.sysctl.default_ttl
+        reply = netns.ip.build(protocol, segment, skb.daddr, skb.saddr, ttl, dont_fragment=True, trace=skb.trace)
+        if skb.ct is not None:
+            reply.ct = skb.ct
+            reply.ctinfo = CtInfo.RELATED_REPLY if skb.ctinfo < CtInfo.ESTABLISHED_REPLY else CtInfo.RELATED
+        netns.ip.local_out(reply, route)
+
+    # Tables
+
+    def table(self, name: str) -> Table:
+        """Return a table, loading it if it was not used before. KeyError for a name that no table has."""
+        found = self.tables.get(name)
+        if found is None:
+            found = Table(self, TABLE_KINDS[name])
+            self.install(found)
+        return found
+
+    def install(self, table: Table) -> None:
+        """Take in a new table and register its hooks; the nat table's belong to NAT."""
+        self.tables[table.name] = table
+        if table.name == "nat":
+            self.conntrack.enable()
+            for hook, priority in table.kind.hooks.items():
+                self.register(hook, priority, "nat", self.nat.handle)
+            return
+        for hook, priority in table.kind.hooks.items():
+            self.register(hook, priority, f"iptable_{table.name}", _evaluator(table, self.contexts[hook]))
+
+    def restore(
+        self, text: str, *, noflush: bool = False, counters: bool = False, tables: Iterable[str] | None = None
+    ) -> None:
+        """Load rules as `iptables-restore` does, all or nothing. RestoreError names the line.
+
+        `tables`: only these. `counters`: take them from the text, else they begin at zero.
+        """
+        restore(self, text, noflush=noflush, counters=counters, only=None if tables is None else frozenset(tables))
+
+    def save(self, table: str | None = None, *, counters: bool = False) -> str:
+        """Return the rules as `iptables-save` prints them, without its comment lines; of one table if named."""
+        return save(self, table, counters=counters)
+
+
+def _evaluator(table: Table, context: Context) -> HookFunction:
+    evaluate = table.evaluate
+    return lambda netns, hook, skb: evaluate(skb, context)

@@ -1,0 +1,211 @@
+"""The options of one match or target in a rule (`! --dport 80`), and how their values are read and printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from emulator.errors import WireError
+from emulator.kernel.netfilter.error import RuleError
+from emulator.packet.address import MASKS, format_ipv4, ipv4_to_int
+
+U32 = 0xFFFFFFFF
+
+# Names that scripts use in place of numbers (/etc/services, /etc/protocols).
+SERVICES: Mapping[str, int] = MappingProxyType(
+    {
+        "ftp": 21,
+        "ssh": 22,
+        "telnet": 23,
+        "smtp": 25,
+        "domain": 53,
+        "bootps": 67,
+        "bootpc": 68,
+        "tftp": 69,
+        "http": 80,
+        "pop3": 110,
+        "sunrpc": 111,
+        "ntp": 123,
+        "imap2": 143,
+        "snmp": 161,
+        "bgp": 179,
+        "ldap": 389,
+        "https": 443,
+        "syslog": 514,
+        "mysql": 3306,
+        "postgresql": 5432,
+    }
+)
+PROTOCOLS: Mapping[str, int] = MappingProxyType(
+    {
+        "all": 0,
+        "icmp": 1,
+        "igmp": 2,
+        "ipencap": 4,
+        "tcp": 6,
+        "udp": 17,
+        "dccp": 33,
+        "ipv6": 41,
+        "gre": 47,
+        "esp": 50,
+        "ah": 51,
+        "ipv6-icmp": 58,
+        "sctp": 132,
+        "udplite": 136,
+    }
+)
+_PROTOCOL_NAMES = MappingProxyType({number: name for name, number in PROTOCOLS.items() if number})
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option as it was written."""
+
+    name: str
+    values: tuple[str, ...] = ()
+    inverted: bool = False
+
+    @property
+    def value(self) -> str:
+        """Its only value."""
+        return self.values[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """All options of one match or target, by name; `owner` is for messages, `protocol` is the rule's -p (0: none)."""
+
+    owner: str
+    by_name: Mapping[str, Option]
+    protocol: int = 0
+    protocol_inverted: bool = False
+
+    def get(self, name: str) -> Option | None:
+        """Return an option if it was given."""
+        return self.by_name.get(name)
+
+    def has(self, name: str) -> bool:
+        """Whether an option without value was given."""
+        return name in self.by_name
+
+    def require(self, name: str) -> Option:
+        """Return an option that must be there."""
+        option = self.by_name.get(name)
+        if option is None:
+            raise RuleError(f'{self.owner}: option "{name}" must be specified')
+        return option
+
+    def require_protocol(self, *protocols: str) -> None:
+        """Refuse the match or target outside `-p` one of these."""
+        if self.protocol_inverted or self.protocol not in {PROTOCOLS[name] for name in protocols}:
+            raise RuleError(f"{self.owner} requires '-p {' or '.join(protocols)}'")
+
+    def only_one(self, *names: str) -> str | None:
+        """Return which of several exclusive options was given, or None."""
+        given = [name for name in names if name in self.by_name]
+        if len(given) > 1:
+            raise RuleError(f"{self.owner}: {given[0]} and {given[1]} exclude each other")
+        return given[0] if given else None
+
+
+def parse_integer(text: str, what: str, low: int = 0, high: int = U32) -> int:
+    """Read a decimal, 0x hexadecimal or 0 octal number as strtoul does."""
+    try:
+        base = 16 if text[:2].lower() == "0x" else 8 if len(text) > 1 and text[0] == "0" else 10
+        number = int(text, base) if text[:1] not in "+-_ " and "_" not in text else -1
+    except ValueError:
+        number = -1
+    if not low <= number <= high:
+        raise RuleError(f"{what}: bad value `{text}', expected a number from {low} to {high}")
+    return number
+
+
+def parse_masked(text: str, what: str) -> tuple[int, int]:
+    """Read `value[/mask]`; the mask is all ones if it is left out."""
+    value, slash, mask = text.partition("/")
+    return parse_integer(value, what), parse_integer(mask, what) if slash else U32
+
+
+def format_masked(value: int, mask: int) -> str:
+    """Print `0xvalue[/0xmask]`, without a mask of all ones."""
+    return f"{value:#x}" if mask == U32 else f"{value:#x}/{mask:#x}"
+
+
+def parse_port(text: str) -> int:
+    """Read a port number or a service's name."""
+    if text.isascii() and text.isdigit() and int(text) <= 0xFFFF:
+        return int(text)
+    if text in SERVICES:
+        return SERVICES[text]
+    raise RuleError(f"invalid port/service `{text}' specified")
+
+
+def parse_port_range(text: str, separator: str = ":") -> tuple[int, int]:
+    """Read `port` or `low:high`; a missing end is the end of all ports."""
+    low, colon, high = text.partition(separator)
+    first = parse_port(low) if low or not colon else 0
+    last = (parse_port(high) if high else 0xFFFF) if colon else first
+    if first > last:
+        raise RuleError(f"invalid portrange (min > max) `{text}' specified")
+    return first, last
+
+
+def format_port_range(low: int, high: int, separator: str = ":") -> str:
+    """Print a range; one port without a separator."""
+    return str(low) if low == high else f"{low}{separator}{high}"
+
+
+def parse_protocol(text: str) -> int:
+    """Read a protocol's name or number; 0 is any."""
+    if text.isascii() and text.isdigit() and int(text) <= 255:
+        return int(text)
+    number = PROTOCOLS.get(text.lower())
+    if number is None:
+        raise RuleError(f'unknown protocol "{text}" specified')
+    return number
+
+
+def format_protocol(number: int) -> str:
+    """Print a protocol's name, or its number if it has none."""
+    return _PROTOCOL_NAMES.get(number, str(number))
+
+
+def parse_address(text: str) -> int:
+    """Read an IPv4 address."""
+    try:
+        return ipv4_to_int(text)
+    except WireError:
+        raise RuleError(f"host/network `{text}' not found") from None
+
+
+def parse_network(text: str) -> tuple[int, int]:
+    """Read `address[/length|/mask]` to (network, mask)."""
+    address, slash, length = text.partition("/")
+    if not slash:
+        mask = U32
+    elif "." in length:
+        mask = parse_address(length)
+    elif length.isascii() and length.isdigit() and int(length) <= 32:
+        mask = MASKS[int(length)]
+    else:
+        raise RuleError(f"invalid mask `{length}' specified")
+    return parse_address(address) & mask, mask
+
+
+def format_network(network: int, mask: int, *, host_length: bool = True) -> str:
+    """Print `network/length`, or `network/mask` where the mask is no prefix."""
+    if mask == U32 and not host_length:
+        return format_ipv4(network)
+    try:
+        return f"{format_ipv4(network)}/{MASKS.index(mask)}"
+    except ValueError:
+        return f"{format_ipv4(network)}/{format_ipv4(mask)}"
+
+
+def quote(text: str) -> str:
+    """Quote a word as iptables-save does (`xtables_save_string`): only if it has other than plain characters."""
+    if text and all(character.isascii() and (character.isalnum() or character in "_-") for character in text):
+        return text
+    escaped = "".join("\\" + character if character in "\"\\'" else character for character in text)
+    return f'"{escaped}"'

@@ -1,0 +1,49 @@
+"""UDP in connection tracking (nf_conntrack_proto_udp.c): a stream once both sides spoke for more than two seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator.kernel.netfilter.connection import ASSURED, CONFIRMED, NAT_CLASH, SEEN_REPLY
+from emulator.kernel.netfilter.tracker import Tracked
+from emulator.kernel.netfilter.tuple import UDP
+from emulator.packet.checksum import is_valid, pseudo_header_sum
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.connection import Connection
+    from emulator.kernel.netfilter.conntrack import Conntrack
+    from emulator.kernel.skb import Skb
+
+STREAM_AFTER = 2.0  # seconds from the first packet
+
+
+def track(conntrack: Conntrack, connection: Connection, skb: Skb, direction: int, *, verify: bool) -> Tracked:
+    """Refresh the entry: 30 seconds, or 120 for a stream (the sysctls udp_timeout and udp_timeout_stream)."""
+    if _is_broken(skb, verify):
+        return Tracked.INVALID
+    status = connection.status
+    now = conntrack.now
+    if not status & CONFIRMED:
+        connection.stream_after = now + STREAM_AFTER
+    if not status & SEEN_REPLY:
+        conntrack.refresh(connection, skb, direction, conntrack.udp_timeout)
+    elif now > connection.stream_after:
+        conntrack.refresh(connection, skb, direction, conntrack.udp_stream_timeout)
+        if not status & (ASSURED | NAT_CLASH):
+            conntrack.assure(connection)
+    else:
+        conntrack.refresh(connection, skb, direction, conntrack.udp_timeout)
+    return Tracked.ACCEPT
+
+
+def _is_broken(skb: Skb, verify: bool) -> bool:
+    data, transport = skb.data, skb.transport
+    available = len(data) - transport
+    if available < 8:
+        return True
+    length = data[transport + 4] << 8 | data[transport + 5]
+    if length > available or length < 8:
+        return True
+    if not verify or not (data[transport + 6] or data[transport + 7]):  # no checksum
+        return False
+    return not is_valid(data[transport : transport + length], pseudo_header_sum(skb.saddr, skb.daddr, UDP, length))

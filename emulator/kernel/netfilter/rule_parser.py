@@ -1,0 +1,268 @@
+"""Reading a rule from the words that follow `-A CHAIN`, as iptables does; whatever is not known is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.match import MATCHES
+from emulator.kernel.netfilter.options import (
+    Option,
+    Options,
+    format_protocol,
+    parse_network,
+    parse_protocol,
+)
+from emulator.kernel.netfilter.rule import Interface, Network, RuleSpec
+from emulator.kernel.netfilter.target import TARGETS
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.match.base import Match
+    from emulator.kernel.netfilter.target.base import Target
+
+_LONG = {
+    "--source": "-s",
+    "--src": "-s",
+    "--destination": "-d",
+    "--dst": "-d",
+    "--in-interface": "-i",
+    "--out-interface": "-o",
+    "--protocol": "-p",
+    "--proto": "-p",
+    "--match": "-m",
+    "--jump": "-j",
+    "--goto": "-g",
+    "--fragment": "-f",
+    "--set-counters": "-c",
+}
+_INTERFACE_LENGTH = 15
+_IMPLICIT = frozenset({"tcp", "udp", "sctp", "icmp"})  # loaded by `-p` when one of their options is met
+
+
+class _Extension:
+    """A match or target that the rule loads, and its options so far."""
+
+    __slots__ = ("given", "kind")
+
+    def __init__(self, kind: type[Match | Target]) -> None:
+        self.kind = kind
+        self.given: dict[str, Option] = {}
+
+
+class RuleParser:
+    """Parses one rule; `parse` may be called once."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+        self._at = 0
+        self._sources: list[Network] = []
+        self._destinations: list[Network] = []
+        self._in: Interface | None = None
+        self._out: Interface | None = None
+        self._protocol = 0
+        self._protocol_inverted = False
+        self._fragment: bool | None = None
+        self._matches: list[_Extension] = []
+        self._target: _Extension | None = None
+        self._jump = ""
+        self._goto = False
+        self.counters: tuple[int, int] | None = None  # of `-c`
+
+    def parse(self) -> list[RuleSpec]:
+        """Return the rule, or several if -s or -d has a list of addresses."""
+        words = self._words
+        inverted = False
+        while self._at < len(words):
+            word = words[self._at]
+            self._at += 1
+            if word == "!":
+                if inverted:
+                    raise RuleError("multiple consecutive ! not allowed")
+                inverted = True
+                continue
+            self._take(word, inverted)
+            inverted = False
+        if inverted:
+            raise RuleError("nothing follows the last !")
+        return self._finish()
+
+    def _next(self, word: str) -> str:
+        if self._at >= len(self._words):
+            raise RuleError(f'option "{word}" requires an argument')
+        value = self._words[self._at]
+        self._at += 1
+        return value
+
+    def _take(self, word: str, inverted: bool) -> None:
+        flag = _LONG.get(word, word)
+        handler = _HANDLERS.get(flag)
+        if handler is not None:
+            handler(self, flag, inverted)
+        elif flag[:2] == "--":
+            self._take_option(flag, inverted)
+        else:
+            raise RuleError(f"Bad argument `{word}'" if flag[:1] != "-" else f'unknown option "{word}"')
+
+    # Options of the rule itself
+
+    def _take_source(self, flag: str, inverted: bool) -> None:
+        self._sources = self._networks(self._next(flag), flag, inverted, bool(self._sources))
+
+    def _take_destination(self, flag: str, inverted: bool) -> None:
+        self._destinations = self._networks(self._next(flag), flag, inverted, bool(self._destinations))
+
+    @staticmethod
+    def _networks(text: str, flag: str, inverted: bool, again: bool) -> list[Network]:
+        if again:
+            raise RuleError(f"multiple {flag} flags not allowed")
+        parts = text.split(",")
+        if inverted and len(parts) > 1:
+            raise RuleError(f"! not allowed with multiple addresses in {flag}")
+        return [Network(*parse_network(part), inverted) for part in parts]
+
+    def _take_in(self, flag: str, inverted: bool) -> None:
+        self._in = self._interface(self._next(flag), inverted)
+
+    def _take_out(self, flag: str, inverted: bool) -> None:
+        self._out = self._interface(self._next(flag), inverted)
+
+    @staticmethod
+    def _interface(name: str, inverted: bool) -> Interface | None:
+        if not name or len(name) > _INTERFACE_LENGTH:
+            raise RuleError(f"interface name `{name}' must be of 1 to {_INTERFACE_LENGTH} characters")
+        return None if name == "+" and not inverted else Interface(name, inverted)
+
+    def _take_protocol(self, flag: str, inverted: bool) -> None:
+        self._protocol = parse_protocol(self._next(flag))
+        self._protocol_inverted = inverted
+        if not self._protocol and inverted:
+            raise RuleError("rule would never match protocol")
+
+    def _take_fragment(self, flag: str, inverted: bool) -> None:
+        self._fragment = not inverted
+
+    def _take_counters(self, flag: str, inverted: bool) -> None:
+        _refuse_not(flag, inverted)
+        packets, octets = self._next(flag), self._next(flag)
+        if not packets.isdigit() or not octets.isdigit():
+            raise RuleError("-c: packet and byte counters must be numbers")
+        self.counters = int(packets), int(octets)
+
+    # Matches and targets
+
+    def _take_match(self, flag: str, inverted: bool) -> None:
+        _refuse_not(flag, inverted)
+        name = self._next(flag)
+        kind = MATCHES.get(name)
+        if kind is None:
+            raise RuleError(f"Couldn't load match `{name}': not supported; known are {', '.join(sorted(MATCHES))}")
+        self._matches.append(_Extension(kind))
+
+    def _take_target(self, flag: str, inverted: bool) -> None:
+        _refuse_not(flag, inverted)
+        if self._target is not None or self._jump:
+            raise RuleError(f"multiple {flag} flags not allowed")
+        name = self._next(flag)
+        kind = TARGETS.get(name)
+        if kind is None or flag == "-g":
+            if not name or name[0] in "-!" or len(name) > 28:
+                raise RuleError(f"Invalid target name `{name}'")
+            self._jump = name
+            self._goto = flag == "-g"
+        else:
+            self._target = _Extension(kind)
+
+    def _take_option(self, name: str, inverted: bool) -> None:
+        extension = self._owner(name)
+        if extension is None:
+            raise RuleError(f'unknown option "{name}"')
+        if name in extension.given:
+            raise RuleError(f'{extension.kind.name}: option "{name}" can only be used once')
+        values = tuple(self._next(name) for _ in range(extension.kind.options[name]))
+        extension.given[name] = Option(name, values, inverted)
+
+    def _owner(self, name: str) -> _Extension | None:
+        candidates = [*reversed(self._matches)]
+        if self._target is not None:
+            candidates.insert(0, self._target)
+        for extension in candidates:
+            if name in extension.kind.options:
+                return extension
+        protocol = format_protocol(self._protocol) if self._protocol and not self._protocol_inverted else ""
+        kind = MATCHES[protocol] if protocol in _IMPLICIT else None
+        if kind is None or name not in kind.options or any(match.kind is kind for match in self._matches):
+            return None
+        implicit = _Extension(kind)
+        self._matches.append(implicit)
+        return implicit
+
+    # The whole
+
+    def _finish(self) -> list[RuleSpec]:
+        matches = tuple(MATCHES[found.kind.name].parse(self._options(found)) for found in self._merged())
+        target = None
+        if self._target is not None:
+            target = TARGETS[self._target.kind.name].parse(self._options(self._target))
+        return [
+            RuleSpec(
+                source,
+                destination,
+                self._in,
+                self._out,
+                self._protocol,
+                self._protocol_inverted,
+                self._fragment,
+                matches,
+                target,
+                self._jump,
+                self._goto,
+            )
+            for source in _one_or_none(self._sources)
+            for destination in _one_or_none(self._destinations)
+        ]
+
+    def _merged(self) -> list[_Extension]:
+        """Fold `-m udp --sport 1 -m udp --dport 2` into one match, as iptables prints it."""
+        merged: list[_Extension] = []
+        for extension in self._matches:
+            ports = extension.kind.name in _IMPLICIT
+            same = next((known for known in merged if ports and known.kind is extension.kind), None)
+            if same is None:
+                merged.append(extension)
+            else:
+                same.given.update(extension.given)
+        return merged
+
+    def _options(self, extension: _Extension) -> Options:
+        return Options(extension.kind.name, extension.given, self._protocol, self._protocol_inverted)
+
+
+def _one_or_none(networks: list[Network]) -> list[Network | None]:
+    """Return what there is to test; 0.0.0.0/0 is nothing."""
+    return [network if network.mask or network.inverted else None for network in networks] or [None]
+
+
+def _refuse_not(flag: str, inverted: bool) -> None:
+    if inverted:
+        raise RuleError(f"unexpected ! flag before {flag}")
+
+
+_HANDLERS = {
+    "-s": RuleParser._take_source,
+    "-d": RuleParser._take_destination,
+    "-i": RuleParser._take_in,
+    "-o": RuleParser._take_out,
+    "-p": RuleParser._take_protocol,
+    "-f": RuleParser._take_fragment,
+    "-c": RuleParser._take_counters,
+    "-m": RuleParser._take_match,
+    "-j": RuleParser._take_target,
+    "-g": RuleParser._take_target,
+}
+
+
+def parse_rule(words: Sequence[str]) -> tuple[list[RuleSpec], tuple[int, int] | None]:
+    """Return the rules that the words make, and the counters that `-c` gave them."""
+    parser = RuleParser(words)
+    return parser.parse(), parser.counters

@@ -1,0 +1,48 @@
+"""What a target is: a frozen value that a rule has, read from options, printed as options, applied to its packets."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter.hook import Hook, Verdict
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.skb import Skb
+
+ALL_HOOKS = frozenset(Hook)
+
+
+class Target(ABC):
+    """The `-j` of a rule, where it is not a chain.
+
+    `tables` and `hooks` say where it may stand: an empty `tables` is all. A rule in a user chain is checked against
+    the hooks that its chain can be reached from.
+    """
+
+    __slots__ = ()
+    name: ClassVar[str]
+    options: ClassVar[Mapping[str, int]]
+    tables: ClassVar[frozenset[str]] = frozenset()
+    hooks: ClassVar[frozenset[Hook]] = ALL_HOOKS
+    needs_conntrack: ClassVar[bool] = False
+    reason: ClassVar[DropReason] = DropReason.NETFILTER_DROP  # what a DROP that it gives is counted as
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, options: Options) -> Self:
+        """Read the target from its options. RuleError if they make no sense."""
+
+    @abstractmethod
+    def format(self) -> str:
+        """Print the options as iptables-save does, without `-j NAME`."""
+
+    @abstractmethod
+    def apply(self, skb: Skb, context: Context) -> Verdict | None:
+        """Do it. None: the next rule is looked at. On DROP the caller counts the packet with `reason`."""

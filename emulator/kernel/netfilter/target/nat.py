@@ -1,0 +1,179 @@
+"""`-j DNAT`, `-j SNAT`, `-j MASQUERADE` and `-j REDIRECT`: choose the other side's addresses, once a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.nat import ANY_RANGE, Range
+from emulator.kernel.netfilter.target.base import Target
+from emulator.kernel.netfilter.target.nat_range import (
+    format_flags,
+    format_ports,
+    format_range,
+    parse_ports,
+    parse_range,
+)
+
+if TYPE_CHECKING:
+    from emulator.kernel.link import Link
+    from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.skb import Skb
+
+_LOOPBACK = 0x7F000001
+_UNIVERSE = 0
+_BEFORE_ROUTING = frozenset({Hook.PREROUTING, Hook.OUTPUT})
+_AFTER_ROUTING = frozenset({Hook.POSTROUTING, Hook.INPUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Dnat(Target):
+    """`-j DNAT --to-destination 10.244.1.2:80`."""
+
+    name = "DNAT"
+    options: ClassVar[Mapping[str, int]] = {"--to-destination": 1, "--random": 0, "--persistent": 0}
+    tables = frozenset({"nat"})
+    hooks = _BEFORE_ROUTING
+    needs_conntrack = True
+
+    range: Range
+
+    @classmethod
+    def parse(cls, options: Options) -> Dnat:
+        return cls(parse_range(options.require("--to-destination").value, options))
+
+    def format(self) -> str:
+        return " ".join([f"--to-destination {format_range(self.range)}", *format_flags(self.range)])
+
+    def apply(self, skb: Skb, context: Context) -> Verdict | None:
+        if skb.ct is not None:
+            context.netfilter.nat.set_up(skb.ct, self.range, source=False)
+        return Verdict.ACCEPT
+
+
+@dataclass(frozen=True, slots=True)
+class Snat(Target):
+    """`-j SNAT --to-source 192.0.2.1`."""
+
+    name = "SNAT"
+    options: ClassVar[Mapping[str, int]] = {"--to-source": 1, "--random": 0, "--random-fully": 0, "--persistent": 0}
+    tables = frozenset({"nat"})
+    hooks = _AFTER_ROUTING
+    needs_conntrack = True
+
+    range: Range
+
+    @classmethod
+    def parse(cls, options: Options) -> Snat:
+        return cls(parse_range(options.require("--to-source").value, options))
+
+    def format(self) -> str:
+        return " ".join([f"--to-source {format_range(self.range)}", *format_flags(self.range)])
+
+    def apply(self, skb: Skb, context: Context) -> Verdict | None:
+        if skb.ct is not None:
+            context.netfilter.nat.set_up(skb.ct, self.range, source=True)
+        return Verdict.ACCEPT
+
+
+@dataclass(frozen=True, slots=True)
+class Masquerade(Target):
+    """`-j MASQUERADE`: SNAT to the address of the link that the packet leaves by."""
+
+    name = "MASQUERADE"
+    options: ClassVar[Mapping[str, int]] = {"--to-ports": 1, "--random": 0, "--random-fully": 0}
+    tables = frozenset({"nat"})
+    hooks = frozenset({Hook.POSTROUTING})
+    needs_conntrack = True
+    reason = DropReason.NAT_EXHAUSTED
+
+    range: Range = ANY_RANGE
+
+    @classmethod
+    def parse(cls, options: Options) -> Masquerade:
+        return cls(_port_range(options))
+
+    def format(self) -> str:
+        return _format_port_range(self.range)
+
+    def apply(self, skb: Skb, context: Context) -> Verdict | None:
+        connection, link = skb.ct, skb.out_link
+        if connection is None or link is None or connection.original.saddr == 0:
+            return Verdict.ACCEPT
+        gateway = skb.route.gateway if skb.route is not None else 0
+        source = select_address(link, gateway or skb.daddr)
+        if source is None:
+            return Verdict.DROP
+        connection.masquerade_link = link.index
+        context.netfilter.nat.set_up(connection, replace(self.range, addresses=(source, source)), source=True)
+        return Verdict.ACCEPT
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect(Target):
+    """`-j REDIRECT --to-ports 8080`: DNAT to this machine."""
+
+    name = "REDIRECT"
+    options: ClassVar[Mapping[str, int]] = {"--to-ports": 1, "--random": 0}
+    tables = frozenset({"nat"})
+    hooks = _BEFORE_ROUTING
+    needs_conntrack = True
+
+    range: Range = ANY_RANGE
+
+    @classmethod
+    def parse(cls, options: Options) -> Redirect:
+        return cls(_port_range(options))
+
+    def format(self) -> str:
+        return _format_port_range(self.range)
+
+    def apply(self, skb: Skb, context: Context) -> Verdict | None:
+        if skb.ct is None:
+            return Verdict.ACCEPT
+        if context.hook is Hook.OUTPUT:
+            address = _LOOPBACK
+        elif skb.in_link is not None and skb.in_link.addresses:
+            address = skb.in_link.addresses[0].address
+        else:
+            return Verdict.DROP
+        context.netfilter.nat.set_up(skb.ct, replace(self.range, addresses=(address, address)), source=False)
+        return Verdict.ACCEPT
+
+
+def select_address(link: Link, nexthop: int) -> int | None:
+    """Return the primary address of a link to send from, the one next to the next hop if any (inet_select_addr)."""
+    usable = [address for address in link.addresses if not address.secondary and address.scope == _UNIVERSE]
+    for address in usable:
+        mask = (0xFFFFFFFF << (32 - address.prefix_length)) & 0xFFFFFFFF
+        if (nexthop ^ address.network) & mask == 0:
+            return address.address
+    if usable:
+        return usable[0].address
+    for other in link.netns.links.values():
+        for address in other.addresses:
+            if not address.secondary and address.scope == _UNIVERSE:
+                return address.address
+    return None
+
+
+def _port_range(options: Options) -> Range:
+    option = options.get("--to-ports")
+    ports = parse_ports(option.value, options) if option else None
+    if ports is not None and ports[2] is not None:
+        raise RuleError(f"{options.owner}: a base port does not go with --to-ports")
+    return Range(
+        ports=ports[:2] if ports else None,
+        random=options.has("--random"),
+        fully_random=options.has("--random-fully"),
+    )
+
+
+def _format_port_range(span: Range) -> str:
+    words = [f"--to-ports {format_ports(span)}"] if span.ports is not None else []
+    return " ".join(words + format_flags(span))

@@ -1,0 +1,107 @@
+"""`-j REJECT`: drops the packet and answers it with an ICMP error or, if asked, a TCP RST (nf_reject_ipv4.c)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.target.base import Target
+from emulator.kernel.netfilter.tcp_window import ACK, RST, Segment
+from emulator.kernel.netfilter.tuple import ICMP, TCP, UDP
+from emulator.packet.checksum import is_valid, pseudo_header_sum, transport_checksum
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.skb import Skb
+
+_UNREACHABLE = 3
+_TCP_RESET = "tcp-reset"
+# The codes of ICMP destination unreachable; the short names are older.
+_CODES = {
+    "icmp-net-unreachable": 0,
+    "icmp-host-unreachable": 1,
+    "icmp-proto-unreachable": 2,
+    "icmp-port-unreachable": 3,
+    "icmp-net-prohibited": 9,
+    "icmp-host-prohibited": 10,
+    "icmp-admin-prohibited": 13,
+}
+_ALIASES = {
+    "net-unreach": "icmp-net-unreachable",
+    "host-unreach": "icmp-host-unreachable",
+    "proto-unreach": "icmp-proto-unreachable",
+    "port-unreach": "icmp-port-unreachable",
+    "net-prohib": "icmp-net-prohibited",
+    "host-prohib": "icmp-host-prohibited",
+    "admin-prohib": "icmp-admin-prohibited",
+    "tcp-rst": _TCP_RESET,
+}
+_HEADER = struct.Struct("!HHIIBBHHH")
+
+
+@dataclass(frozen=True, slots=True)
+class Reject(Target):
+    """`-j REJECT --reject-with icmp-port-unreachable`."""
+
+    name = "REJECT"
+    options: ClassVar[Mapping[str, int]] = {"--reject-with": 1}
+    tables = frozenset({"filter"})
+    hooks = frozenset({Hook.INPUT, Hook.FORWARD, Hook.OUTPUT})
+    reason = DropReason.NETFILTER_REJECT
+
+    answer: str = "icmp-port-unreachable"
+
+    @classmethod
+    def parse(cls, options: Options) -> Reject:
+        option = options.get("--reject-with")
+        if option is None:
+            return cls()
+        answer = _ALIASES.get(option.value, option.value)
+        if answer == _TCP_RESET:
+            options.require_protocol("tcp")
+        elif answer not in _CODES:
+            raise RuleError(f'REJECT: unknown reject type "{option.value}"')
+        return cls(answer)
+
+    def format(self) -> str:
+        return f"--reject-with {self.answer}"
+
+    def apply(self, skb: Skb, context: Context) -> Verdict | None:
+        if skb.fragment & 0x1FFF or not _is_sound(skb):
+            return Verdict.DROP
+        if self.answer == _TCP_RESET:
+            _send_reset(skb, context)
+        else:
+            context.netns.icmp.send_error(skb, _UNREACHABLE, _CODES[self.answer])
+        return Verdict.DROP
+
+
+def _is_sound(skb: Skb) -> bool:
+    """Whether the packet's checksum holds: nothing answers a broken packet (`nf_reject_verify_csum`)."""
+    data, transport = skb.data, skb.transport
+    length = len(data) - transport
+    if skb.protocol == TCP:
+        return length >= 20 and is_valid(data[transport:], pseudo_header_sum(skb.saddr, skb.daddr, TCP, length))
+    if skb.protocol == UDP and length >= 8 and (data[transport + 6] or data[transport + 7]):
+        return is_valid(data[transport:], pseudo_header_sum(skb.saddr, skb.daddr, UDP, length))
+    return skb.protocol != ICMP or (length >= 8 and is_valid(data[transport:]))
+
+
+def _send_reset(skb: Skb, context: Context) -> None:
+    segment = Segment(skb.data, skb.transport)
+    if segment.flags & RST:
+        return
+    if segment.flags & ACK:
+        sequence, ack, flags = segment.ack, 0, RST
+    else:
+        sequence, ack, flags = 0, segment.end, RST | ACK
+    header = bytearray(_HEADER.pack(skb.dport, skb.sport, sequence, ack, 5 << 4, flags, 0, 0, 0))
+    checksum = transport_checksum(header, skb.daddr, skb.saddr, TCP)
+    header[16:18] = checksum.to_bytes(2, "big")
+    context.netfilter.answer(skb, TCP, bytes(header))

@@ -1,0 +1,159 @@
+"""TCP as connection tracking sees it: the states, the transition table, and what is remembered of each side.
+
+The table is that of nf_conntrack_proto_tcp.c; connection tracking stands between the two ends and may lose packets to
+either, so its states are not quite those of RFC 9293.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+
+
+class TcpState(enum.IntEnum):
+    """What the last valid segment made of the connection. IGNORE and INVALID are answers of the table only."""
+
+    NONE = 0
+    SYN_SENT = 1
+    SYN_RECV = 2
+    ESTABLISHED = 3
+    FIN_WAIT = 4
+    CLOSE_WAIT = 5
+    LAST_ACK = 6
+    TIME_WAIT = 7
+    CLOSE = 8
+    SYN_SENT2 = 9  # a SYN from the other side too: simultaneous open
+    INVALID = 10
+    IGNORE = 11  # passes, but the state stays: the ends will sort it out with a RST or a challenge ACK
+
+
+class SegmentKind(enum.IntEnum):
+    """A segment by its flags, in the order in which they are looked at."""
+
+    SYN = 0
+    SYNACK = 1
+    FIN = 2
+    ACK = 3
+    RST = 4
+    NONE = 5
+
+
+_NAMES: Mapping[str, TcpState] = MappingProxyType(
+    {
+        "NO": TcpState.NONE,
+        "SS": TcpState.SYN_SENT,
+        "SR": TcpState.SYN_RECV,
+        "ES": TcpState.ESTABLISHED,
+        "FW": TcpState.FIN_WAIT,
+        "CW": TcpState.CLOSE_WAIT,
+        "LA": TcpState.LAST_ACK,
+        "TW": TcpState.TIME_WAIT,
+        "CL": TcpState.CLOSE,
+        "S2": TcpState.SYN_SENT2,
+        "--": TcpState.INVALID,
+        "..": TcpState.IGNORE,
+    }
+)
+
+
+def _rows(text: str) -> tuple[tuple[TcpState, ...], ...]:
+    return tuple(tuple(_NAMES[word] for word in line.split()[1:]) for line in text.strip().splitlines()[1:])
+
+
+# [direction][SegmentKind][TcpState]; "--" is INVALID, ".." is IGNORE.
+TRANSITIONS: tuple[tuple[tuple[TcpState, ...], ...], ...] = (
+    _rows(
+        """
+        from    NO SS SR ES FW CW LA TW CL S2
+        syn     SS SS .. .. .. .. .. SS SS S2
+        synack  -- -- SR -- -- -- -- -- -- SR
+        fin     -- -- FW FW LA LA LA TW CL --
+        ack     ES -- ES ES CW CW TW TW CL --
+        rst     -- CL CL CL CL CL CL CL CL CL
+        none    -- -- -- -- -- -- -- -- -- --
+        """
+    ),
+    _rows(
+        """
+        from    NO SS SR ES FW CW LA TW CL S2
+        syn     -- S2 -- -- -- -- -- SS -- S2
+        synack  -- SR .. .. .. .. .. .. .. SR
+        fin     -- -- FW FW LA LA LA TW CL --
+        ack     -- .. SR ES CW CW TW TW CL ..
+        rst     -- CL CL CL CL CL CL CL CL CL
+        none    -- -- -- -- -- -- -- -- -- --
+        """
+    ),
+)
+
+# Seconds a connection lives in each state, and the two that are not states (net.netfilter.nf_conntrack_tcp_timeout_*).
+TIMEOUTS: Mapping[str, int] = MappingProxyType(
+    {
+        "syn_sent": 120,
+        "syn_recv": 60,
+        "established": 432_000,
+        "fin_wait": 120,
+        "close_wait": 60,
+        "last_ack": 30,
+        "time_wait": 120,
+        "close": 10,
+        "max_retrans": 300,
+        "unacknowledged": 300,
+    }
+)
+
+# Flags of one side (IP_CT_TCP_FLAG_*).
+WINDOW_SCALE, SACK_PERMITTED, CLOSE_INITIATED, LIBERAL, UNACKNOWLEDGED, MAXIMUM_ACK_SET = 1, 2, 4, 8, 16, 32
+# Flags of the last segment (IP_CT_EXP_CHALLENGE_ACK, IP_CT_TCP_SIMULTANEOUS_OPEN); WINDOW_SCALE, SACK_PERMITTED too.
+EXPECT_CHALLENGE_ACK, SIMULTANEOUS_OPEN = 64, 128
+
+
+class TcpSide:
+    """What was seen of one sender (`struct ip_ct_tcp_state`); sequence numbers modulo 2**32."""
+
+    __slots__ = ("end", "flags", "maximum_ack", "maximum_end", "maximum_window", "scale")
+
+    def __init__(self) -> None:
+        self.end = 0  # the highest sequence number sent, plus length
+        self.maximum_end = 0  # the highest that the receiver's window lets it send
+        self.maximum_window = 0  # the largest window it announced, scaled
+        self.maximum_ack = 0
+        self.scale = 0
+        self.flags = 0
+
+    def reset(self) -> None:
+        """Forget all but a liberal window check."""
+        self.end = self.maximum_end = self.maximum_window = self.maximum_ack = self.scale = 0
+        self.flags &= LIBERAL
+
+
+class TcpTracking:
+    """The TCP part of a connection (`struct ip_ct_tcp`); `last_*` tell of the last segment of interest."""
+
+    __slots__ = (
+        "last_ack",
+        "last_direction",
+        "last_end",
+        "last_flags",
+        "last_kind",
+        "last_scale",
+        "last_sequence",
+        "last_window",
+        "retransmissions",
+        "sides",
+        "state",
+    )
+
+    def __init__(self) -> None:
+        self.sides = (TcpSide(), TcpSide())
+        self.state = TcpState.NONE
+        self.last_direction = 0
+        self.last_kind = SegmentKind.NONE
+        self.last_sequence = 0
+        self.last_ack = 0
+        self.last_end = 0
+        self.last_window = 0
+        self.last_scale = 0
+        self.last_flags = 0
+        self.retransmissions = 0
