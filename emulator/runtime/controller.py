@@ -47,6 +47,8 @@ from emulator.runtime.watches import Watches
 
 Listener = trio.abc.Listener[Any]
 
+HISTORY = 10_000
+
 DNS_REPLICAS = 2
 """Pods of the cluster's DNS, as kubeadm has them; no more than there are nodes."""
 
@@ -67,7 +69,13 @@ class Controller:
     """One cluster's control plane upon an open database. `clock` is wall-clock time in seconds."""
 
     def __init__(
-        self, config: ClusterConfig, database: Database, *, clock: Callable[[], float], logger: logging.Logger
+        self,
+        config: ClusterConfig,
+        database: Database,
+        *,
+        clock: Callable[[], float],
+        logger: logging.Logger,
+        history: int = HISTORY,
     ) -> None:
         snapshot = database.begin_epoch()
         self.config = config
@@ -75,7 +83,9 @@ class Controller:
         self._is_new = snapshot.revision == 0
         # A restarted controller must not draw the uids of its former life again.
         random = Random(f"{config.seed}:{snapshot.epoch}")
-        self.store = Store(random=random, clock=clock, admit=ClusterAdmission(config.service_cidr).admit)
+        self.store = Store(
+            random=random, clock=clock, admit=ClusterAdmission(config.service_cidr).admit, history=history
+        )
         self.store.load(snapshot.objects, snapshot.revision)
         self._watches = Watches(self.store)
         self._committer = Committer(self.store, database, self._watches.publish)
@@ -137,17 +147,18 @@ async def run_controller(
     *,
     clock: Callable[[], float] = time.time,
     logger: logging.Logger | None = None,
+    history: int = HISTORY,
     task_status: trio.TaskStatus[Controller] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a cluster's controller until cancelled; it has started when it serves.
 
-    Without a path its store is in memory. Raises DatabaseError when the store cannot be read or written.
+    Without a path its store is in memory. Watches can resume over at least `history` events. Raises DatabaseError when
+    the store cannot be read or written.
     """
     database = Database(database_path)
     try:
-        controller = Controller(
-            config, database, clock=clock, logger=logger if logger is not None else logging.getLogger(__name__)
-        )
+        logger = logger if logger is not None else logging.getLogger(__name__)
+        controller = Controller(config, database, clock=clock, logger=logger, history=history)
         task_status.started(controller)
         await controller.run(listeners)
     finally:

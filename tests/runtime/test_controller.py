@@ -1,5 +1,4 @@
-import logging
-from contextlib import asynccontextmanager
+from ipaddress import IPv4Network
 
 import pytest
 import trio
@@ -8,62 +7,12 @@ from trio.testing import wait_all_tasks_blocked
 from emulator.api import messages
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
 from emulator.api.messages import ControlError, Empty, ErrorCode
-from emulator.runtime.control_client import open_client
-from emulator.runtime.controller import run_controller
-from emulator.runtime.memory_listener import MemoryListener
 from emulator.runtime.nodes import LEASE_DURATION
-
-CONFIG = ClusterConfig(name="lab", nodes=(NodeConfig("node-a", "zone-1"), NodeConfig("node-b")))
-LOGGER = logging.Logger("test", logging.CRITICAL)
+from tests.runtime.lab import config_map, lab
 
 
 def refused(code):
     return pytest.raises(ControlError, check=lambda error: error.code is code)
-
-
-class Lab:
-    """A controller on a database, and clients of it."""
-
-    def __init__(self, listener, nursery):
-        self.listener = listener
-        self.nursery = nursery
-
-    @asynccontextmanager
-    async def client(self):
-        async with open_client(await self.listener.connect()) as client:
-            yield client
-
-    async def hold_node(self, name, instance="1", port=1000, *, renew=True, task_status=trio.TASK_STATUS_IGNORED):
-        """Be a node's process until cancelled."""
-        registration = messages.NodeRegistration(
-            name=name, instance=instance, underlay_host="127.0.0.1", underlay_port=port, mac="02:00:00:00:00:01", pid=7
-        )
-        async with self.client() as client, client.stream(messages.REGISTER, registration) as exchange:
-            task_status.started(await exchange.next_event())
-            while renew:
-                await client.call(messages.RENEW, messages.RenewParams(name=name, instance=instance))
-                await trio.sleep(1)
-            await trio.sleep_forever()
-
-
-@asynccontextmanager
-async def lab(path=None, config=CONFIG):
-    listener = MemoryListener()
-    async with trio.open_nursery() as nursery:
-
-        def clock():
-            return 1_000_000_000.0 + trio.current_time()
-
-        async def run(task_status):
-            await run_controller(config, [listener], path, clock=clock, logger=LOGGER, task_status=task_status)
-
-        await nursery.start(run)
-        yield Lab(listener, nursery)
-        nursery.cancel_scope.cancel()
-
-
-def config_map(name="a", **data):
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}, "data": data}
 
 
 def deployment(replicas=3):
@@ -261,13 +210,12 @@ async def test_nodes_ready_before_a_restart_have_time_to_come_back(tmp_path, aut
 
 
 async def test_nodes_beyond_the_addresses_are_refused(autojump_clock):
-    async with lab() as cluster:
-        for number in range(254):
-            await cluster.nursery.start(cluster.hold_node, f"n{number}")
+    config = ClusterConfig(pod_cidr=IPv4Network("10.244.0.0/23"), nodes=(NodeConfig("a"), NodeConfig("b")))
+    async with lab(config=config) as cluster:
         with pytest.raises(ExceptionGroup) as caught:
             async with trio.open_nursery() as process:
                 await process.start(cluster.hold_node, "one-more")
-        assert caught.group_contains(ControlError, match=r"no addresses are left in pod_cidr 10\.244\.0\.0/16")
+        assert caught.group_contains(ControlError, match=r"no addresses are left in pod_cidr 10\.244\.0\.0/23")
 
 
 # --- requests
