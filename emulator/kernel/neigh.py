@@ -28,6 +28,7 @@ _ETHERTYPE_IPV4 = b"\x08\x00"
 _REACHABLE_REDRAW = 300.0  # neigh_periodic_work draws a new reachable time this often
 _TRUESIZE_OVERHEAD = 256  # sizeof(struct sk_buff), rounded
 _SHARED_INFO = 384  # headroom and struct skb_shared_info
+_SMALL_HEAD = 576  # buffers up to this come from skb_small_head_cache
 
 
 class NudState(enum.Enum):
@@ -331,6 +332,7 @@ class Neighbours:
 
 
 def _true_size(skb: Skb) -> int:
-    """What Linux accounts for a queued packet: a power-of-two buffer and its sk_buff."""
+    """What Linux accounts for a queued packet: its sk_buff and a buffer, a small one or a power of two."""
     need = len(skb.data) + _SHARED_INFO
-    return max(512, 1 << (need - 1).bit_length()) + _TRUESIZE_OVERHEAD
+    buffer = _SMALL_HEAD if need <= _SMALL_HEAD else 1 << (need - 1).bit_length()
+    return buffer + _TRUESIZE_OVERHEAD

@@ -17,6 +17,7 @@ from emulator.kernel.ip import Ipv4
 from emulator.kernel.link import Address, Link
 from emulator.kernel.loopback import Loopback
 from emulator.kernel.neigh import Neighbours
+from emulator.kernel.netfilter.netfilter import Netfilter
 from emulator.kernel.route import TABLE_LOCAL, TABLE_MAIN, Route, RouteError, RouteType, Scope
 from emulator.kernel.routing import Routing
 from emulator.kernel.skb import Skb
@@ -24,22 +25,6 @@ from emulator.kernel.socket import Sockets
 from emulator.kernel.sysctl import Sysctl
 from emulator.kernel.trace import Detail, StepKind
 from emulator.packet.address import LOOPBACK_IPV4, MASKS, is_loopback, is_zeronet
-
-try:
-    from emulator.kernel.netfilter.netfilter import Netfilter
-except ModuleNotFoundError:
-    from emulator.kernel.netfilter.hook import Hook, Verdict
-
-    class Netfilter:  # type: ignore[no-redef]
-        """Accepts everything, until the real one is there."""
-
-        def __init__(self, netns: Netns) -> None:
-            """Take the namespace."""
-
-        def run(self, hook: Hook, skb: Skb) -> Verdict:
-            """Accept."""
-            return Verdict.ACCEPT
-
 
 if TYPE_CHECKING:
     from emulator.kernel.kernel import Kernel
