@@ -75,6 +75,7 @@ class Unreliable:
         attach(self.server, self.nics[1], SERVER)
         self._wire: list[tuple[float, int, int, bytes]] = []
         self._count = 0
+        self.cut = False  # a cut wire loses everything but ARP
         self.now = 0.0
 
     def step(self) -> bool:
@@ -105,7 +106,7 @@ class Unreliable:
         is_arp = frame[12:14] == b"\x08\x06"
         copies = 1 + (self._random.random() < self._duplicate)
         for _ in range(copies):
-            if not is_arp and self._random.random() < self._loss:
+            if not is_arp and (self.cut or self._random.random() < self._loss):
                 continue
             self._count += 1
             arrival = self.now + self._delay + self._random.random() * self._jitter

@@ -42,17 +42,17 @@ class NewReno:
             self._credit -= self.window
             self.window += 1
 
-    def enter_recovery(self, in_flight: int, recovery_point: int) -> None:
+    def enter_recovery(self, outstanding: int, recovery_point: int) -> None:
         """Halve the window after duplicate acknowledgements (RFC 6582 section 3.2)."""
-        self._reduce(in_flight)
+        self._reduce(outstanding)
         self.window = self.threshold
         self.phase = Phase.RECOVERY
         self.recovery_point = recovery_point
 
-    def enter_loss(self, in_flight: int, recovery_point: int) -> None:
+    def enter_loss(self, outstanding: int, recovery_point: int) -> None:
         """Begin again with one segment after a time-out (RFC 5681 section 3.1)."""
         if self.phase is not Phase.LOSS:
-            self._reduce(in_flight)
+            self._reduce(outstanding)
         self.window = 1
         self._credit = 0
         self.phase = Phase.LOSS
@@ -69,6 +69,6 @@ class NewReno:
         """Do not burst after a pause longer than the time-out (RFC 5681 section 4.1)."""
         self.window = min(self.window, INITIAL_WINDOW)
 
-    def _reduce(self, in_flight: int) -> None:
-        self.threshold = max(in_flight // 2, MINIMUM_THRESHOLD)
+    def _reduce(self, outstanding: int) -> None:
+        self.threshold = max(outstanding // 2, MINIMUM_THRESHOLD)  # of FlightSize, RFC 5681 equation 4
         self._credit = 0

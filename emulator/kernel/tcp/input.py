@@ -66,6 +66,8 @@ def negotiate(c: TcpSocket, segment: Segment) -> None:
     if c.scaling:
         c.tx.shift = min(options.window_scale or 0, MAXIMUM_SHIFT)
         c.receive_shift = output.WINDOW_SHIFT
+    else:
+        c.rx.limit = min(c.rx.limit, 0xFFFF)  # more cannot be told
     c.set_path_mtu(c.path_mtu)
     c.seen_mss = min(c.mss, c.seen_mss)
 
@@ -174,6 +176,8 @@ def _take_ack(c: TcpSocket, segment: Segment, sequence: int, ack: int) -> DropRe
             return DropReason.TCP_TOO_OLD_ACK
         return None
     c.probes = 0
+    if c.keepalive:
+        c.keepalive_since = c.now
     window = segment.window << tx.shift
     window_changed = window != tx.window
     if ack > tx.una or sequence > tx.wl1 or (sequence == tx.wl1 and window > tx.window):

@@ -68,7 +68,6 @@ def _look_for_losses(c: TcpSocket, *, advanced: bool) -> None:
         return
     if not tx.segments:
         return
-    in_flight = tx.in_flight
     if c.sack:
         found = tx.mark_lost_by_sack()
     elif cc.phase is Phase.OPEN:
@@ -79,10 +78,13 @@ def _look_for_losses(c: TcpSocket, *, advanced: bool) -> None:
         found = advanced  # a partial acknowledgement: the next one is lost too
         if advanced:
             tx.mark_head_lost()
-    if found and cc.phase is Phase.OPEN:
-        cc.enter_recovery(in_flight, tx.next)
-        if (head := tx.next_lost()) is not None:
-            output.repeat(c, head)  # whatever the window says
+    if not found or cc.phase is Phase.LOSS:
+        return
+    first = cc.phase is Phase.OPEN
+    if first:
+        cc.enter_recovery(len(tx.segments), tx.next)
+    if (first or not c.sack) and (head := tx.next_lost()) is not None:
+        output.repeat(c, head)  # whatever the window says
 
 
 def _take_sack(c: TcpSocket, segment: Segment) -> int:

@@ -54,10 +54,9 @@ def retransmission_timeout(c: TcpSocket) -> None:
     elif c.now - c.stalled_since >= _model_timeout(_retries(c)):
         c.fail(c.soft_error or errno.ETIMEDOUT)
         return
-    in_flight = tx.in_flight
     if not c.sack:
         tx.sacked = 0
-    c.cc.enter_loss(in_flight, tx.next)
+    c.cc.enter_loss(len(tx.segments), tx.next)
     tx.mark_all_lost()
     c.timeouts += 1
     c.rtt.backoff += 1
