@@ -48,11 +48,11 @@ def test_two_pods_answer_each_other_over_the_bridge() -> None:
     one, _ = plugin.set_up_pod("uid-1", "default", "one")
     _, address = plugin.set_up_pod("uid-2", "default", "two")
     ping = one.sockets.ping()
-    ping.send_echo(address, 1, b"payload")
+    ping.send_echo(ipv4_to_int(address), 1, b"payload")
     settle(kernel, 1.0)
     reply = ping.receive()
     assert reply is not None
-    assert reply.source == address
+    assert reply.source == ipv4_to_int(address)
 
 
 def test_a_pods_view_is_what_the_plugin_gives_on_linux() -> None:
