@@ -122,6 +122,8 @@ class ControllerLink:
             delay = min(LAST_DELAY, delay * 2)
 
     def _own(self, client: ControlClient, registered: Registered) -> None:
+        if self._registered is not None and self._registered.epoch != registered.epoch:
+            self._revisions.clear()  # the controller was started again, perhaps with another store: list all
         self._client = client
         self._registered = registered
         self._usable.set()
@@ -151,7 +153,7 @@ class _Session:
             link._log.info("registered", extra={"epoch": registered.epoch})
             with self._scope:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._guard, self._renew, registered.renew_interval)
+                    nursery.start_soon(self._guard, self._renew, registered)
                     nursery.start_soon(self._guard, self._hold, exchange)
                     for subscription in link._subscriptions:
                         nursery.start_soon(self._guard, self._watch, subscription)
@@ -167,12 +169,15 @@ class _Session:
         await exchange.result()
         raise ControlError(ErrorCode.UNAVAILABLE, "the controller let go of this node")
 
-    async def _renew(self, interval: float) -> None:
+    async def _renew(self, registered: Registered) -> None:
         registration = self._link._registration
         params = RenewParams(name=registration.name, instance=registration.instance)
         while True:
-            await trio.sleep(interval)
-            await self._client.call(messages.RENEW, params)
+            await trio.sleep(registered.renew_interval)
+            with trio.move_on_after(registered.lease_duration) as patience:
+                await self._client.call(messages.RENEW, params)
+            if patience.cancelled_caught:
+                raise ConnectionLostError(f"the controller did not answer for {registered.lease_duration:g} s")
 
     async def _watch(self, subscription: Subscription) -> None:
         """Follow one kind from where the last connection ended; where that is forgotten, begin again."""
