@@ -172,8 +172,7 @@ class Conntrack:
             netns.drop(skb, verdict)
             return Verdict.DROP
         if skb.trace is not None:
-            entry = "" if skb.ct is None else str(skb.ct)
-            skb.step(netns, StepKind.CONNTRACK, state=state_name(skb), entry=entry)
+            skb.step(netns, StepKind.CONNTRACK, state=state_name(skb), entry=_entry(skb))
         return Verdict.ACCEPT
 
     def _resolve(self, skb: Skb, zone: int, *, verify: bool) -> DropReason | None:
@@ -344,3 +343,7 @@ def state_name(skb: Skb) -> str:
     if skb.ct is None and skb.ctinfo is not CtInfo.UNTRACKED:
         return "INVALID"
     return _STATES[skb.ctinfo]
+
+
+def _entry(skb: Skb) -> str:
+    return "" if skb.ct is None else str(skb.ct)

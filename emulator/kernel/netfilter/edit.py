@@ -224,9 +224,7 @@ class Edit:
                 for target in special[name]:
                     if hook not in target.hooks:
                         places = ", ".join(place.name for place in Hook if place in target.hooks)
-                        raise RuleError(
-                            f"{target.name} in chain {name} is reached from {hook.name}, but may only be from {places}"
-                        )
+                        raise RuleError(f"{target.name} in chain {name} is reached from {hook.name}, not only {places}")
 
     def commit(self) -> None:
         """Let packets see it. Call `validate` before."""

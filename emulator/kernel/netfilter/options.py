@@ -172,9 +172,9 @@ def format_protocol(number: int) -> str:
 
 
 def parse_address(text: str) -> int:
-    """Read an IPv4 address."""
+    """Read an IPv4 address. As in iptables, missing parts at the end are zero: 10.1 is 10.1.0.0."""
     try:
-        return ipv4_to_int(text)
+        return ipv4_to_int(text + ".0" * (3 - text.count(".")))
     except WireError:
         raise RuleError(f"host/network `{text}' not found") from None
 

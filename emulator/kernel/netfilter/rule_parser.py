@@ -119,7 +119,10 @@ class RuleParser:
         parts = text.split(",")
         if inverted and len(parts) > 1:
             raise RuleError(f"! not allowed with multiple addresses in {flag}")
-        return [Network(*parse_network(part), inverted) for part in parts]
+        networks = [Network(*parse_network(part), inverted) for part in parts]
+        if inverted and not networks[0].mask:
+            raise RuleError(f"! {flag} {text} would never match")
+        return networks
 
     def _take_in(self, flag: str, inverted: bool) -> None:
         self._in = self._interface(self._next(flag), inverted)
@@ -240,7 +243,7 @@ class RuleParser:
 
 def _one_or_none(networks: list[Network]) -> list[Network | None]:
     """Return what there is to test; 0.0.0.0/0 is nothing."""
-    return [network if network.mask or network.inverted else None for network in networks] or [None]
+    return [network if network.mask else None for network in networks] or [None]
 
 
 def _refuse_not(flag: str, inverted: bool) -> None:

@@ -118,8 +118,7 @@ class Table:
                 chain = rule.chain
                 program, position = chain.program or chain.compile(), 0
             elif rule.returns:
-                if skb.trace is not None:
-                    _trace_rule(self, chain, rule, skb, context, "RETURN")
+                _trace_return(self, chain, rule, skb, context)
                 position = len(program)
             elif rule.target is not None:
                 verdict = _apply(self, chain, rule, skb, context)
@@ -152,6 +151,11 @@ def _apply(table: Table, chain: Chain, rule: Rule, skb: Skb, context: Context) -
     if verdict is Verdict.DROP:
         context.netns.drop(skb, target.reason, table=table.name, chain=chain.name, rule=rule.number)
     return verdict
+
+
+def _trace_return(table: Table, chain: Chain, rule: Rule, skb: Skb, context: Context) -> None:
+    if skb.trace is not None:
+        _trace_rule(table, chain, rule, skb, context, "RETURN")
 
 
 def _trace_rule(table: Table, chain: Chain, rule: Rule, skb: Skb, context: Context, verdict: str) -> None:

@@ -1,4 +1,4 @@
-"""Splitting a line of rules into words, with quotes and backslashes as iptables-restore takes them."""
+"""Splitting a line of rules into words, as iptables-restore does: double quotes, and backslashes inside of them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,22 @@ from emulator.kernel.netfilter.error import RuleError
 
 def split(line: str) -> list[str]:
     """Return the words of a line. A quoted word may be empty. RuleError for a quote that is never closed."""
-    if '"' not in line and "'" not in line and "\\" not in line:
+    if '"' not in line:
         return line.split()
     words: list[str] = []
     current: list[str] = []
-    quote = ""
-    started = False
+    quoted = started = False
     characters = iter(line)
     for character in characters:
-        if quote:
+        if quoted:
             if character == "\\":
                 current.append(next(characters, ""))
-            elif character == quote:
-                quote = ""
+            elif character == '"':
+                quoted = False
             else:
                 current.append(character)
-        elif character in "\"'":
-            quote = character
-            started = True
+        elif character == '"':
+            quoted = started = True
         elif character in " \t\n":
             if started:
                 words.append("".join(current))
@@ -33,7 +31,7 @@ def split(line: str) -> list[str]:
         else:
             current.append(character)
             started = True
-    if quote:
+    if quoted:
         raise RuleError("a quote is not closed")
     if started:
         words.append("".join(current))

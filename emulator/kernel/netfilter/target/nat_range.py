@@ -26,7 +26,7 @@ def parse_ports(text: str, options: Options) -> tuple[int, int, int | None]:
     low, dash, high = span.partition("-")
     first = parse_port(low)
     last = parse_port(high) if dash else first
-    if first > last or first == 0:
+    if first > last:
         raise RuleError(f'Port range "{span}" invalid')
     return first, last, parse_port(base) if slash else None
 

@@ -1,0 +1,20 @@
+@filter FORWARD
+-m conntrack --ctstate NEW,ESTABLISHED -j ACCEPT ; = ; ok
+-m conntrack ! --ctstate RELATED,ESTABLISHED -j ACCEPT ; = ; ok
+-m conntrack --ctstate INVALID,UNTRACKED,SNAT,DNAT -j ACCEPT ; = ; ok
+-m conntrack --ctstate ESTABLISHED,RELATED,NEW,INVALID -j ACCEPT ; -m conntrack --ctstate INVALID,NEW,RELATED,ESTABLISHED -j ACCEPT ; ok
+-m conntrack --ctproto tcp --ctorigsrc 10.0.0.1 --ctorigdst 10.0.0.0/8 --ctreplsrc 1.1.1.1 --ctrepldst 2.2.2.2 --ctorigsrcport 1 --ctorigdstport 2:3 --ctreplsrcport 4 --ctrepldstport 5 -j ACCEPT ; -m conntrack --ctproto 6 --ctorigsrc 10.0.0.1 --ctorigdst 10.0.0.0/8 --ctreplsrc 1.1.1.1 --ctrepldst 2.2.2.2 --ctorigsrcport 1 --ctorigdstport 2:3 --ctreplsrcport 4 --ctrepldstport 5 -j ACCEPT ; ok
+-m conntrack ! --ctorigsrc 10.0.0.1 -j ACCEPT ; = ; ok
+-m conntrack --ctstatus ASSURED,CONFIRMED -j ACCEPT ; = ; ok
+-m conntrack --ctstatus SEEN_REPLY,EXPECTED -j ACCEPT ; -m conntrack --ctstatus EXPECTED,SEEN_REPLY -j ACCEPT ; ok
+-m conntrack ! --ctstatus ASSURED -j ACCEPT ; = ; ok
+-m conntrack --ctstatus NONE -j ACCEPT ; = ; ok
+-m conntrack --ctexpire 10:20 -j ACCEPT ; = ; ok
+-m conntrack --ctexpire 10 -j ACCEPT ; = ; ok
+-m conntrack --ctdir ORIGINAL -j ACCEPT ; = ; ok
+-m conntrack --ctdir REPLY --ctstate ESTABLISHED -j ACCEPT ; -m conntrack --ctstate ESTABLISHED --ctdir REPLY -j ACCEPT ; ok
+-m conntrack ! --ctproto 17 -j ACCEPT ; = ; ok
+-m conntrack --ctstate NOSUCH -j ACCEPT ; ; fail
+-m conntrack --ctstatus NOSUCH -j ACCEPT ; ; fail
+-m conntrack --ctdir UP -j ACCEPT ; ; fail
+-m conntrack -j ACCEPT ; ; fail

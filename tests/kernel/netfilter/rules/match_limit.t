@@ -1,0 +1,14 @@
+@filter FORWARD
+-m limit --limit 5/sec -j ACCEPT ; = ; ok
+-m limit --limit 3/minute --limit-burst 10 -j ACCEPT ; -m limit --limit 3/min --limit-burst 10 -j ACCEPT ; ok
+-m limit --limit 1/hour -j ACCEPT ; = ; ok
+-m limit --limit 7/day -j ACCEPT ; = ; ok
+-m limit --limit 100/s --limit-burst 5 -j ACCEPT ; -m limit --limit 100/sec -j ACCEPT ; ok
+-m limit --limit 10 -j ACCEPT ; -m limit --limit 10/sec -j ACCEPT ; ok
+-m limit --limit 60/min -j ACCEPT ; -m limit --limit 1/sec -j ACCEPT ; ok
+-m limit --limit 90/min -j ACCEPT ; = ; ok
+-m limit --limit 120/hour -j ACCEPT ; -m limit --limit 2/min -j ACCEPT ; ok
+-m limit --limit 1000/sec -j ACCEPT ; = ; ok
+-m limit -j ACCEPT ; -m limit --limit 3/hour -j ACCEPT ; ok
+-m limit --limit 5/week -j ACCEPT ; ; fail
+-m limit --limit x/sec -j ACCEPT ; ; fail

@@ -1,0 +1,7 @@
+@filter FORWARD
+-m physdev --physdev-in eth0 -j ACCEPT ; = ; ok
+-m physdev --physdev-out veth+ --physdev-is-bridged -j ACCEPT ; = ; ok
+-m physdev ! --physdev-is-in --physdev-is-out -j ACCEPT ; = ; ok
+-m physdev ! --physdev-in eth0 -j ACCEPT ; = ; ok
+-m physdev --physdev-is-bridged -j ACCEPT ; = ; ok
+-m physdev -j ACCEPT ; ; fail

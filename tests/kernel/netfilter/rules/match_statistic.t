@@ -1,0 +1,15 @@
+@filter FORWARD
+-m statistic --mode random --probability 0.33333333349 -j ACCEPT ; = ; ok
+-m statistic --mode random --probability 0.5000000000 -j ACCEPT ; -m statistic --mode random --probability 0.50000000000 -j ACCEPT ; ok
+-m statistic --mode random ! --probability 0.1 -j ACCEPT ; -m statistic --mode random ! --probability 0.10000000009 -j ACCEPT ; ok
+-m statistic --mode random --probability 1 -j ACCEPT ; -m statistic --mode random --probability 1.00000000000 -j ACCEPT ; ok
+-m statistic --mode random --probability 0 -j ACCEPT ; -m statistic --mode random --probability 0.00000000000 -j ACCEPT ; ok
+-m statistic --mode random --probability 0.3333333333 -j ACCEPT ; -m statistic --mode random --probability 0.33333333349 -j ACCEPT ; ok
+-m statistic --mode random --probability 0.1428571429 -j ACCEPT ; -m statistic --mode random --probability 0.14285714272 -j ACCEPT ; ok
+-m statistic --mode random --probability 1.5 -j ACCEPT ; ; fail
+-m statistic --mode random -j ACCEPT ; ; fail
+-m statistic --mode nth --every 3 -j ACCEPT ; ; fail
+-m statistic --mode nth --every 3 --packet 2 -j ACCEPT ; = ; ok
+-m statistic --mode nth --every 3 --packet 3 -j ACCEPT ; ; fail
+-m statistic --mode nth ! --every 3 --packet 0 -j ACCEPT ; = ; ok
+-m statistic --mode other -j ACCEPT ; ; fail

@@ -1,0 +1,8 @@
+@filter FORWARD
+-p udp -m udp --dport 53 -j ACCEPT ; = ; ok
+-p udp --sport 53 -j ACCEPT ; -p udp -m udp --sport 53 -j ACCEPT ; ok
+-p udp ! --sport 53 ! --dport 1:1023 -j ACCEPT ; -p udp -m udp ! --sport 53 ! --dport 1:1023 -j ACCEPT ; ok
+-m udp -p udp --dport 5 -m udp --sport 6 -j ACCEPT ; -p udp -m udp --sport 6 --dport 5 -j ACCEPT ; ok
+-p udp --dport domain -j ACCEPT ; -p udp -m udp --dport 53 -j ACCEPT ; ok
+-p udp --syn -j ACCEPT ; ; fail
+-m udp --dport 5 -j ACCEPT ; ; fail

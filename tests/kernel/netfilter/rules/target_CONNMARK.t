@@ -1,0 +1,13 @@
+@mangle PREROUTING
+-j CONNMARK --set-mark 1 ; -j CONNMARK --set-xmark 0x1/0xffffffff ; ok
+-j CONNMARK --set-xmark 1/3 ; -j CONNMARK --set-xmark 0x1/0x3 ; ok
+-j CONNMARK --set-mark 1/3 ; -j CONNMARK --set-xmark 0x1/0x3 ; ok
+-j CONNMARK --set-mark 4/3 ; -j CONNMARK --set-xmark 0x4/0x7 ; ok
+-j CONNMARK --save-mark ; -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff ; ok
+-j CONNMARK --restore-mark ; -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff ; ok
+-j CONNMARK --save-mark --nfmask 0xff --ctmask 0xf0 ; = ; ok
+-j CONNMARK --restore-mark --mask 0xff ; -j CONNMARK --restore-mark --nfmask 0xff --ctmask 0xff ; ok
+-j CONNMARK --and-mark 0xff ; -j CONNMARK --set-xmark 0x0/0xffffff00 ; ok
+-j CONNMARK --or-mark 0xff ; -j CONNMARK --set-xmark 0xff/0xff ; ok
+-j CONNMARK --xor-mark 0xff ; -j CONNMARK --set-xmark 0xff/0x0 ; ok
+-j CONNMARK ; ; fail

@@ -1,0 +1,15 @@
+@nat PREROUTING
+-p tcp -j DNAT --to-destination 10.0.0.1:80 ; = ; ok
+-p tcp -m tcp --dport 443 -j DNAT --to-destination 10.0.0.1:8443 ; = ; ok
+-p tcp -j DNAT --to-destination 10.0.0.1 ; = ; ok
+-j DNAT --to-destination 10.0.0.1 ; = ; ok
+-p tcp -j DNAT --to-destination 10.0.0.1-10.0.0.5:80-90 ; = ; ok
+-p tcp -j DNAT --to-destination 10.0.0.1-10.0.0.5:80-90/85 ; = ; ok
+-p tcp -j DNAT --to-destination :80 ; = ; ok
+-p tcp -j DNAT --to-destination 10.0.0.1 --random --persistent ; = ; ok
+-j DNAT --to-destination 10.0.0.1:80 ; ; fail
+-p tcp -j DNAT --to-destination 10.0.0.1:0 ; = ; ok
+-p tcp -j DNAT --to-destination 10.0.0.1:90-80 ; ; fail
+-j DNAT ; ; fail
+-j DNAT --to-destination x ; ; fail
+-j DROP ; ; fail

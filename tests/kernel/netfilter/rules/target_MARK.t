@@ -1,0 +1,12 @@
+@mangle PREROUTING
+-j MARK --set-mark 1 ; -j MARK --set-xmark 0x1/0xffffffff ; ok
+-j MARK --set-mark 1/3 ; -j MARK --set-xmark 0x1/0x3 ; ok
+-j MARK --set-mark 4/3 ; -j MARK --set-xmark 0x4/0x7 ; ok
+-j MARK --set-xmark 1/3 ; -j MARK --set-xmark 0x1/0x3 ; ok
+-j MARK --set-xmark 0x4000/0x4000 ; = ; ok
+-j MARK --or-mark 0x4000 ; -j MARK --set-xmark 0x4000/0x4000 ; ok
+-j MARK --xor-mark 0x4000 ; -j MARK --set-xmark 0x4000/0x0 ; ok
+-j MARK --and-mark 0x4000 ; -j MARK --set-xmark 0x0/0xffffbfff ; ok
+-j MARK ; ; fail
+-j MARK --set-mark x ; ; fail
+-j MARK --set-mark 1 --or-mark 2 ; ; fail

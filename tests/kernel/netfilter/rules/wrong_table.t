@@ -1,0 +1,5 @@
+@filter FORWARD
+-j DNAT --to-destination 10.0.0.1 ; ; fail
+-j MASQUERADE ; ; fail
+-j CT --notrack ; ; fail
+-j CHECKSUM --checksum-fill ; ; fail
