@@ -113,6 +113,8 @@ def forward(port: BridgePort, skb: Skb) -> None:
     skb.in_link = skb.out_link = bridge
     skb.physical_out = port.link
     skb.packet_type = PacketType.HOST
+    if skb.route is None:  # the bridge's fake rtable: without a route nothing could be REJECTed
+        skb.route = RouteResult(RouteType.UNICAST, bridge, netns.fib.generation)
     if netns.netfilter.run(Hook.FORWARD, skb) is not Verdict.ACCEPT:
         return
     skb.in_link = None

@@ -21,7 +21,7 @@ from emulator.kernel.route import (
     RouteType,
     Scope,
 )
-from emulator.packet.address import MASKS, format_network, is_broadcast, is_multicast, is_zeronet
+from emulator.packet.address import MASKS, format_ipv4, format_network, is_broadcast, is_multicast, is_zeronet
 
 if TYPE_CHECKING:
     from emulator.kernel.link import Link
@@ -57,9 +57,9 @@ class Rule:
 
     def format(self) -> str:
         """Return the line that `ip rule` prints."""
-        words = ["from", format_network(*self.source) if self.source[1] else "all"]
+        words = ["from", _format_prefix(*self.source) if self.source[1] else "all"]
         if self.destination[1]:
-            words += ["to", format_network(*self.destination)]
+            words += ["to", _format_prefix(*self.destination)]
         if self.mask:
             suffix = "" if self.mask == 0xFFFFFFFF else f"/{self.mask:#x}"
             words += ["fwmark", f"{self.mark:#x}{suffix}"]
@@ -67,6 +67,10 @@ class Rule:
             words += ["iif", self.in_link]
         words += ["lookup", TABLE_NAMES.get(self.table, str(self.table))]
         return f"{self.priority}:\t{' '.join(words)}"
+
+
+def _format_prefix(address: int, length: int) -> str:
+    return format_ipv4(address) if length == 32 else format_network(address, length)
 
 
 DEFAULT_RULES = (Rule(0, TABLE_LOCAL), Rule(32766, TABLE_MAIN), Rule(32767, TABLE_DEFAULT))

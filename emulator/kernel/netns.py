@@ -170,7 +170,14 @@ class Netns:
     def _forget_address(self, link: Link, gone: Address) -> None:
         """Drop what came with an address, unless another address of the link brought it too (fib_del_ifaddr)."""
         self.fib.remove_where(
-            lambda route: route.link is link and route.protocol == "kernel" and route.source == gone.address
+            lambda route: (
+                route.link is link
+                and route.protocol == "kernel"
+                and (
+                    route.source == gone.address
+                    or (route.type is RouteType.LOCAL and route.destination == gone.address)
+                )
+            )
         )
         if not any(own.address == gone.address for other in self.links.values() for own in other.addresses):
             self.fib.remove_where(lambda route: route.source == gone.address)
@@ -182,8 +189,13 @@ class Netns:
                 self._add_address_routes(link, own)
 
     def _add_local_route(self, link: Link, own: Address) -> None:
+        """Make an address ours; a secondary one speaks for its primary."""
+        primary = own
+        if own.secondary:
+            same = (a for a in link.addresses if not a.secondary and a.prefix_length == own.prefix_length)
+            primary = next((a for a in same if a.network == own.network), own)
         self._add_kernel_route(
-            Route(own.address, 32, RouteType.LOCAL, link, 0, own.address, Scope.HOST, 0, TABLE_LOCAL, "kernel")
+            Route(own.address, 32, RouteType.LOCAL, link, 0, primary.address, Scope.HOST, 0, TABLE_LOCAL, "kernel")
         )
 
     def _add_address_routes(self, link: Link, own: Address) -> None:

@@ -41,6 +41,7 @@ ETH_P_ALL = 0x0003
 SIOCETHTOOL = 0x8946
 ETHTOOL_STXCSUM = 0x17
 PACKET_OUTGOING = 4
+INTERNET_CONTROL = 0xC0  # the TOS of ICMP errors
 SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 263, 8, 1 << 4
 PEER_MAC = "02:00:00:00:ff:%02x"
 
@@ -258,8 +259,11 @@ class Testbed:
 
 
 def normalise(frame: bytes, own: set[int]) -> bytes:
-    """Blank what Linux draws at random: the identification of a packet that the namespace itself made."""
-    if frame[12:14] != b"\x08\x00" or len(frame) < 34 or int.from_bytes(frame[26:30], "big") not in own:
+    """Blank what Linux draws at random: the identification of the namespace's own packets, NATed errors among them."""
+    if frame[12:14] != b"\x08\x00" or len(frame) < 34:
+        return frame
+    error = frame[23] == 1 and frame[15] == INTERNET_CONTROL
+    if not error and int.from_bytes(frame[26:30], "big") not in own:
         return frame
     data = bytearray(frame)
     data[18:20] = data[24:26] = b"\0\0"
