@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import operator
 from typing import TYPE_CHECKING
 
 import trio
@@ -29,6 +30,7 @@ class TcpStream(trio.abc.HalfCloseableStream):
         self._sending = _Conflict("another task is sending on this stream")
         self._receiving = _Conflict("another task is receiving on this stream")
         self._closed = False
+        self._eof_sent = False
 
     @property
     def socket(self) -> TcpSocket:
@@ -61,6 +63,9 @@ class TcpStream(trio.abc.HalfCloseableStream):
         """Hand all of `data` to the connection; waits while its send buffer is full."""
         with self._sending:
             await trio.lowlevel.checkpoint()
+            self._check_open()
+            if self._eof_sent:
+                raise trio.ClosedResourceError("nothing can be sent after send_eof")
             view = memoryview(data)
             while view:
                 sent = self._send(view)
@@ -91,6 +96,9 @@ class TcpStream(trio.abc.HalfCloseableStream):
         with self._sending:
             await trio.lowlevel.checkpoint()
             self._check_open()
+            if self._eof_sent:
+                return
+            self._eof_sent = True
             self._machine.enter()
             try:
                 self._socket.shutdown()
@@ -100,7 +108,7 @@ class TcpStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Wait for some bytes; b"" when the other end has closed its side."""
-        count = DEFAULT_RECEIVE if max_bytes is None else max_bytes
+        count = DEFAULT_RECEIVE if max_bytes is None else operator.index(max_bytes)
         if count < 1:
             raise ValueError("max_bytes must be at least 1")
         with self._receiving:
