@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.tcp import output
 from emulator.kernel.tcp.congestion import Phase
-from emulator.kernel.tcp.send_queue import REORDERING, Sent
+from emulator.kernel.tcp.send_queue import REORDERING
 from emulator.kernel.tcp.sequence import MASK, unwrap
 
 if TYPE_CHECKING:
@@ -34,11 +34,10 @@ def acknowledge(c: TcpSocket, segment: Segment, ack: int, *, window_changed: boo
 
 def _advance(c: TcpSocket, segment: Segment, ack: int, in_flight: int) -> None:
     tx = c.tx
-    count, last = tx.acknowledge(ack)
+    count, sent_at = tx.acknowledge(ack)
     if not c.sack and tx.sacked:
         tx.sacked = min(max(tx.sacked - max(count - 1, 0), 0), max(len(tx.segments) - 1, 0))
-    if last is not None:
-        _measure(c, segment, last)
+    _measure(c, segment, sent_at)
     c.timeouts = c.probes = 0
     c.stalled_since = None
     if c.cc.phase is not Phase.RECOVERY:
@@ -49,10 +48,10 @@ def _advance(c: TcpSocket, segment: Segment, ack: int, in_flight: int) -> None:
         c.retransmit.stop()
 
 
-def _measure(c: TcpSocket, segment: Segment, last: Sent) -> None:
-    """Sample the round-trip time: of a segment sent once, or by the echoed timestamp (RFC 7323 section 4.1)."""
-    if not last.repeats:
-        c.rtt.sample(c.now - last.sent_at)
+def _measure(c: TcpSocket, segment: Segment, sent_at: float | None) -> None:
+    """Sample the round-trip time: of segments sent once, or by the echoed timestamp (RFC 7323 section 4.1)."""
+    if sent_at is not None:
+        c.rtt.sample(c.now - sent_at)
     elif c.timestamps and segment.timestamps is not None:
         elapsed = (output.timestamp(c) - segment.timestamps[1]) & MASK
         if elapsed < MASK >> 1:

@@ -113,22 +113,31 @@ class SendQueue:
         self.segments.append(sent)
         return sent
 
-    def acknowledge(self, ack: int) -> tuple[int, Sent | None]:
-        """Forget what is acknowledged below `ack`: returns how many segments, and the last of them."""
+    def acknowledge(self, ack: int) -> tuple[int, float | None]:
+        """Forget what is acknowledged below `ack`: returns how many segments, and when the first of them was sent.
+
+        None for the time if one of them was repeated: a hole was filled, and those behind it waited for that at the
+        peer (Karn's algorithm, `tcp_clean_rtx_queue`).
+        """
         segments = self.segments
         count = 0
-        last = None
+        sent_at = None
+        repeated = False
         while segments and segments[0].end <= ack:
-            last = segments.popleft()
+            sent = segments.popleft()
             count += 1
-            if last.sacked or last.lost:
-                self._unmark(last)
+            if sent.repeats:
+                repeated = True
+            elif sent_at is None and not sent.sacked:
+                sent_at = sent.sent_at
+            if sent.sacked or sent.lost:
+                self._unmark(sent)
         if segments and segments[0].sequence < ack:
             head = segments[0]
             head.payload = head.payload[ack - head.sequence :]
             head.sequence = ack
         self.una = ack
-        return count, last
+        return count, None if repeated else sent_at
 
     def mark_sacked(self, blocks: Iterable[tuple[int, int]]) -> int:
         """Mark what the peer says it holds; returns how many segments that were not marked before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 
 from hypothesis import example, given, settings
@@ -12,10 +13,14 @@ from emulator.kernel.tcp.state import State
 from tests.kernel.socket_world import SERVER, Unreliable
 
 PORT = 80
+BEARABLE = 0.05  # a share of losses at which no connection fails
 
 
 class Side:
-    """A program that sends `data`, then closes its half, and reads until the end."""
+    """A program that sends `data`, closes its half, reads to the end, and keeps the socket until all is acknowledged.
+
+    (Closed before that, Linux would give up on the rest after 8 repetitions: tcp_orphan_retries.)
+    """
 
     def __init__(self, data: bytes, chunk: int) -> None:
         self.socket: TcpSocket | None = None
@@ -25,6 +30,7 @@ class Side:
         self._data = memoryview(data)
         self._chunk = chunk
         self._shut = False
+        self._ended = False
 
     def act(self) -> None:
         """Do what can be done now."""
@@ -34,13 +40,15 @@ class Side:
         try:
             self._send(socket)
             while (data := socket.receive(self._chunk)) is not None:
-                if not data:
-                    self._finish(socket)
-                    return
                 self.received += data
+                if not data:
+                    self._ended = True
+                    break
         except OSError as error:
             self.error = error
-            self._finish(socket)
+        if self.error is not None or (self._ended and self._shut and not socket.unacknowledged):
+            self.done = True
+            socket.close()
 
     def _send(self, socket: TcpSocket) -> None:
         while self._data and (taken := socket.send(self._data[: self._chunk])):
@@ -49,13 +57,8 @@ class Side:
             self._shut = True
             socket.shutdown()
 
-    def _finish(self, socket: TcpSocket) -> None:
-        if self._shut or self.error is not None:
-            self.done = True
-            socket.close()
 
-
-def play(wire: Unreliable, client: Side, server: Side, limit: float = 4000.0) -> None:
+def play(wire: Unreliable, client: Side, server: Side, limit: float = 40_000.0) -> None:
     """Let both programs run until nothing more happens."""
     listener = wire.server.sockets.listen(("0.0.0.0", PORT))
     client.socket = wire.client.sockets.connect((SERVER, PORT))
@@ -75,7 +78,7 @@ def remaining(wire: Unreliable) -> list[str]:
 
 @given(
     seed=st.integers(0, 2**32),
-    loss=st.sampled_from([0.0, 0.01, 0.05, 0.2]),
+    loss=st.sampled_from([0.0, 0.01, 0.05, 0.2, 0.35]),
     duplicate=st.sampled_from([0.0, 0.05, 0.3]),
     jitter=st.sampled_from([0.0, 0.002, 0.05]),
     sizes=st.tuples(st.integers(0, 60_000), st.integers(0, 60_000)),
@@ -84,7 +87,7 @@ def remaining(wire: Unreliable) -> list[str]:
 )
 @example(seed=0, loss=0.0, duplicate=0.0, jitter=0.0, sizes=(0, 0), sack=True, timestamps=True)
 @settings(max_examples=40, deadline=None)
-def test_every_transfer_arrives_whole_and_both_ends_close(
+def test_every_transfer_arrives_whole_or_fails_rightly(
     seed: int, loss: float, duplicate: float, jitter: float, sizes: tuple[int, int], sack: bool, timestamps: bool
 ) -> None:
     wire = Unreliable(seed, loss=loss, duplicate=duplicate, jitter=jitter)
@@ -95,14 +98,19 @@ def test_every_transfer_arrives_whole_and_both_ends_close(
     there, back = source.randbytes(sizes[0]), source.randbytes(sizes[1])
     client, server = Side(there, source.randrange(1, 9000)), Side(back, source.randrange(1, 9000))
     play(wire, client, server)
-    assert client.error is None
-    assert server.error is None
-    assert bytes(server.received) == there
-    assert bytes(client.received) == back
-    assert client.socket is not None
-    assert server.socket is not None
-    assert (client.socket.state, server.socket.state) == (State.CLOSED, State.CLOSED)
-    assert remaining(wire) == []
+    if loss <= BEARABLE:
+        assert client.error is None
+        assert server.error is None
+    if client.error is None and server.error is None:
+        assert (bytes(server.received), bytes(client.received)) == (there, back)
+        assert remaining(wire) == []
+        return
+    # So much was lost that one side gave up; it says so, and nothing that arrived is wrong.
+    assert there.startswith(bytes(server.received))
+    assert back.startswith(bytes(client.received))
+    errors = {error.errno for error in (client.error, server.error) if error is not None}
+    assert errors <= {errno.ETIMEDOUT, errno.ECONNRESET}
+    assert set(remaining(wire)) <= {"FIN-WAIT-2"}  # of a program that waits for a peer that gave up
 
 
 def story(seed: int) -> list[float]:
