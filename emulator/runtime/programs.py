@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from emulator.apps.environment import Command, Container, Program
+
+
+def import_programs() -> None:
+    """Import what images run, so that forks share it."""
+    from emulator.apps import images
+
+    for name in sorted({*images.PROGRAMS.values(), "generic"}):
+        import_module(f"emulator.apps.programs.{name}")
 
 
 def find_program(container: Container) -> Program:
