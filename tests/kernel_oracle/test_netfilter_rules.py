@@ -53,7 +53,9 @@ def test_valid_rules_are_saved_alike(namespace: str, lines: list[RuleLine]) -> N
     assert emulated.save(table) == save(namespace, table)
 
 
-@pytest.mark.parametrize("line", [line for line in RULES if not line.valid], ids=lambda line: f"{line.file}: {line.rule}")
+@pytest.mark.parametrize(
+    "line", [line for line in RULES if not line.valid], ids=lambda line: f"{line.file}: {line.rule}"
+)
 def test_bad_rules_are_refused_by_both(namespace: str, line: RuleLine) -> None:
     assert restore(namespace, line.text).returncode != 0
 

@@ -36,7 +36,9 @@ def test_a_rule_is_saved_as_iptables_save_prints_it(line: RuleLine) -> None:
     assert netfilter.save() == text
 
 
-@pytest.mark.parametrize("line", [line for line in RULES if not line.valid], ids=lambda line: f"{line.file}: {line.rule}")
+@pytest.mark.parametrize(
+    "line", [line for line in RULES if not line.valid], ids=lambda line: f"{line.file}: {line.rule}"
+)
 def test_a_bad_rule_is_refused_with_its_line_and_changes_nothing(line: RuleLine) -> None:
     netfilter = fresh()
     with pytest.raises(RestoreError) as raised:
