@@ -111,13 +111,27 @@ def encode_frame(message: Mapping[str, Any]) -> bytes:
     return len(body).to_bytes(LENGTH_BYTES, "big") + body
 
 
+def encode_value(value: Mapping[str, Any]) -> bytes:
+    """Return the msgpack form of a value that goes into several frames, for `encode_event_frame`."""
+    return bytes(msgpack.packb(value))
+
+
+def encode_event_frame(identity: int, event: bytes) -> bytes:
+    """Return the frame `{"id": identity, "event": event}`, of which the event is encoded already."""
+    body: bytes = b"\x82\xa2id" + msgpack.packb(identity) + b"\xa5event" + event
+    if len(body) > MAX_FRAME:
+        raise CodecError(Fault.OVERSIZE, f"{len(body)} bytes, at most {MAX_FRAME}")
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body
+
+
 def decode_message(body: bytes) -> dict[str, Any]:
     """Return the map of string keys that `body` holds. Raises CodecError and nothing else."""
     if not body:
         raise CodecError(Fault.EMPTY)
     if len(body) > MAX_FRAME:
         raise CodecError(Fault.OVERSIZE, f"{len(body)} bytes, at most {MAX_FRAME}")
-    if len(body) > MAX_CONTAINERS and len(body) - len(body.translate(None, _CONTAINER_BYTES)) > MAX_CONTAINERS:
+    containers = len(body) - len(body.translate(None, _CONTAINER_BYTES))  # at most so many: text has such bytes too
+    if containers > MAX_CONTAINERS:
         raise CodecError(Fault.LIMIT, f"more than {MAX_CONTAINERS} maps and arrays")
     try:
         message = msgpack.unpackb(
@@ -135,7 +149,8 @@ def decode_message(body: bytes) -> dict[str, Any]:
         raise CodecError(_fault_of(error), str(error)) from None
     if type(message) is not dict:
         raise CodecError(Fault.TYPE, f"a map is expected, not {type(message).__name__}")
-    _check_nesting(message)
+    if containers > MAX_NESTING:
+        _check_nesting(message)
     return message
 
 

@@ -28,34 +28,47 @@ class StoreEvent(NamedTuple):
 
 
 class History:
-    """The latest events, at least `limit` of them once there were so many."""
+    """The latest events of each kind, at least `limit` of them once there were so many.
+
+    Kinds are kept apart, so that watches of quiet ones can resume however much happens to others.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._events: list[StoreEvent] = []
-        self.oldest_revision = 0  # later events are all here
+        self._events: dict[str, list[StoreEvent]] = {}
+        self._oldest: dict[str, int] = {}
+        self._beginning = 0
         self._latest = 0
 
     def restart(self, revision: int) -> None:
         """Forget everything up to `revision`."""
         self._events.clear()
-        self.oldest_revision = self._latest = revision
+        self._oldest.clear()
+        self._beginning = self._latest = revision
 
     def add(self, events: Sequence[StoreEvent]) -> None:
         """Note events, in the order of their revisions."""
-        self._events += events
+        for event in events:
+            kept = self._events.setdefault(event.reference.kind, [])
+            kept.append(event)
+            if len(kept) >= 2 * self._limit:  # cut seldom, since cutting moves the rest
+                cut = len(kept) - self._limit
+                self._oldest[event.reference.kind] = kept[cut - 1].revision
+                del kept[:cut]
         self._latest = events[-1].revision
-        if len(self._events) >= 2 * self._limit:  # cut seldom, since cutting moves the rest
-            cut = len(self._events) - self._limit
-            self.oldest_revision = self._events[cut - 1].revision
-            del self._events[:cut]
 
-    def since(self, revision: int) -> Sequence[StoreEvent]:
-        """Return every event after `revision`. Raises ControlError (EXPIRED) if some of them are not known any more.
+    def oldest_revision(self, kind: str) -> int:
+        """Return the revision from which on all events of a kind are here."""
+        return self._oldest.get(kind, self._beginning)
+
+    def since(self, revision: int, kind: str) -> Sequence[StoreEvent]:
+        """Return every event of a kind after `revision`. Raises ControlError (EXPIRED) if some are not known any more.
 
         A revision from the future is refused likewise: it comes from a store that this one has not continued.
         """
-        if not self.oldest_revision <= revision <= self._latest:
-            known = f"{self.oldest_revision} to {self._latest}"
+        oldest = self.oldest_revision(kind)
+        if not oldest <= revision <= self._latest:
+            known = f"{oldest} to {self._latest}"
             raise ControlError(ErrorCode.EXPIRED, f"too old resource version: {revision} (kept: {known}); list again")
-        return self._events[bisect_right(self._events, revision, key=lambda event: event.revision) :]
+        events = self._events.get(kind, [])
+        return events[bisect_right(events, revision, key=lambda event: event.revision) :]

@@ -110,14 +110,13 @@ class Store:
         reference = self._by_uid.get(uid)
         return None if reference is None else self.get(*reference)
 
-    def events_since(self, revision: int) -> Sequence[StoreEvent]:
-        """Return every event after `revision`. Raises ControlError (EXPIRED) if some of them are forgotten."""
-        return self._history.since(revision)
+    def events_since(self, revision: int, kind: str) -> Sequence[StoreEvent]:
+        """Return every event of a kind after `revision`. Raises ControlError (EXPIRED) if some are forgotten."""
+        return self._history.since(revision, kind)
 
-    @property
-    def oldest_revision(self) -> int:
-        """The revision from which on all events are known."""
-        return self._history.oldest_revision
+    def oldest_revision(self, kind: str) -> int:
+        """Return the revision from which on all events of a kind are known."""
+        return self._history.oldest_revision(kind)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with all further events, until the returned function is called."""

@@ -19,7 +19,7 @@ import trio
 from msgspec import Struct
 
 from emulator.api import messages
-from emulator.api.codec import CodecError, FrameReader, encode_frame
+from emulator.api.codec import CodecError, FrameReader, encode_event_frame, encode_frame
 from emulator.api.messages import Cancel, ControlError, ErrorCode, Input, Method, Request, Response
 from emulator.errors import PodwireError
 
@@ -51,6 +51,10 @@ class Exchange(Generic[E]):
     async def send(self, event: E) -> None:
         """Send an event; waits while the client does not read."""
         await self.connection.send(Response(id=self.identity, event=messages.plain(event)))
+
+    async def send_encoded(self, event: bytes) -> None:
+        """Send an event that `codec.encode_value` made bytes of, once for many exchanges."""
+        await self.connection.send_frame(encode_event_frame(self.identity, event))
 
 
 Handler = Callable[[P, Exchange[E]], Awaitable[R]]
@@ -104,7 +108,11 @@ class Connection:
 
     async def send(self, response: Response) -> None:
         """Queue one frame; waits while the client does not read."""
-        await self._outgoing.send(encode_frame(messages.plain(response)))
+        await self.send_frame(encode_frame(messages.plain(response)))
+
+    async def send_frame(self, frame: bytes) -> None:
+        """Queue one frame; waits while the client does not read."""
+        await self._outgoing.send(frame)
 
     async def run(self) -> None:
         """Serve until the client goes."""

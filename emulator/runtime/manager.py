@@ -21,7 +21,13 @@ from emulator.kube.reconciler import Change, Create, Delete, Key, Moment, Reconc
 BATCH = 64
 """Keys between two checkpoints."""
 
-FIRST_RETRY = 0.005
+PAUSED = 10_000
+"""Keys after which those that need no pause any more are forgotten."""
+
+PAUSE = 0.01
+"""Seconds between two looks at one key: the first change is answered at once, those of a storm together."""
+
+FIRST_RETRY = 0.01
 LONGEST_RETRY = 10.0
 
 _Item = tuple[Reconciler, Key]
@@ -48,6 +54,7 @@ class Manager:
         self._wake = trio.Event()
         self._failures: dict[_Item, int] = {}
         self._waiting: dict[_Item, float] = {}  # when each postponed item is due
+        self._paused: dict[_Item, float] = {}  # until when each item that was looked at lately is not looked at again
         store.subscribe(self._note)
 
     def _note(self, events: Sequence[StoreEvent]) -> None:
@@ -85,7 +92,19 @@ class Manager:
                         break
                     item = next(iter(self._queue))
                     del self._queue[item]
-                    self._reconcile(item, nursery)
+                    self._look_at(item, nursery)
+
+    def _look_at(self, item: _Item, nursery: trio.Nursery) -> None:
+        """Reconcile the item now or, if it was looked at a moment ago, a moment later."""
+        now = trio.current_time()
+        until = self._paused.get(item, now)
+        if until > now:
+            self._postpone(item, until - now, nursery)
+            return
+        if len(self._paused) >= PAUSED:
+            self._paused = {paused: end for paused, end in self._paused.items() if end > now}
+        self._paused[item] = now + PAUSE
+        self._reconcile(item, nursery)
 
     def _reconcile(self, item: _Item, nursery: trio.Nursery) -> None:
         reconciler, key = item

@@ -11,6 +11,7 @@ from typing import NoReturn
 import trio
 
 from emulator.api import kinds
+from emulator.api.codec import encode_value
 from emulator.api.history import StoreEvent
 from emulator.api.messages import (
     ControlError,
@@ -21,11 +22,15 @@ from emulator.api.messages import (
     Object,
     WatchEvent,
     WatchParams,
+    plain,
 )
 from emulator.api.selectors import parse_field_selector, parse_selector
 from emulator.api.store import Store
 from emulator.runtime.committer import Committer
 from emulator.runtime.control import Exchange
+
+ENCODED = 256
+"""Events kept as bytes for further watchers."""
 
 Predicate = Callable[[Object], bool]
 
@@ -66,13 +71,16 @@ def visible(event: StoreEvent, selects: Predicate) -> WatchEvent | None:
 
 
 class _Watcher:
-    """One watch: how far it has come, and how to cut it off."""
+    """One watch: what it wants, how far it has come, and how to cut it off."""
 
-    __slots__ = ("cut_off", "position")
+    __slots__ = ("changed", "cut_off", "kind", "position", "selects")
 
-    def __init__(self, position: int, cut_off: Callable[[], None]) -> None:
+    def __init__(self, kind: str, selects: Predicate, position: int, cut_off: Callable[[], None]) -> None:
+        self.kind = kind
+        self.selects = selects
         self.position = position
         self.cut_off = cut_off
+        self.changed = trio.Event()
 
 
 class Watches:
@@ -81,17 +89,18 @@ class Watches:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._published = store.revision
-        self._changed = trio.Event()
-        self._watchers: dict[_Watcher, None] = {}
+        self._watchers: dict[str, dict[_Watcher, None]] = {}
+        self._encoded: dict[tuple[int, EventType], bytes] = {}
 
     def publish(self, events: Sequence[StoreEvent]) -> None:
         """Let watchers see what was committed; who has fallen behind what the history keeps is cut off."""
         self._published = events[-1].revision
-        changed, self._changed = self._changed, trio.Event()
-        changed.set()
-        for watcher in [*self._watchers]:
-            if watcher.position < self._store.oldest_revision:
-                watcher.cut_off()
+        for kind in {event.reference.kind for event in events}:
+            oldest = self._store.oldest_revision(kind)
+            for watcher in [*self._watchers.get(kind, ())]:
+                watcher.changed.set()
+                if watcher.position < oldest:
+                    watcher.cut_off()
 
     async def watch(self, params: WatchParams, exchange: Exchange[WatchEvent], committer: Committer) -> Empty:
         """Send what was and what comes, in the order of revisions, each once. Ends when cancelled.
@@ -103,7 +112,7 @@ class Watches:
         first: Sequence[WatchEvent] = ()
         if params.revision:
             position = _revision(params.revision)
-            self._store.events_since(position)
+            self._store.events_since(position, kind)
         else:
             position = self._store.revision
             first = [*self._present(kind, params.namespace, selects, position)]
@@ -113,29 +122,40 @@ class Watches:
                 f"it is too slow: events of {kind} after revision {watcher.position} are gone"
             )
 
-        watcher = _Watcher(position, cut_off)
-        self._watchers[watcher] = None
+        watcher = _Watcher(kind, selects, position, cut_off)
+        watchers = self._watchers.setdefault(kind, {})
+        watchers[watcher] = None
         try:
             await committer.flush()
             for event in first:
                 await exchange.send(event)
-            await self._follow(watcher, kind, selects, exchange)
+            await self._follow(watcher, exchange)
         finally:
-            del self._watchers[watcher]
+            del watchers[watcher]
 
-    async def _follow(
-        self, watcher: _Watcher, kind: str, selects: Predicate, exchange: Exchange[WatchEvent]
-    ) -> NoReturn:
+    async def _follow(self, watcher: _Watcher, exchange: Exchange[WatchEvent]) -> NoReturn:
         while True:
-            changed = self._changed
-            for event in self._store.events_since(watcher.position):
+            watcher.changed = changed = trio.Event()
+            for event in self._store.events_since(watcher.position, watcher.kind):
                 if event.revision > self._published:
                     break
-                if event.reference.kind == kind and (seen := visible(event, selects)) is not None:
-                    await exchange.send(seen)
+                seen = visible(event, watcher.selects)
+                if seen is not None:
+                    await exchange.send_encoded(self._encode(seen, event.revision))
                 watcher.position = event.revision
-            if watcher.position >= self._published:
+            if not changed.is_set():
+                # All of its kind is told, so it cannot fall behind by what happens to others meanwhile.
+                watcher.position = max(watcher.position, self._published)
                 await changed.wait()
+
+    def _encode(self, event: WatchEvent, revision: int) -> bytes:
+        """Return the event as bytes; many watchers see the same one, mostly soon after each other."""
+        encoded = self._encoded.get((revision, event.type))
+        if encoded is None:
+            if len(self._encoded) >= ENCODED:
+                self._encoded.clear()
+            encoded = self._encoded[revision, event.type] = encode_value(plain(event))
+        return encoded
 
     def _present(self, kind: str, namespace: str | None, selects: Predicate, revision: int) -> Iterable[WatchEvent]:
         """Return what a watch without a revision begins with: all objects there are, and a bookmark."""

@@ -32,6 +32,12 @@ def test_frames_survive_any_cut_of_the_stream(sent, data):
     assert reader.pending == 0
 
 
+@given(messages, st.integers(0, 2**40))
+def test_an_event_encoded_before_gives_the_same_frame(event, identity):
+    frame = codec.encode_event_frame(identity, codec.encode_value(event))
+    assert frame == codec.encode_frame({"id": identity, "event": event})
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_message_or_a_codec_error(body):
     with contextlib.suppress(CodecError):

@@ -271,13 +271,25 @@ def test_history_is_bounded_and_says_so():
     for number in range(20):
         store.create(config_map(f"a{number}"))
     with refused(ErrorCode.EXPIRED) as caught:
-        store.events_since(start)
+        store.events_since(start, "ConfigMap")
     assert "too old" in str(caught.value)
-    recent = store.events_since(store.revision - 4)
+    recent = store.events_since(store.revision - 4, "ConfigMap")
     assert [event.reference.name for event in recent] == ["a16", "a17", "a18", "a19"]
-    assert list(store.events_since(store.revision)) == []
+    assert list(store.events_since(store.revision, "ConfigMap")) == []
     with refused(ErrorCode.EXPIRED):
-        store.events_since(store.revision + 1)
+        store.events_since(store.revision + 1, "ConfigMap")
+
+
+def test_kinds_are_forgotten_apart():
+    store = make_store(history=4)
+    first = store.revision
+    reference = reference_of(store.create(pod()))
+    for number in range(20):
+        store.create(config_map(f"a{number}"))
+    store.delete(reference)
+    assert [event.type for event in store.events_since(first, "Pod")] == [EventType.ADDED, EventType.MODIFIED]
+    assert list(store.events_since(first, "Secret")) == []
+    assert store.oldest_revision("ConfigMap") > first >= store.oldest_revision("Pod")
 
 
 def test_load_continues_where_another_store_ended():
@@ -289,9 +301,9 @@ def test_load_continues_where_another_store_ended():
     store = Store(random=random.Random(2), clock=Clock())
     store.load(old.everything(), old.revision)
     assert store.revision == old.revision
-    assert list(store.events_since(old.revision)) == []
+    assert list(store.events_since(old.revision, "ConfigMap")) == []
     with refused(ErrorCode.EXPIRED):
-        store.events_since(old.revision - 1)
+        store.events_since(old.revision - 1, "ConfigMap")
     store.delete(reference_of(owner))
     assert store.get("ConfigMap", "default", "child") is None
 

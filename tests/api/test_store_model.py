@@ -120,7 +120,9 @@ class StoreAgainstModel(RuleBasedStateMachine):
         assert all(self.store.get(*reference) is obj for reference, obj in replayed.items())
         assert {reference.name for reference in replayed} == set(self.model)
         middle = (self.first + self.store.revision) // 2
-        assert list(self.store.events_since(middle)) == [event for event in self.events if event.revision > middle]
+        assert list(self.store.events_since(middle, "ConfigMap")) == [
+            event for event in self.events if event.revision > middle
+        ]
 
     @invariant()
     def uids_are_unique_and_lead_to_their_objects(self):

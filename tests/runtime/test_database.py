@@ -18,9 +18,8 @@ def config_map(name, **data):
 
 def make_store(database):
     store = Store(random=random.Random(1), clock=lambda: 0.0)
-    store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
-    database.write(store.events_since(0))
     store.subscribe(database.write)
+    store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
     return store
 
 
@@ -48,12 +47,14 @@ def test_what_is_written_is_read(tmp_path):
 def test_only_the_last_form_of_a_batch_counts():
     database = Database(None)
     store = Store(random=random.Random(1), clock=lambda: 0.0)
+    events = []
+    store.subscribe(events.extend)
     store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
     store.create(config_map("a", x="1"))
     store.replace(config_map("a", x="2"))
     store.create(config_map("b"))
     store.delete(reference_of(config_map("b") | {"metadata": {"name": "b", "namespace": "default"}}))
-    database.write(store.events_since(0))
+    database.write(events)
     assert by_name(database.begin_epoch().objects) == by_name(store.everything())
 
 
@@ -66,9 +67,8 @@ from emulator.runtime.database import Database
 database = Database(Path(sys.argv[1]))
 database.begin_epoch()
 store = Store(random=random.Random(1), clock=lambda: 0.0)
-store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
-database.write(store.events_since(0))
 store.subscribe(database.write)
+store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
 number = 0
 while True:
     with store.transaction():  # two objects that must never be seen apart

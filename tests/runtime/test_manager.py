@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 import trio
 import trio.lowlevel
-from trio.testing import wait_all_tasks_blocked
 
 from emulator.api.history import Reference
 from emulator.api.store import Store
@@ -55,11 +54,11 @@ async def test_a_storm_is_coalesced_and_its_end_is_exact(nursery, autojump_clock
     copier = Copier()
     store, _ = make(nursery, copier)
     store.create(config_map("a", x="0"))
-    await wait_all_tasks_blocked()
+    await trio.sleep(1)
     before = copier.calls["a"]
     for number in range(10_000):
         store.replace(config_map("a", x=str(number)))
-    await wait_all_tasks_blocked()
+    await trio.sleep(1)
     assert store.need("ConfigMap", "default", "copy-a")["data"] == {"x": "9999"}
     assert copier.calls["a"] - before <= 3
 
@@ -79,7 +78,7 @@ async def test_any_order_of_events_ends_the_same(seed, nursery, autojump_clock):
             store.replace(config_map(name, x=str(number)))
         if choose.random() < 0.3:
             await trio.lowlevel.checkpoint()
-    await wait_all_tasks_blocked()
+    await trio.sleep(1)
     data = {obj["metadata"]["name"]: obj["data"] for obj in store.list("ConfigMap")}
     sources = {name: value for name, value in data.items() if not name.startswith("copy-")}
     assert data == sources | {f"copy-{name}": value for name, value in sources.items()}
@@ -92,7 +91,7 @@ async def test_after_a_start_everything_is_looked_at(nursery, autojump_clock):
     manager = Manager(store, [Copier()], clock=lambda: 0.0, random=random.Random(2), logger=LOGGER)
     manager.look_at_everything()
     nursery.start_soon(manager.run)
-    await wait_all_tasks_blocked()
+    await trio.sleep(1)
     assert store.get("ConfigMap", "default", "copy-a") is not None
 
 
@@ -124,7 +123,7 @@ async def test_failures_are_tried_again_later_and_later(nursery, autojump_clock)
     await trio.sleep(60)
     assert store.get("ConfigMap", "default", "copy-a") is not None
     pauses = [after - before for before, after in zip(failing.times, failing.times[1:7], strict=False)]
-    assert pauses == pytest.approx([0.005, 0.01, 0.02, 0.04, 0.08, 0.16])
+    assert pauses == pytest.approx([0.01, 0.02, 0.04, 0.08, 0.16, 0.32])
     assert len([record for record in logged if record.exc_info]) == 6
 
 
@@ -177,7 +176,7 @@ async def test_statuses_and_deletions_are_written(nursery, autojump_clock):
 
     store, _ = make(nursery, Ender())
     store.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"nodeName": "a"}})
-    await wait_all_tasks_blocked()
+    await trio.sleep(1)
     pod = store.need("Pod", "default", "p")
     assert pod["status"] == {"phase": "Running"}
     assert pod["metadata"]["deletionGracePeriodSeconds"] == 7
