@@ -170,7 +170,7 @@ class Ping:
             self.netns.drop(skb, DropReason.NO_SOCKET, identifier=identifier)
             return
         if skb.trace is not None:
-            skb.step(self.netns, StepKind.DELIVER, protocol="icmp", socket=f"identifier {identifier}")
+            skb.step(self.netns, StepKind.DELIVER, protocol="icmp", socket=str(socket))
         sequence = data[start + 6] << 8 | data[start + 7]
         payload = bytes(data[start + HEADER_LENGTH :])
         source, ttl = format_ipv4(skb.saddr), data[skb.network + 8]

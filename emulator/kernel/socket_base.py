@@ -60,6 +60,11 @@ class Socket:
         """The connected address and port; ("0.0.0.0", 0) if there is none."""
         return format_ipv4(self.raddr), self.rport
 
+    def __str__(self) -> str:
+        row = self.info()
+        here, there = (f"{host}:{port}" for host, port in (row.local, row.remote))
+        return f"{row.protocol} {here}" if row.remote[1] == 0 else f"{row.protocol} {here} {there}"
+
     def wake(self) -> None:
         """Let the program look again; called by the runtime for what `Kernel.take_woken` gives."""
         if self.on_wake is not None:

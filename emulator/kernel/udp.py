@@ -182,7 +182,7 @@ class UdpSocket(Socket):
             self.netns.drop(skb, DropReason.SOCKET_RCVBUFF, port=self.lport)
             return
         if skb.trace is not None:
-            skb.step(self.netns, StepKind.DELIVER, protocol="udp", socket=f"{format_ipv4(self.laddr)}:{self.lport}")
+            skb.step(self.netns, StepKind.DELIVER, protocol="udp", socket=str(self))
         source = (format_ipv4(skb.saddr), skb.sport)
         destination = (format_ipv4(skb.daddr), skb.dport)
         self._queue.append(Datagram(payload, source, destination, skb.data[skb.network + 8], skb.trace))

@@ -12,7 +12,7 @@ from emulator.kernel.drop import DropReason
 from emulator.kernel.tcp import output, recovery
 from emulator.kernel.tcp.sequence import is_older, unwrap
 from emulator.kernel.tcp.state import ON_FIN, ON_FIN_ACKNOWLEDGED, ON_SHUTDOWN, RECEIVING, State
-from emulator.packet.tcp import ACK, FIN, RST, SYN
+from emulator.packet.tcp import ACK, FIN, PSH, RST, SYN
 
 if TYPE_CHECKING:
     from emulator.kernel.tcp.connection import TcpSocket
@@ -29,7 +29,10 @@ def arrive(c: TcpSocket, segment: Segment, trace: Trace | None) -> DropReason | 
         return _in_syn_sent(c, segment, trace)
     rx = c.rx
     sequence = unwrap(segment.sequence, rx.next)
-    if (refused := _validate(c, segment, sequence, trace)) is not None:
+    expected = sequence == rx.next and segment.flags & ~PSH == ACK and sequence + len(segment.payload) <= rx.edge
+    if (not expected or _is_from_the_past(c, segment)) and (
+        refused := _validate(c, segment, sequence, trace)
+    ) is not None:
         return refused
     if segment.flags & RST:
         _reset(c)

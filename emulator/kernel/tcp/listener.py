@@ -11,6 +11,7 @@ from emulator.kernel.tcp import output
 from emulator.kernel.tcp.connection import TcpSocket
 from emulator.kernel.tcp.input import negotiate
 from emulator.kernel.tcp.state import State
+from emulator.kernel.trace import StepKind
 from emulator.packet.address import BROADCAST_IPV4, is_multicast
 from emulator.packet.tcp import ACK, FIN, RST, SYN
 
@@ -116,5 +117,7 @@ class TcpListener(Socket):
         self._half_open[connection] = None
         self.tcp.add(connection)
         self.tcp.ports.join(connection)
+        if skb.trace is not None:
+            skb.step(self.netns, StepKind.REPLY, why="TCP SYN, ACK")
         output.send_syn(connection, skb.trace)
         return None

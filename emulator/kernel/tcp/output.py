@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulator.kernel.tcp.segment import TIMESTAMPS_PREFIX, WITH_TIMESTAMPS
 from emulator.kernel.tcp.sequence import MASK
 from emulator.kernel.tcp.state import TRANSMITTING
 from emulator.packet.checksum import transport_checksum
@@ -26,8 +27,6 @@ TIMESTAMPS_LENGTH = 12
 WINDOW_SHIFT = 7  # what Linux chooses for receive buffers of up to 6 MiB
 DELAYED_ACK = 0.04  # seconds (TCP_DELACK_MIN)
 
-_TIMESTAMPS = 0x0101080A << 64  # two no-operations, kind and length, in front of the two values
-
 
 def emit(
     c: TcpSocket,
@@ -39,14 +38,9 @@ def emit(
 ) -> None:
     """Build one segment and hand it to IP. It acknowledges all that came in."""
     rx = c.rx
-    if options is None:
-        options = _options(c, len(payload))
     window = c.initial_window if flags & SYN else rx.select_window(c.receive_mss, c.receive_shift)
     acknowledgement = rx.next & MASK if flags & ACK else 0
-    word = (HEADER_LENGTH + len(options)) << 10 | flags
-    segment = bytearray(TCP.pack(c.lport, c.rport, sequence & MASK, acknowledgement, word, window, 0, 0))
-    segment += options
-    segment += payload
+    segment = _build(c, sequence & MASK, acknowledgement, flags, window, payload, options)
     segment[16:18] = transport_checksum(segment, c.laddr, c.raddr, PROTOCOL).to_bytes(2, "big")
     rx.acked = rx.next
     if c.ack_wanted:
@@ -203,10 +197,32 @@ def _syn_options(c: TcpSocket) -> bytes:
     return TcpOptions(c.receive_mss, scale, sack_permitted=c.sack, timestamps=timestamps).build()
 
 
+def _build(
+    c: TcpSocket, sequence: int, acknowledgement: int, flags: int, window: int, payload: bytes, options: bytes | None
+) -> bytearray:
+    """Return header, options and payload, with zero for the checksum."""
+    if options is None and c.timestamps and not c.rx.has_gap:
+        word = (HEADER_LENGTH + TIMESTAMPS_LENGTH) << 10 | flags
+        segment = bytearray(
+            WITH_TIMESTAMPS.pack(
+                c.lport, c.rport, sequence, acknowledgement, word, window, 0, 0,
+                TIMESTAMPS_PREFIX, timestamp(c), c.timestamp_recent,
+            )
+        )  # fmt: skip
+    else:
+        if options is None:
+            options = _options(c, len(payload))
+        word = (HEADER_LENGTH + len(options)) << 10 | flags
+        segment = bytearray(TCP.pack(c.lport, c.rport, sequence, acknowledgement, word, window, 0, 0))
+        segment += options
+    segment += payload
+    return segment
+
+
 def _options(c: TcpSocket, payload_length: int) -> bytes:
     options = b""
     if c.timestamps:
-        options = (_TIMESTAMPS | timestamp(c) << 32 | c.timestamp_recent).to_bytes(TIMESTAMPS_LENGTH, "big")
+        options = TcpOptions(timestamps=(timestamp(c), c.timestamp_recent)).build()
     if c.sack and c.rx.has_gap:
         blocks = c.rx.blocks()
         sack = TcpOptions(sack=tuple((left & MASK, right & MASK) for left, right in blocks)).build()

@@ -18,7 +18,7 @@ from emulator.kernel.tcp.sequence import MASK, unwrap
 from emulator.kernel.tcp.state import State
 from emulator.kernel.tcp.time_wait import TimeWait
 from emulator.kernel.trace import StepKind
-from emulator.packet.address import BROADCAST_IPV4, format_ipv4, is_multicast
+from emulator.packet.address import BROADCAST_IPV4, is_multicast
 from emulator.packet.icmp import DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED
 from emulator.packet.tcp import ACK, RST
 
@@ -126,8 +126,6 @@ class Tcp:
         if not segment.has_valid_checksum(data, start, end, skb.saddr, skb.daddr):
             self.netns.drop(skb, DropReason.TCP_CSUM)
             return
-        if skb.trace is not None:
-            skb.step(self.netns, StepKind.DELIVER, protocol="tcp", socket=f"{format_ipv4(skb.daddr)}:{skb.dport}")
         reason = self._dispatch(arrived, skb)
         if reason is not None:
             self.netns.drop(skb, reason, port=skb.dport)
@@ -136,6 +134,8 @@ class Tcp:
         """Answer a segment that belongs nowhere (RFC 9293 section 3.10.7.1)."""
         if arrived.flags & RST or skb.daddr == BROADCAST_IPV4 or is_multicast(skb.daddr):
             return
+        if skb.trace is not None:
+            skb.step(self.netns, StepKind.REPLY, why="TCP reset: nobody listens")
         addresses = (skb.daddr, skb.dport, skb.saddr, skb.sport)
         if arrived.flags & ACK:
             output.answer_with_reset(self.netns, addresses, arrived.acknowledgement, None, skb.trace)
@@ -170,6 +170,8 @@ class Tcp:
             initial = connection.next_initial()
             connection.finish()
             connection = None
+        if skb.trace is not None and (connection or listener) is not None:
+            skb.step(self.netns, StepKind.DELIVER, protocol="tcp", socket=str(connection or listener))
         if isinstance(connection, TimeWait):
             return connection.arrive(arrived)
         if connection is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from emulator.packet.checksum import is_valid
 from emulator.packet.tcp import FIN, SYN, TCP
 from emulator.packet.tcp_options import TcpOptions
@@ -9,7 +11,11 @@ from emulator.packet.tcp_options import TcpOptions
 HEADER_LENGTH = 20
 PROTOCOL = 6
 
-_TIMESTAMPS_ONLY = 0x0101080A  # two no-operations and the timestamps option, as nearly every segment has them
+# Nearly every segment has two no-operations and the timestamps option, and no more: read with the header at once.
+WITH_TIMESTAMPS = struct.Struct("!HHIIHHHHIII")
+TIMESTAMPS_PREFIX = 0x0101080A
+
+_WORDS_WITH_TIMESTAMPS = 8
 _NO_OPTIONS = TcpOptions()
 
 
@@ -42,17 +48,20 @@ def parse(data: bytearray, start: int, end: int) -> Segment | None:
     """Read the segment in `data[start:end]`; None if it is malformed. Options are read as leniently as on Linux."""
     if end - start < HEADER_LENGTH:
         return None
+    if data[start + 12] >> 4 == _WORDS_WITH_TIMESTAMPS and end - start >= WITH_TIMESTAMPS.size:
+        fields = WITH_TIMESTAMPS.unpack_from(data, start)
+        _, _, sequence, acknowledgement, word, window, _, _, prefix, value, echo = fields
+        if prefix == TIMESTAMPS_PREFIX:
+            segment = Segment(sequence, acknowledgement, word & 0xFF, window, bytes(data[start + 32 : end]))
+            segment.timestamps = value, echo
+            return segment
     _, _, sequence, acknowledgement, word, window, _, _ = TCP.unpack_from(data, start)
     body = start + (word >> 12 << 2)
     if body < start + HEADER_LENGTH or body > end:
         return None
     segment = Segment(sequence, acknowledgement, word & 0xFF, window, bytes(data[body:end]))
-    options = start + HEADER_LENGTH
-    if body - options == 12 and int.from_bytes(data[options : options + 4], "big") == _TIMESTAMPS_ONLY:
-        value = int.from_bytes(data[options + 4 : options + 8], "big")
-        segment.timestamps = value, int.from_bytes(data[options + 8 : options + 12], "big")
-    elif body > options:
-        segment.options = TcpOptions.parse(data[options:body], lenient=True)
+    if body > start + HEADER_LENGTH:
+        segment.options = TcpOptions.parse(data[start + HEADER_LENGTH : body], lenient=True)
         segment.timestamps = segment.options.timestamps
     return segment
 

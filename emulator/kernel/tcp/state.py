@@ -18,6 +18,8 @@ class State(enum.Enum):
     LAST_ACK = "LAST-ACK"
     TIME_WAIT = "TIME-WAIT"
 
+    __hash__ = object.__hash__  # enum's own is written in Python, and segments ask the sets below all the time
+
 
 # The program says that it will send no more. In SYN_RECEIVED this waits for ESTABLISHED.
 ON_SHUTDOWN = {
