@@ -28,6 +28,8 @@ from emulator.kube.admission import ClusterAdmission
 from emulator.kube.daemonset import DaemonSetController
 from emulator.kube.deployment import DeploymentController
 from emulator.kube.endpointslice import EndpointSliceController
+from emulator.kube.namespace import NamespaceController
+from emulator.kube.node_lifecycle import NodeLifecycleController
 from emulator.kube.reconciler import Reconciler
 from emulator.kube.replicaset import ReplicaSetController
 from emulator.kube.scheduler import Scheduler
@@ -62,6 +64,8 @@ def reconcilers() -> list[Reconciler]:
         DaemonSetController(),
         Scheduler(),
         EndpointSliceController(),
+        NodeLifecycleController(),
+        NamespaceController(),
     ]
 
 

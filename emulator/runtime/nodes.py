@@ -105,7 +105,8 @@ class Nodes:
     async def renew(self, params: RenewParams, _exchange: Exchange[Empty]) -> RenewResult:
         """Take a sign of life. Raises ControlError (NOT_FOUND) if that process is not the node."""
         holder = self._holders.get(params.name)
-        if holder is None or holder.registration.instance != params.instance:
+        unknown = self._store.get("Node", "", params.name) is None  # somebody deleted it
+        if unknown or holder is None or holder.registration.instance != params.instance:
             raise ControlError(ErrorCode.NOT_FOUND, f'node "{params.name}" is not registered; register it again')
         self._extend(params.name)
         self._set_ready(params.name, _ready())

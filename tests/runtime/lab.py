@@ -60,3 +60,50 @@ async def lab(path=None, config=CONFIG, **options):
 
 def config_map(name="a", **data):
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}, "data": data}
+
+
+def deployment(replicas=3):
+    labels = {"app": "web"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "c", "image": "nginx", "ports": [{"containerPort": 80}]}]},
+            },
+        },
+    }
+
+
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "web"},
+    "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
+}
+
+
+async def objects(client, kind, namespace="default"):
+    return (await client.call(messages.LIST, messages.ListParams(kind=kind, namespace=namespace))).items
+
+
+async def get(client, kind, name, namespace=""):
+    return (await client.call(messages.GET, messages.GetParams(kind=kind, name=name, namespace=namespace))).object
+
+
+async def become_ready(client, pod, address):
+    """Do a kubelet's part."""
+    conditions = [{"type": kind, "status": "True"} for kind in ("PodScheduled", "ContainersReady", "Ready")]
+    status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions}
+    reference = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]}
+    params = messages.UpdateStatusParams(kind="Pod", status=status, uid=pod["metadata"]["uid"], **reference)
+    await client.call(messages.UPDATE_STATUS, params)
+
+
+async def ready(client, name):
+    node = await get(client, "Node", name)
+    return next(entry["status"] for entry in node["status"]["conditions"] if entry["type"] == "Ready")

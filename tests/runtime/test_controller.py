@@ -7,44 +7,11 @@ from emulator.api import messages
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
 from emulator.api.messages import ControlError, Empty, ErrorCode
 from emulator.runtime.nodes import LEASE_DURATION
-from tests.runtime.lab import config_map, lab
+from tests.runtime.lab import SERVICE, become_ready, config_map, deployment, get, lab, objects, ready
 
 
 def refused(code):
     return pytest.raises(ControlError, check=lambda error: error.code is code)
-
-
-def deployment(replicas=3):
-    labels = {"app": "web"}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "web"},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "c", "image": "nginx", "ports": [{"containerPort": 80}]}]},
-            },
-        },
-    }
-
-
-SERVICE = {
-    "apiVersion": "v1",
-    "kind": "Service",
-    "metadata": {"name": "web"},
-    "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
-}
-
-
-async def objects(client, kind, namespace="default"):
-    return (await client.call(messages.LIST, messages.ListParams(kind=kind, namespace=namespace))).items
-
-
-async def get(client, kind, name, namespace=""):
-    return (await client.call(messages.GET, messages.GetParams(kind=kind, name=name, namespace=namespace))).object
 
 
 async def test_a_new_cluster_has_its_namespaces_nodes_and_dns(autojump_clock):
@@ -59,15 +26,6 @@ async def test_a_new_cluster_has_its_namespaces_nodes_and_dns(autojump_clock):
         assert nodes[0]["metadata"]["labels"]["topology.kubernetes.io/zone"] == "zone-1"
         dns = await get(client, "Service", "kube-dns", "kube-system")
         assert dns["spec"]["clusterIP"] == "10.96.0.10"
-
-
-async def become_ready(client, pod, address):
-    """Do a kubelet's part."""
-    conditions = [{"type": "Ready", "status": "True"}, {"type": "PodScheduled", "status": "True"}]
-    status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions}
-    reference = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]}
-    params = messages.UpdateStatusParams(kind="Pod", status=status, uid=pod["metadata"]["uid"], **reference)
-    await client.call(messages.UPDATE_STATUS, params)
 
 
 async def test_from_manifests_to_endpoints(autojump_clock):
@@ -134,11 +92,6 @@ async def test_a_deleted_dns_stays_deleted(tmp_path, autojump_clock):
     async with lab(path) as cluster, cluster.client() as client:
         with refused(ErrorCode.NOT_FOUND):
             await get(client, "Deployment", "coredns", "kube-system")
-
-
-async def ready(client, name):
-    node = await get(client, "Node", name)
-    return next(entry["status"] for entry in node["status"]["conditions"] if entry["type"] == "Ready")
 
 
 async def test_a_node_that_vanishes_is_not_ready_and_comes_back(autojump_clock):
