@@ -44,13 +44,13 @@ class IpInput:
         if skb.packet_type is PacketType.OTHERHOST:
             self._netns.drop(skb, DropReason.OTHERHOST)
             return
-        reason = parse(skb)
-        if reason is not None:
-            self._netns.drop(skb, reason)
-            return
-        if skb.prerouted:
+        if skb.prerouted:  # br_netfilter has checked and shown it
             skb.prerouted = False
         else:
+            reason = parse(skb)
+            if reason is not None:
+                self._netns.drop(skb, reason)
+                return
             skb.out_link = None
             if self._netfilter.run(Hook.PREROUTING, skb) is not Verdict.ACCEPT:
                 return

@@ -35,6 +35,11 @@ from emulator.kernel.nic import Nic
 from emulator.kernel.route import TABLE_MAIN, Route, RouteType, Scope
 from emulator.packet.address import ipv4_to_int, mac_to_int, parse_interface
 from emulator.packet.checksum import checksum
+from tests.kernel.frames import arp as arp
+from tests.kernel.frames import echo as echo
+from tests.kernel.frames import ethernet as ethernet
+from tests.kernel.frames import ipv4 as ipv4
+from tests.kernel.frames import udp as udp
 
 QUIET = 0.03  # seconds without a frame after which the real side has nothing more to say
 ETH_P_ALL = 0x0003
@@ -269,47 +274,6 @@ def normalise(frame: bytes, own: set[int]) -> bytes:
     data[18:20] = data[24:26] = b"\0\0"
     data[24:26] = checksum(data[14 : 14 + (data[14] & 15) * 4]).to_bytes(2, "big")
     return bytes(data)
-
-
-def ethernet(destination: str, source: str, payload: bytes, ethertype: int = 0x0800) -> bytes:
-    """Build a frame."""
-    addresses = mac_to_int(destination).to_bytes(6, "big") + mac_to_int(source).to_bytes(6, "big")
-    return addresses + ethertype.to_bytes(2, "big") + payload
-
-
-def ipv4(source: str, destination: str, protocol: int, payload: bytes, *, ttl: int = 64, identification: int = 1,
-         fragment: int = 0, tos: int = 0, options: bytes = b"") -> bytes:  # fmt: skip
-    """Build an IPv4 packet with a right checksum."""
-    words = 5 + len(options) // 4
-    header = bytearray(struct.pack("!BBHHHBBHII", 0x40 | words, tos, words * 4 + len(payload), identification, fragment,
-                                   ttl, protocol, 0, ipv4_to_int(source), ipv4_to_int(destination)))  # fmt: skip
-    header += options
-    header[10:12] = checksum(header).to_bytes(2, "big")
-    return bytes(header) + payload
-
-
-def udp(source: str, destination: str, sport: int, dport: int, payload: bytes = b"x") -> bytes:
-    """Build a UDP datagram with a right checksum."""
-    segment = bytearray(struct.pack("!HHHH", sport, dport, 8 + len(payload), 0)) + payload
-    pseudo = ipv4_to_int(source) + ipv4_to_int(destination) + 17 + len(segment)
-    segment[6:8] = checksum(segment, pseudo).to_bytes(2, "big")
-    return bytes(segment)
-
-
-def echo(identifier: int = 1, sequence: int = 1, payload: bytes = b"payload", kind: int = 8) -> bytes:
-    """Build an ICMP echo message with a right checksum."""
-    message = bytearray(struct.pack("!BBHHH", kind, 0, 0, identifier, sequence)) + payload
-    message[2:4] = checksum(message).to_bytes(2, "big")
-    return bytes(message)
-
-
-def arp(operation: int, sender: str, sip: str, target: str, tip: str) -> bytes:
-    """Build an ARP packet."""
-    head = struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation)
-    return (
-        head + mac_to_int(sender).to_bytes(6, "big") + ipv4_to_int(sip).to_bytes(4, "big")
-        + mac_to_int(target).to_bytes(6, "big") + ipv4_to_int(tip).to_bytes(4, "big")
-    )  # fmt: skip
 
 
 def _difference(link: str, real: list[bytes], emulated: list[bytes]) -> str:

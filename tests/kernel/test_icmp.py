@@ -1,0 +1,109 @@
+"""ICMP: what errors quote, whom they come from, how often they are sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.route import Route
+from emulator.packet.address import ipv4_to_int
+from emulator.packet.checksum import is_valid
+from emulator.packet.describe import describe_frame
+from tests.kernel.frames import echo, ethernet, ipv4, udp
+from tests.kernel.router import A_MAC, CLIENT, CLIENT_MAC, HERE, SERVER, Router, datagram
+
+
+def to_here(message: bytes, **header: int) -> bytes:
+    return ethernet(A_MAC, CLIENT_MAC, ipv4(CLIENT, HERE, 1, message, **header))  # type: ignore[arg-type]
+
+
+def test_an_error_quotes_the_packet_up_to_576_bytes() -> None:
+    router = Router()
+    frame = datagram(ttl=1, size=1200)
+    router.feed(router.a, frame)
+    (error,) = router.taken(router.a)
+    assert len(error) == 14 + 576
+    assert error[42:] == frame[14 : 14 + 548]
+    assert error[15] == 0xC0
+    assert is_valid(error[34:])
+
+
+def test_errors_come_six_at_once_then_one_a_second() -> None:
+    router = Router()
+    router.feed(router.a, *[datagram(ttl=1)] * 20)
+    assert len(router.taken(router.a)) == 6
+    router.run(1.0)
+    router.feed(router.a, *[datagram(ttl=1)] * 5)
+    assert len(router.taken(router.a)) == 1
+
+
+def test_the_rate_limit_is_that_of_the_sysctl() -> None:
+    router = Router()
+    router.ns.sysctl.set("net.ipv4.icmp_ratelimit", 0)
+    router.ns.sysctl.set("net.ipv4.icmp_msgs_burst", 10_000)
+    router.run(1.0)
+    router.feed(router.a, *[datagram(ttl=1)] * 20)
+    assert len(router.taken(router.a)) == 20
+
+
+def test_frag_needed_is_not_limited() -> None:
+    router = Router()
+    router.b.set_mtu(600)
+    router.feed(router.a, *[datagram(size=1000, fragment=0x4000)] * 50)
+    assert len(router.taken(router.a)) == 50
+
+
+def test_redirects_become_seldom() -> None:
+    router = Router()
+    router.ns.fib.add(Route(ipv4_to_int("10.9.0.0"), 24, gateway=ipv4_to_int("10.1.0.9")))
+    router.know(router.a, "10.1.0.9", "02:00:00:00:01:09")
+    frame = datagram(destination="10.9.0.1")
+    router.feed(router.a, frame, frame)
+    sent = router.taken(router.a)
+    assert [describe_frame(one) for one in sent if one[23] == 1] == [
+        "IP 10.1.0.1 > 10.1.0.2: ICMP redirect 10.9.0.1 to host 10.1.0.9, length 46"
+    ]
+    assert len(sent) == 3
+    for _ in range(400):
+        router.run(0.1)
+        router.feed(router.a, frame)
+    assert sum(one[23] == 1 for one in router.taken(router.a)) == 8
+
+
+@pytest.mark.parametrize("kind", [0, 3, 8, 11, 13, 17, 200])
+def test_any_message_is_handled(kind: int) -> None:
+    router = Router()
+    quoted = ipv4(HERE, CLIENT, 17, udp(HERE, CLIENT, 7, 8))
+    for payload in (b"", b"x" * 3, quoted, quoted[:24], bytes(60)):
+        router.feed(router.a, to_here(echo(kind=kind, payload=payload)))
+    router.feed(router.a, to_here(echo(kind=kind)[:5]))
+    assert router.ns.drops[DropReason.PKT_TOO_SMALL] >= 1
+
+
+def test_echo_may_be_switched_off_and_bad_checksums_are_counted() -> None:
+    router = Router()
+    bad = bytearray(echo())
+    bad[3] ^= 0xFF
+    router.feed(router.a, to_here(bytes(bad)))
+    router.ns.sysctl.set("net.ipv4.icmp_echo_ignore_all", 1)
+    router.feed(router.a, to_here(echo()))
+    assert router.taken(router.a) == []
+    assert dict(router.ns.drops) == {DropReason.ICMP_CSUM: 1, DropReason.ICMP_IGNORED: 1}
+
+
+def test_frag_needed_lowers_the_path_mtu_for_ten_minutes() -> None:
+    router = Router()
+    message = bytearray(echo(kind=3, payload=ipv4("10.1.0.1", SERVER, 17, bytes(30))))
+    message[1] = 4
+    message[4:8] = (1200).to_bytes(4, "big")
+    message[2:4] = b"\0\0"
+    from emulator.packet.checksum import checksum
+
+    message[2:4] = checksum(message).to_bytes(2, "big")
+    router.feed(router.a, to_here(bytes(message)))
+    send = router.ns.ip.output
+    there = ipv4_to_int(SERVER)
+    assert send(17, bytes(1300), daddr=there, dont_fragment=True) is DropReason.PKT_TOO_BIG
+    assert send(17, bytes(1180), daddr=there, dont_fragment=True) is None
+    router.run(601.0)
+    assert send(17, bytes(1300), daddr=there, dont_fragment=True) is None
