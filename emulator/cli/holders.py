@@ -1,0 +1,87 @@
+"""The processes that hold a cluster's state directory: how `stop` finds what does not answer any more.
+
+The lock file's open descriptor is the proof: a process number may be another's by now, an open lock file cannot.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+
+from emulator.runtime.state_directory import StateDirectory, StateDirectoryError, create
+
+LOCK = "lock"
+PROC = "/proc"
+GRACE = 3.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+def holders(directory: StateDirectory) -> list[int]:
+    """Return the processes that have the directory's lock file open, the supervisor (which made it) first."""
+    path = directory.path / LOCK
+    try:
+        lock = path.stat()
+        first = path.read_text(errors="replace").strip()
+    except OSError:
+        return []
+    found = [pid for pid in _own_processes() if pid != os.getpid() and _has_open(pid, lock)]
+    return sorted(found, key=lambda pid: (str(pid) != first, pid))
+
+
+def _own_processes() -> Iterator[int]:
+    user = os.geteuid()
+    if not os.path.isdir(PROC):  # not Linux: only the supervisor itself can be asked
+        return
+    for entry in os.scandir(PROC):
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                if entry.stat().st_uid == user:
+                    yield int(entry.name)
+
+
+def _has_open(pid: int, lock: os.stat_result) -> bool:
+    try:
+        names = os.listdir(f"{PROC}/{pid}/fd")
+    except OSError:  # it has ended
+        return False
+    for name in names:
+        with suppress(OSError):
+            if os.path.samestat(os.stat(f"{PROC}/{pid}/fd/{name}"), lock):
+                return True
+    return False
+
+
+def end_holders(directory: StateDirectory) -> None:
+    """End all of them and remove what they leave. Raises StateDirectoryError if one cannot be ended.
+
+    The supervisor is asked, then killed; the others end by themselves then, or are killed too.
+    """
+    supervisor, *_ = [*holders(directory), 0]
+    if supervisor and not _ends(supervisor, signal.SIGTERM):
+        _ends(supervisor, signal.SIGKILL)
+    for pid in holders(directory):
+        if not _ends(pid) and not _ends(pid, signal.SIGKILL):
+            raise StateDirectoryError(f"process {pid} of cluster {directory.name} cannot be ended; end it yourself")
+    if directory.path.is_dir():
+        create(directory).remove()
+
+
+def _ends(pid: int, number: int = 0) -> bool:
+    """Send a signal (0: none) and wait; whether the process ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        if number:
+            signal.pidfd_send_signal(descriptor, number)
+            signal.pidfd_send_signal(descriptor, signal.SIGCONT)  # a stopped one would not see it
+        ended, _, _ = select.select([descriptor], [], [], GRACE)
+    except ProcessLookupError:
+        return True
+    finally:
+        os.close(descriptor)
+    return bool(ended)

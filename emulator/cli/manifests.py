@@ -1,0 +1,97 @@
+"""The files of `-f` and of a cluster file, read and checked as a whole before anything is done with them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from emulator.api.kinds import Kind, kind_of
+from emulator.api.manifest import SUFFIXES, ManifestObject, read_manifest, read_manifests
+from emulator.api.messages import Object
+from emulator.api.problem import printable
+from emulator.errors import ManifestError
+
+STDIN = "-"
+FIRST_NAMESPACES = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
+"""Those that every cluster has from its start."""
+
+
+def read_files(names: Sequence[str], *, recursive: bool = False) -> list[ManifestObject]:
+    """Read files, directories and `-`, the standard input. Raises ManifestError with the problems of all of them."""
+    objects: list[ManifestObject] = []
+    problems: list[str] = []
+    for name in names:
+        try:
+            if name == STDIN:
+                objects += read_manifest(sys.stdin.buffer, "standard input")
+            else:
+                objects += read_manifests(_files(Path(name), recursive=recursive))
+        except ManifestError as error:
+            problems += error.problems
+    if problems:
+        raise ManifestError(problems)
+    return objects
+
+
+def _files(path: Path, *, recursive: bool) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    entries = path.rglob("*") if recursive else path.iterdir()
+    files = sorted(entry for entry in entries if entry.suffix in SUFFIXES and entry.is_file())
+    if not files:
+        below = "" if recursive else "; for those in its directories add -R"
+        raise ManifestError([f"{printable(str(path))}: has no files that end in {', '.join(SUFFIXES)}{below}"])
+    return files
+
+
+def check_places(objects: Sequence[ManifestObject], nodes: Collection[str], namespaces: Collection[str]) -> None:
+    """Check that the nodes and namespaces that objects name exist, or are created with them. Raises ManifestError."""
+    problems: list[str] = []
+    created = {item.object["metadata"]["name"] for item in objects if item.object["kind"] == "Namespace"}
+    created_nodes = {item.object["metadata"]["name"] for item in objects if item.object["kind"] == "Node"}
+    for item in objects:
+        path, node = _node_name(item.object)
+        if node and node not in nodes and node not in created_nodes:
+            known = ", ".join(sorted(nodes))
+            problems.append(f'{item.place}: {path}: there is no node "{printable(node)}"; the nodes are: {known}')
+        namespace = item.object["metadata"].get("namespace", "")
+        if namespace and namespace not in namespaces and namespace not in created:
+            problems.append(
+                f'{item.place}: metadata.namespace: there is no namespace "{namespace}"; add a Namespace object'
+            )
+    if problems:
+        raise ManifestError(problems)
+
+
+def _node_name(obj: Object) -> tuple[str, str]:
+    """Return the path and value of the node that a pod, or the pods of a workload, shall run on."""
+    spec, path = obj.get("spec") or {}, "spec"
+    if "template" in spec:
+        spec, path = (spec["template"] or {}).get("spec") or {}, "spec.template.spec"
+    return f"{path}.nodeName", str(spec.get("nodeName") or "") if obj["kind"] in _POD_MAKERS else ""
+
+
+_POD_MAKERS = frozenset({"Pod", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
+
+
+def kind_of_object(obj: Object) -> Kind:
+    """Return the kind of an object that has been checked."""
+    kind = kind_of(obj["apiVersion"], obj["kind"])
+    assert kind is not None
+    return kind
+
+
+def described(obj: Object) -> str:
+    """Return `deployment.apps/web`."""
+    return kind_of_object(obj).described(obj["metadata"]["name"])
+
+
+def kept_notes(objects: Sequence[Object]) -> list[str]:
+    """Return one line for each kind among the objects that has no effect here."""
+    by_kind: dict[str, tuple[Kind, list[str]]] = {}
+    for obj in objects:
+        kind = kind_of_object(obj)
+        if kind.kept_note:
+            by_kind.setdefault(kind.resource, (kind, []))[1].append(obj["metadata"]["name"])
+    return [f"{kind.resource} {', '.join(names)}: {kind.kept_note}" for kind, names in by_kind.values()]

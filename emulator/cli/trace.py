@@ -1,0 +1,195 @@
+"""`emulator trace`: one real packet, followed through every machine, and what came back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import click
+
+from emulator.api.messages import (
+    TRACE_COLLECT,
+    TRACE_START,
+    VERSION,
+    ControlError,
+    Empty,
+    TraceCollectParams,
+    TraceOutcome,
+    TraceStartParams,
+    TraceStartResult,
+    TraceStep,
+    plain,
+)
+from emulator.api.trace_text import Style, in_order, render, verdict
+from emulator.cli.client import Client, Exchange
+from emulator.cli.command import command, pass_session
+from emulator.cli.exit_status import FAILED, OK
+from emulator.cli.options import (
+    DEFAULT_NAMESPACE,
+    complete_destination,
+    complete_target,
+    namespace_option,
+)
+from emulator.cli.output import note, print_json, print_lines
+from emulator.cli.session import Session
+from emulator.cli.target import Target, find_target
+from emulator.cli.trace_names import Directory, Flow
+
+EXAMPLES = """
+emulator trace client web
+emulator trace client web --tcp 80
+emulator trace client 10.96.0.10 --udp 53
+emulator trace client pod/web-7d9c-x2x --icmp
+emulator trace node/node-a web -o json
+"""
+
+_ANSWER_MARGIN = 5.0
+"""Seconds beyond the packet's own time in which the node has to say how it went."""
+
+_SPACED = frozenset({Style.LEG, Style.GOOD, Style.BAD})
+"""Lines with an empty one above."""
+
+_COLOURS: dict[Style, dict[str, Any]] = {
+    Style.LEG: {"fg": "cyan", "bold": True},
+    Style.MACHINE: {"bold": True},
+    Style.NETNS: {"fg": "blue"},
+    Style.REWRITE: {"fg": "yellow"},
+    Style.CROSSING: {"fg": "cyan"},
+    Style.DELIVERY: {"fg": "green"},
+    Style.DROP: {"fg": "red"},
+    Style.GOOD: {"fg": "green", "bold": True},
+    Style.BAD: {"fg": "red", "bold": True},
+}
+
+
+@command("trace", examples=EXAMPLES)
+@click.argument("source", metavar="SRC", shell_complete=complete_target)
+@click.argument("destination", metavar="DST", shell_complete=complete_destination)
+@click.option("--tcp", type=click.IntRange(1, 65_535), metavar="PORT", help="A TCP connection to this port.")
+@click.option("--udp", type=click.IntRange(1, 65_535), metavar="PORT", help="A UDP datagram to this port.")
+@click.option("--icmp", is_flag=True, help="An ICMP echo request.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, max=60),
+    default=3.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the reply.",
+)
+@namespace_option
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="The form of the output.")
+@pass_session
+def trace(
+    session: Session,
+    source: str,
+    destination: str,
+    tcp: int | None,
+    udp: int | None,
+    icmp: bool,
+    timeout: float,
+    namespace: str | None,
+    output: str,
+) -> int:
+    """Follow one packet there and its reply back: every hop, rule, rewrite and drop.
+
+    SRC is a pod, deploy/NAME or node/NAME. DST is a Service, a pod (pod/NAME where a Service has the name too), a
+    node, an address or a DNS name. Without --tcp, --udp or --icmp the Service's first port is taken. The packet is
+    a real one, and takes the path of all others.
+    """
+    if sum((tcp is not None, udp is not None, icmp)) > 1:
+        raise click.UsageError("--tcp, --udp and --icmp exclude each other")
+    own = namespace or DEFAULT_NAMESPACE
+    with session.controller() as controller:
+        start = find_target(controller, source, own)
+        directory = Directory.read(controller)
+    flow = directory.flow(destination, start.namespace or own, _asked(tcp, udp, icmp=icmp))
+    result, steps = _send(session, start, flow, directory.nodes, timeout)
+    if output == "json":
+        print_json(_as_json(start, flow, result, steps))
+    else:
+        _print(start, flow, result, steps, directory)
+    return OK if result.outcome is TraceOutcome.REPLIED else FAILED
+
+
+def _asked(tcp: int | None, udp: int | None, *, icmp: bool) -> tuple[str, int] | None:
+    if icmp:
+        return "icmp", 0
+    if tcp is not None:
+        return "tcp", tcp
+    return None if udp is None else ("udp", udp)
+
+
+def _send(
+    session: Session, start: Target, flow: Flow, nodes: Sequence[str], timeout: float
+) -> tuple[TraceStartResult, list[TraceStep]]:
+    """Have the packet sent while every node's steps are collected."""
+    identity = int.from_bytes(os.urandom(7), "big")
+    params = TraceStartParams(
+        trace=identity,
+        destination=flow.destination,
+        protocol=flow.protocol,
+        port=flow.port,
+        namespace=start.namespace or DEFAULT_NAMESPACE,
+        pod=start.pod,
+        timeout=timeout,
+    )
+    with ExitStack() as stack:
+        collectors = list(_collectors(session, stack, nodes, identity))
+        client = stack.enter_context(session.node(start.node))
+        result = client.call(TRACE_START, params, timeout + _ANSWER_MARGIN)
+        steps = [step for collector in collectors for step in _finish(*collector)]
+    return result, in_order(steps)
+
+
+def _collectors(
+    session: Session, stack: ExitStack, nodes: Sequence[str], identity: int
+) -> Iterator[tuple[Client, Exchange[TraceStep, Empty]]]:
+    """Connect to every node; one that is away is told of and left out."""
+    for name in nodes:
+        try:
+            client = stack.enter_context(session.node(name))
+            yield client, client.open(TRACE_COLLECT, TraceCollectParams(trace=identity))
+        except ControlError as error:
+            note(f"note: the steps on {name} are missing: {error}")
+
+
+def _finish(client: Client, exchange: Exchange[TraceStep, Empty]) -> list[TraceStep]:
+    """Return a node's steps, those included that it has recorded until now."""
+    steps: list[TraceStep] = []
+    try:
+        # Steps and answers come in one order: a round trip without a step between says that there are no more.
+        while True:
+            client.call(VERSION, Empty())
+            came = exchange.take()
+            if not came:
+                break
+            steps += came
+    except ControlError as error:
+        note(f"note: some steps on {client.name} may be missing: {error}")
+    return steps
+
+
+def _as_json(start: Target, flow: Flow, result: TraceStartResult, steps: Sequence[TraceStep]) -> dict[str, Any]:
+    return {
+        "source": {"namespace": start.namespace, "pod": start.pod, "node": start.node},
+        "destination": {"name": flow.label, "address": result.address, "protocol": flow.protocol, "port": flow.port},
+        "outcome": result.outcome.value,
+        "message": result.message,
+        "steps": [plain(step) for step in steps],
+    }
+
+
+def _print(
+    start: Target, flow: Flow, result: TraceStartResult, steps: Sequence[TraceStep], directory: Directory
+) -> None:
+    port = f" port {flow.port}" if flow.port else ""
+    address = f" ({result.address})" if result.address and result.address != flow.label else ""
+    title = f"trace: {start.label} → {flow.label}{address}, {flow.protocol}{port}"
+    lines = [click.style(title, bold=True)]
+    for line in [*render(steps, directory.names), verdict(steps, result.outcome, result.message)]:
+        if line.style in _SPACED:
+            lines.append("")
+        lines.append(click.style(str(line), **_COLOURS.get(line.style, {})))
+    print_lines(lines)
