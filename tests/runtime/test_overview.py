@@ -69,11 +69,7 @@ def test_a_cluster_without_nodes_is_not_ready():
             "0/3",
         ),
         (
-            {
-                "containerStatuses": [
-                    {"name": "b", "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "m"}}}
-                ]
-            },
+            {"containerStatuses": [{"name": "b", "state": {"waiting": {"reason": "BackOff", "message": "m"}}}]},
             {},
             "BackOff",
             "b: m",
