@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from emulator.api.objects.meta import Object
 from emulator.api.objects.node import Node, Taint
@@ -14,7 +15,12 @@ from emulator.api.objects.pod import Pod, Toleration
 from emulator.api.objects.view import view
 from emulator.kube.node_affinity import matches_affinity
 from emulator.kube.ownership import key_of, with_condition
-from emulator.kube.reconciler import Change, Key, Moment, Reader, Replace, UpdateStatus
+from emulator.kube.reconciler import Change, Key, Moment, Reader, Replace, Requeue, UpdateStatus
+
+NOT_REGISTERED = "NodeNotRegistered"
+"""Reason of the Ready condition of a node whose process has never been there."""
+ARRIVAL_SECONDS = 5.0
+"""How long a new pod waits for such nodes."""
 
 
 class Scheduler:
@@ -36,6 +42,9 @@ class Scheduler:
         pod = view(obj, Pod)
         nodes = [view(node, Node) for node in reader.list("Node")]
         refusals = {node.metadata.name: refusal(pod, node) for node in nodes}
+        wait = _still_to_come(pod, nodes, moment)
+        if wait > 0:
+            return [Requeue(key, wait)]
         fitting = [node for node in nodes if not refusals[node.metadata.name]]
         if not fitting:
             return _unschedulable(key, obj, refusals.values(), moment)
@@ -59,6 +68,22 @@ def refusal(pod: Pod, node: Node) -> str:
     if not pod.spec.node_selector.items() <= labels.items() or not matches_affinity(pod.spec.affinity, node):
         return "node(s) didn't match Pod's node affinity/selector"
     return ""
+
+
+def _still_to_come(pod: Pod, nodes: Sequence[Node], moment: Moment) -> float:
+    """Return the seconds for which a pod should wait for nodes that start with the cluster but are not there yet.
+
+    Without it the first node to come would get every pod of a cluster that starts.
+    """
+    expected = any(
+        condition.type == "Ready" and condition.reason == NOT_REGISTERED
+        for node in nodes
+        for condition in node.status.conditions
+    )
+    if not expected or pod.metadata.creation_timestamp is None:
+        return 0.0
+    age = datetime.fromisoformat(moment.wall) - datetime.fromisoformat(pod.metadata.creation_timestamp)
+    return ARRIVAL_SECONDS - age.total_seconds()
 
 
 def _waits(obj: Object) -> bool:

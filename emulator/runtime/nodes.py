@@ -29,6 +29,7 @@ from emulator.api.objects import HOSTNAME_LABEL, ZONE_LABEL
 from emulator.api.store import Store
 from emulator.kube.ipam import free_node_address, free_pod_cidr
 from emulator.kube.ownership import with_condition
+from emulator.kube.scheduler import NOT_REGISTERED
 from emulator.runtime.committer import Committer
 from emulator.runtime.control import Exchange
 
@@ -236,7 +237,7 @@ def _lost() -> _Condition:
 
 def _not_registered() -> _Condition:
     message = "the node's process has not registered yet"
-    return {"type": "Ready", "status": "False", "reason": "NodeNotRegistered", "message": message}
+    return {"type": "Ready", "status": "False", "reason": NOT_REGISTERED, "message": message}
 
 
 def _labels(name: str, zone: str, labels: dict[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from emulator.kube.endpointslice import EndpointSliceController
 from emulator.kube.ownership import key_of
 from emulator.kube.reconciler import Key, Requeue
 from emulator.kube.replicaset import ReplicaSetController
-from emulator.kube.scheduler import Scheduler
+from emulator.kube.scheduler import NOT_REGISTERED, Scheduler
 
 from .harness import Cluster, deployment, make_ready, node, service
 
@@ -155,6 +155,23 @@ def test_a_pod_that_fits_nowhere_says_why(nodes: list[dict[str, object]], messag
     cluster.put(node("late"))
     cluster.settle()
     assert cluster.objects[Key("Pod", "default", "p")]["spec"]["nodeName"] == "late"
+
+
+def test_pods_wait_a_little_for_nodes_that_start_with_the_cluster() -> None:
+    cluster = Cluster([Scheduler()])
+    late = node("late", ready=False)
+    late["status"]["conditions"][0]["reason"] = NOT_REGISTERED
+    cluster.put(node("early"))
+    cluster.put(late)
+    cluster.put({"kind": "Pod", "metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": []}})
+    cluster.settle()
+    key = Key("Pod", "default", "p")
+    assert "nodeName" not in cluster.objects[key]["spec"]
+    assert [entry.after for entry in cluster.requeues] == [5.0, 5.0][: len(cluster.requeues)]
+    cluster.wall = "2026-01-01T00:00:05Z"
+    cluster.set_status(key_of(late), late["status"] | {"addresses": []})
+    cluster.settle()
+    assert cluster.objects[key]["spec"]["nodeName"] == "early"
 
 
 def test_named_target_ports_that_differ_make_two_slices() -> None:
