@@ -80,7 +80,7 @@ class UdpEndpoint(Protocol):
     async def send_to(
         self, payload: bytes, address: Address | None = None, *, ttl: int | None = None, trace: Trace | None = None
     ) -> None:
-        """Send one datagram, to the peer if there is no address. OSError as Linux gives it (EHOSTUNREACH, EPERM, ...)."""
+        """Send one datagram, to the peer if there is no address. OSError as Linux gives it (EHOSTUNREACH, ...)."""
 
     async def wait_readable(self) -> None:
         """Wait until a datagram or an error report (`socket.errors`) is there."""
@@ -133,9 +133,7 @@ class Network(Protocol):
     async def open_tcp_stream(self, host: str, port: int, *, trace: Trace | None = None) -> TcpStream:
         """Connect to a name or address. OSError as Linux gives it (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ...)."""
 
-    async def open_tcp_listener(
-        self, port: int, *, address: str = "0.0.0.0", backlog: int = 128
-    ) -> TcpListener:
+    async def open_tcp_listener(self, port: int, *, address: str = "0.0.0.0", backlog: int = 128) -> TcpListener:
         """Listen. OSError(EADDRINUSE) where the port is taken."""
 
     def open_udp(self, port: int = 0, *, address: str = "0.0.0.0") -> UdpEndpoint:
@@ -168,12 +166,14 @@ class ResolveError(OSError):
 class DnsAnswer:
     """What a zone says of a name and a type. No records of a name that exists is NODATA, of one that does not NXDOMAIN.
 
-    `authoritative` is False for names outside the zone: somebody else must be asked.
+    `authoritative` is False for names outside the zone: somebody else must be asked. `authority` is what goes with an
+    answer without records: the zone's SOA, which tells how long the answer may be kept (RFC 2308).
     """
 
     records: tuple[Record, ...]
     exists: bool
     authoritative: bool = True
+    authority: tuple[Record, ...] = ()
 
 
 class Zone(Protocol):

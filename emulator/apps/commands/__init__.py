@@ -1,0 +1,48 @@
+"""The familiar commands of `emulator exec`, one file each with `main(invocation)`, imported when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import cast
+
+from emulator.apps.environment import Command
+
+MODULES: Mapping[str, str] = MappingProxyType(
+    {
+        "bridge": "bridge",
+        "cat": "cat",
+        "conntrack": "conntrack",
+        "curl": "curl",
+        "dig": "dig",
+        "echo": "echo",
+        "env": "echo",
+        "false": "echo",
+        "getent": "getent",
+        "hostname": "hostname",
+        "ip": "ip",
+        "iptables": "iptables",
+        "iptables-save": "iptables_save",
+        "nc": "nc",
+        "netcat": "nc",
+        "nslookup": "nslookup",
+        "ping": "ping",
+        "sh": "shell",
+        "bash": "shell",
+        "sleep": "sleep",
+        "ss": "ss",
+        "sysctl": "sysctl",
+        "traceroute": "traceroute",
+        "true": "echo",
+        "wget": "wget",
+    }
+)
+
+
+def find(name: str) -> Command | None:
+    """Return the command of a name or path ("ping", "/bin/ping"), or None if there is none."""
+    module = MODULES.get(name.rpartition("/")[2])
+    if module is None:
+        return None
+    return cast("Command", import_module(f"emulator.apps.commands.{module}").main)

@@ -1,0 +1,216 @@
+"""The command line of curl 7.88.1: its own way of reading options, with its own words for what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from emulator.apps.options import UsageError
+
+# Short letter -> long name, and the long names that take a value.
+SHORT: Mapping[str, str] = MappingProxyType(
+    {
+        "0": "http1.0",
+        "4": "ipv4",
+        "A": "user-agent",
+        "G": "get",
+        "H": "header",
+        "I": "head",
+        "L": "location",
+        "N": "no-buffer",
+        "S": "show-error",
+        "V": "version",
+        "X": "request",
+        "d": "data",
+        "e": "referer",
+        "f": "fail",
+        "h": "help",
+        "i": "include",
+        "k": "insecure",
+        "m": "max-time",
+        "o": "output",
+        "s": "silent",
+        "u": "user",
+        "v": "verbose",
+        "w": "write-out",
+    }
+)
+SWITCHES = frozenset(
+    {
+        "compressed",
+        "fail",
+        "fail-with-body",
+        "get",
+        "head",
+        "help",
+        "http1.0",
+        "http1.1",
+        "include",
+        "insecure",
+        "ipv4",
+        "keepalive",
+        "location",
+        "no-buffer",
+        "no-keepalive",
+        "no-progress-meter",
+        "retry-connrefused",
+        "show-error",
+        "silent",
+        "tcp-nodelay",
+        "verbose",
+        "version",
+    }
+)
+VALUED = frozenset(
+    {
+        "connect-timeout",
+        "data",
+        "data-ascii",
+        "data-binary",
+        "data-raw",
+        "data-urlencode",
+        "header",
+        "json",
+        "max-redirs",
+        "max-time",
+        "noproxy",
+        "output",
+        "referer",
+        "request",
+        "resolve",
+        "retry",
+        "retry-delay",
+        "url",
+        "user",
+        "user-agent",
+        "write-out",
+    }
+)
+_NUMERIC = frozenset({"connect-timeout", "max-time", "max-redirs", "retry", "retry-delay"})
+MORE = "try 'curl --help' or 'curl --manual' for more information"
+
+
+@dataclass(slots=True)
+class CurlOptions:
+    """What a command line asks for. Times are seconds, 0 is no limit."""
+
+    urls: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    headers: list[str] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    switches: set[str] = field(default_factory=set)
+    values: dict[str, str] = field(default_factory=dict)
+    resolve: dict[tuple[str, int], str] = field(default_factory=dict)
+    json: bool = False
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        """Return a numeric option."""
+        return float(self.values.get(name, default))
+
+    @property
+    def method(self) -> str:
+        """The request's method."""
+        if "request" in self.values:
+            return self.values["request"]
+        if "head" in self.switches:
+            return "HEAD"
+        return "POST" if self.body is not None else "GET"
+
+    @property
+    def body(self) -> bytes | None:
+        """The request's body, or None."""
+        if not self.data or "get" in self.switches:
+            return None
+        return ("" if self.json else "&").join(self.data).encode()
+
+
+def read(arguments: Sequence[str]) -> CurlOptions:
+    """Read a command line. UsageError with curl's words."""
+    options = CurlOptions()
+    for said, name, value in _words(arguments):
+        if name == "url":
+            options.urls.append(value)
+        elif name in SWITCHES:
+            options.switches.add(name)
+        else:
+            _take(options, said, name, value)
+    return options
+
+
+def _words(arguments: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield (the option as it was said, its long name, its value); a plain word is a URL."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            yield from (("", "url", url) for url in words)
+        elif word.startswith("--"):
+            name = word[2:]
+            if name in VALUED:
+                yield word, name, _following(words, word)
+            elif name in SWITCHES:
+                yield word, name, ""
+            else:
+                raise UsageError(f"option {word}: is unknown")
+        elif word.startswith("-") and len(word) > 1:
+            yield from _cluster(word, words)
+        else:
+            yield "", "url", word
+
+
+def _cluster(word: str, words: Iterator[str]) -> Iterator[tuple[str, str, str]]:
+    """Read "-sSo/dev/null": letters, of which the first that takes a value takes the rest, or the next word."""
+    for index, letter in enumerate(word[1:], 1):
+        name = SHORT.get(letter)
+        if name is None:
+            raise UsageError(f"option {word}: is unknown")
+        if name in VALUED:
+            rest = word[index + 1 :]
+            yield f"-{letter}", name, rest or _following(words, word)
+            return
+        yield f"-{letter}", name, ""
+
+
+def _following(words: Iterator[str], said: str) -> str:
+    value = next(words, None)
+    if value is None:
+        raise UsageError(f"option {said}: requires parameter")
+    return value
+
+
+def _take(options: CurlOptions, said: str, name: str, value: str) -> None:
+    match name:
+        case "output":
+            options.outputs.append(value)
+        case "header":
+            options.headers.append(value)
+        case "resolve":
+            host, port, address = (*value.lstrip("+").split(":"), "", "")[:3]
+            if not port.isdigit() or not address:
+                raise UsageError(f"option {said}: is badly used here")
+            options.resolve[host.lower(), int(port)] = address
+        case "data" | "data-ascii" | "data-binary" | "data-raw" | "json" | "data-urlencode":
+            _take_data(options, said, name, value)
+        case _:
+            if name in _NUMERIC and not _is_number(value):
+                raise UsageError(f"option {said}: expected a proper numerical parameter")
+            options.values[name] = value
+
+
+def _take_data(options: CurlOptions, said: str, name: str, value: str) -> None:
+    if name == "data-urlencode":
+        from urllib.parse import quote
+
+        key, equals, text = value.partition("=")
+        value = (f"{key}=" if equals and key else "") + quote(text if equals else key, safe="-._~")
+    elif name != "data-raw" and value.startswith("@"):
+        raise UsageError(f"option {said}: error encountered when reading a file")
+    options.json = options.json or name == "json"
+    options.data.append(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return float(text) >= 0
+    except ValueError:
+        return False

@@ -1,0 +1,71 @@
+"""HTTP requests and responses as the programs of pods see them, between h11 and what a program does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from urllib.parse import parse_qs, unquote
+
+from emulator.apps.environment import Address
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it came in, its body whole. `target` is as the client wrote it."""
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes
+    version: str
+    client: Address
+    server: Address
+
+    @property
+    def path(self) -> str:
+        """The path without the query, decoded."""
+        return unquote(self.target.partition("?")[0]) or "/"
+
+    @property
+    def query(self) -> Mapping[str, list[str]]:
+        """The values of the query by name."""
+        return parse_qs(self.target.partition("?")[2], keep_blank_values=True)
+
+    def header(self, name: str) -> str:
+        """Return a header's value, or "" (names' case does not matter)."""
+        return next((value for known, value in self.headers if known.lower() == name.lower()), "")
+
+    def parameter(self, name: str, default: str = "") -> str:
+        """Return the first value of a name in the query."""
+        return self.query.get(name, [default])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a program answers. The server adds Date, and Content-Length where the headers have none."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Headers = field(default=())
+
+    @property
+    def reason(self) -> str:
+        """The words behind the status."""
+        try:
+            return HTTPStatus(self.status).phrase
+        except ValueError:
+            return ""
+
+
+def text(body: str, status: int = 200) -> Response:
+    """Make a plain-text response, as Go's net/http labels it."""
+    return Response(status, body.encode(), (("Content-Type", "text/plain; charset=utf-8"),))
+
+
+def http_date(seconds: float) -> str:
+    """Write a time (seconds since the epoch) as the Date header has it (RFC 9110 section 5.6.7)."""
+    return formatdate(seconds, usegmt=True)
