@@ -308,3 +308,16 @@ def test_a_path_that_is_narrower_cuts_the_segments() -> None:
     assert sent
     assert all(len(seen.payload) <= 560 for seen in sent)
     assert b"".join(seen.payload for seen in sent) == bytes(3000)
+
+
+def test_what_waited_behind_a_hole_gives_no_round_trip_time() -> None:
+    book = Playbook()
+    socket = book.accepted()
+    socket.send(bytes(3000))
+    book.sent()
+    smoothed = socket.rtt.smoothed
+    book.run(5)  # the first is repeated meanwhile
+    assert (1, 1000) in numbers(book)
+    book.give(".", 1, 3001)
+    assert socket.unacknowledged == 0
+    assert socket.rtt.smoothed == smoothed
