@@ -1,4 +1,4 @@
-"""The tables of rules against the real iptables-restore and iptables-save: what one takes and prints, the other does."""
+"""The tables of rules against the real iptables-restore and iptables-save: what one takes and prints, both do."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ _FIELDS = (
 )
 _SELECTIVE = BY_SADDR | BY_DADDR | BY_SPORT | BY_DPORT
 _SHORTEST_RUN = 4
+_FRAGMENT_OFFSET = 0x1FFF
 
 
 class Run:
@@ -31,16 +32,23 @@ class Run:
     Traversal and counters stay those of the list: a rule that is not found would not have matched.
     """
 
-    __slots__ = ("fields", "rules", "single")
+    __slots__ = ("_all", "_by_key", "_fields", "_on_ports")
 
     def __init__(self, shape: int, keyed: list[tuple[tuple[int, ...], Rule]]) -> None:
         names = [name for bit, name in _FIELDS if shape & bit]
-        self.single = len(names) == 1
-        self.fields: Callable[[Skb], object] = attrgetter(*names)
-        self.rules: dict[object, tuple[Rule, ...]] = {}
-        for key, rule in keyed:
-            found = key[0] if self.single else key
-            self.rules[found] = (*self.rules.get(found, ()), rule)
+        self._fields: Callable[[Skb], object] = attrgetter(*names)
+        self._on_ports = bool(shape & (BY_SPORT | BY_DPORT))
+        self._all = tuple(rule for _, rule in keyed)
+        self._by_key: dict[object, tuple[Rule, ...]] = {}
+        for values, rule in keyed:
+            key = values[0] if len(names) == 1 else values
+            self._by_key[key] = (*self._by_key.get(key, ()), rule)
+
+    def find(self, skb: Skb) -> tuple[Rule, ...] | None:
+        """Return the rules that may match, in order."""
+        if self._on_ports and skb.fragment & _FRAGMENT_OFFSET:  # ports are not among the Skb's fields then
+            return self._all
+        return self._by_key.get(self._fields(skb))
 
 
 Program = tuple["Rule | Run", ...]

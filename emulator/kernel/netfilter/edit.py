@@ -252,7 +252,7 @@ def _reachable(start: str, jumps: dict[str, set[str]]) -> set[str]:
                 depth[target] = depth[name] + 1
                 if depth[target] >= _DEEPEST:
                     raise RuleError(
-                        f"Too many links: from {start} chains jump in a loop or more than {_DEEPEST - 1} deep, at {target}"
+                        f"Too many links: jumps from {start} loop or go over {_DEEPEST - 1} deep, at {target}"
                     )
                 order.append(target)
     return set(depth)

@@ -97,7 +97,7 @@ class Table:
             entry = program[position]
             position += 1
             if isinstance(entry, Run):
-                found = entry.rules.get(entry.fields(skb))
+                found = entry.find(skb)
                 if found is None:
                     continue
                 if len(found) > 1:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 PORT_OPTIONS = {"--sport": 1, "--source-port": 1, "--dport": 1, "--destination-port": 1}
-FRAGMENT_OFFSET = 0x1FFF  # a later fragment has no ports, so it never matches
+FRAGMENT_OFFSET = 0x1FFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +78,24 @@ class PortMatch(Match):
         return words
 
     def matches(self, skb: Skb, context: Context) -> bool:
+        sport, dport = skb.sport, skb.dport
         if skb.fragment & FRAGMENT_OFFSET:
+            # nftables, which iptables now is, reads what lies where the ports would be (nft_payload_fast_eval).
+            data, transport = skb.data, skb.transport
+            if len(data) < transport + 4:
+                return False
+            sport, dport = data[transport] << 8 | data[transport + 1], data[transport + 2] << 8 | data[transport + 3]
+        if self.source is not None and not self.source.hold(sport):
             return False
-        if self.source is not None and not self.source.hold(skb.sport):
-            return False
-        return self.destination is None or self.destination.hold(skb.dport)
+        return self.destination is None or self.destination.hold(dport)
 
     def bind(self, netfilter: Netfilter) -> Callable[[Skb, Context], bool]:
         """Take a shorter way for one destination port, which is what most rules ask for."""
         port = self.exact_destination
         if port is None or self.source is not None or not self.only_ports:
             return self.matches
-        return lambda skb, _: skb.dport == port and not skb.fragment & FRAGMENT_OFFSET
+        slowly = self.matches
+        return lambda skb, context: skb.dport == port if not skb.fragment & FRAGMENT_OFFSET else slowly(skb, context)
 
     @property
     def only_ports(self) -> bool:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from emulator.kernel.netfilter.match.port import PORT_OPTIONS, PortMatch, read_ports
+from emulator.kernel.netfilter.match.port import FRAGMENT_OFFSET, PORT_OPTIONS, PortMatch, read_ports
 
 if TYPE_CHECKING:
+    from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.skb import Skb
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +25,6 @@ class Sctp(PortMatch):
     def parse(cls, options: Options) -> Sctp:
         options.require_protocol("sctp")
         return cls(*read_ports(options))
+
+    def matches(self, skb: Skb, context: Context) -> bool:
+        return not skb.fragment & FRAGMENT_OFFSET and PortMatch.matches(self, skb, context)

@@ -69,11 +69,7 @@ class Tcp(PortMatch):
         return self.flags is None and self.option is None
 
     def matches(self, skb: Skb, context: Context) -> bool:
-        if skb.fragment & FRAGMENT_OFFSET:
-            return False
-        if self.source is not None and not self.source.hold(skb.sport):
-            return False
-        if self.destination is not None and not self.destination.hold(skb.dport):
+        if not PortMatch.matches(self, skb, context):
             return False
         data, transport = skb.data, skb.transport
         if self.flags is not None:
@@ -81,7 +77,11 @@ class Tcp(PortMatch):
                 return False
             if (data[transport + 13] & self.flags.mask == self.flags.wanted) is self.flags.inverted:
                 return False
-        return self.option is None or _has_option(data, transport, self.option) is not self.option_inverted
+        if self.option is None:
+            return True
+        if skb.fragment & FRAGMENT_OFFSET:
+            return False
+        return _has_option(data, transport, self.option) is not self.option_inverted
 
 
 def _parse_flags(text: str) -> int:

@@ -93,9 +93,8 @@ def _find_option(data: bytearray, start: int, end: int) -> int | None:
 def _patch(data: bytearray, transport: int, at: int, old: int, new: int) -> None:
     data[at : at + 2] = new.to_bytes(2, "big")
     position = transport + 16
-    shift = 8 if (at - transport) & 1 else 0  # an option may begin at an odd byte
-    before, after = ((old << shift) % 0xFFFF, (new << shift) % 0xFFFF)
-    checksum = update_checksum(data[position] << 8 | data[position + 1], before, after)
+    # Linux takes the option to be aligned; where it is not, its checksum comes out wrong, and so does this one.
+    checksum = update_checksum(data[position] << 8 | data[position + 1], old, new)
     data[position : position + 2] = checksum.to_bytes(2, "big")
 
 

@@ -1,0 +1,149 @@
+"""The conntrack table: what is in it, for how long, what is told of it, and what makes room."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter import tuple as tuples
+from emulator.kernel.netfilter.connection import Status
+from emulator.kernel.netfilter.conntrack import EventKind
+from tests.kernel.netfilter import wire
+from tests.kernel.netfilter.router import Router
+
+TRACK = "*filter\n-A FORWARD -m conntrack --ctstate INVALID -j DROP\nCOMMIT\n"
+MASQUERADE = "*nat\n-A POSTROUTING -o b -j MASQUERADE\nCOMMIT\n"
+CLIENT, SERVER = "10.0.1.2", "10.0.2.2"
+
+
+def test_an_entry_as_conntrack_prints_it() -> None:
+    router = Router(TRACK)
+    router.send("a", wire.udp(CLIENT, 4000, SERVER, 53))
+    (connection,) = router.connections()
+    addresses = "src=10.0.1.2 dst=10.0.2.2 sport=4000 dport=53"
+    answers = "src=10.0.2.2 dst=10.0.1.2 sport=53 dport=4000"
+    assert str(connection) == f"udp      17 {addresses} [UNREPLIED] {answers} mark=0 use=1"
+    router.send("b", wire.udp(SERVER, 53, CLIENT, 4000))
+    router.pass_time(3)
+    router.send("a", wire.udp(CLIENT, 4000, SERVER, 53, b"four"))
+    now = router.kernel.now
+    assert connection.format(now, accounting=True, extended=True) == (
+        f"ipv4     2 udp      17 120 {addresses} packets=2 bytes=64 {answers} packets=1 bytes=32 [ASSURED] mark=0 use=1"
+    )
+
+
+def test_a_dropped_first_packet_leaves_nothing() -> None:
+    router = Router("*filter\n-A FORWARD -m conntrack --ctstate NEW -j DROP\nCOMMIT\n")
+    router.send("a", wire.udp(CLIENT, 4000, SERVER, 53))
+    assert router.connections() == []
+    assert router.ns.drops[DropReason.NETFILTER_DROP] == 1
+
+
+def test_entries_end_by_themselves() -> None:
+    router = Router(TRACK)
+    router.send("a", wire.udp(CLIENT, 4000, SERVER, 53))
+    router.pass_time(20)
+    router.send("a", wire.udp(CLIENT, 4000, SERVER, 53))
+    router.pass_time(29.9)
+    assert len(router.connections()) == 1
+    router.pass_time(0.2)
+    assert router.connections() == []
+    router.pass_time(1.0)
+    assert len(router.ns.netfilter.conntrack) == 0
+    assert router.kernel.next_deadline() is None
+
+
+def test_a_shortened_life_is_noticed() -> None:
+    router = Router(TRACK)
+    router.send("a", wire.tcp(CLIENT, 4000, SERVER, 80, wire.SYN, 100))
+    router.send("b", wire.tcp(SERVER, 80, CLIENT, 4000, wire.SYN | wire.ACK, 500, 101))
+    router.send("a", wire.tcp(CLIENT, 4000, SERVER, 80, wire.ACK, 101, 501))
+    assert router.connections()[0].deadline == 432_000
+    router.send("a", wire.tcp(CLIENT, 4000, SERVER, 80, wire.RST, 101))
+    router.pass_time(12)
+    assert len(router.ns.netfilter.conntrack) == 0
+
+
+def test_timeouts_are_sysctls() -> None:
+    router = Router(TRACK)
+    router.ns.sysctl.set("net.netfilter.nf_conntrack_udp_timeout", 5)
+    router.ns.sysctl.set("net.netfilter.nf_conntrack_tcp_timeout_syn_sent", 7)
+    router.send("a", wire.udp(CLIENT, 4000, SERVER, 53))
+    router.send("a", wire.tcp(CLIENT, 4000, SERVER, 80, wire.SYN))
+    assert sorted(connection.deadline for connection in router.connections()) == [5, 7]
+
+
+def test_events() -> None:
+    router = Router(TRACK)
+    conntrack = router.ns.netfilter.conntrack
+    conntrack.watch(enabled=True)
+    router.send("a", wire.udp(CLIENT, 4000, SERVER, 53))
+    router.send("b", wire.udp(SERVER, 53, CLIENT, 4000))
+    conntrack.flush()
+    assert [event.kind for event in conntrack.take_events()] == [EventKind.NEW, EventKind.UPDATE, EventKind.DESTROY]
+    assert conntrack.take_events() == []
+
+
+def test_a_full_table_drops_unassured_entries_first_then_new_packets() -> None:
+    router = Router(TRACK)
+    conntrack = router.ns.netfilter.conntrack
+    router.ns.sysctl.set("net.netfilter.nf_conntrack_max", 3)
+    for port in range(1, 6):
+        assert router.send("a", wire.udp(CLIENT, port, SERVER, 53))
+    assert [connection.original.sport for connection in router.connections()] == [3, 4, 5]
+    assert conntrack.early_drops == 2
+    for connection in router.connections():
+        conntrack.assure(connection)
+    assert router.send("a", wire.udp(CLIENT, 9, SERVER, 53)) == []
+    assert router.ns.drops[DropReason.CONNTRACK_FULL] == 1
+
+
+def test_untracked_packets_make_no_entry() -> None:
+    router = Router("*raw\n-A PREROUTING -j NOTRACK\nCOMMIT\n")
+    assert router.send("a", wire.udp(CLIENT, 4000, SERVER, 53))
+    assert router.connections() == []
+
+
+PORTS = st.integers(1, 3)
+PACKETS = st.one_of(
+    st.tuples(st.just("udp"), st.integers(2, 4), PORTS, st.integers(2, 3), PORTS),
+    st.tuples(st.just("tcp"), st.integers(2, 4), PORTS, st.integers(2, 3), PORTS),
+    st.tuples(st.just("ping"), st.integers(2, 4), PORTS, st.integers(2, 3), st.just(0)),
+    st.tuples(st.just("wait"), st.integers(1, 40), st.just(0), st.just(0), st.just(0)),
+    st.tuples(st.just("answer"), st.integers(0, 20), st.just(0), st.just(0), st.just(0)),
+)
+
+
+@pytest.mark.parametrize("rules", [TRACK, MASQUERADE])
+@settings(max_examples=40, deadline=None)
+@given(packets=st.lists(PACKETS, max_size=25))
+def test_tuples_are_unique_and_both_in_the_table(rules: str, packets: list[tuple[str, int, int, int, int]]) -> None:
+    router = Router(rules)
+    conntrack = router.ns.netfilter.conntrack
+    sent: list[bytes] = []
+    for kind, host, sport, server, dport in packets:
+        source, destination = f"10.0.1.{host}", f"10.0.2.{server}"
+        if kind == "wait":
+            router.pass_time(host)
+        elif kind == "answer":
+            if sent:
+                saddr, sport, daddr, dport = wire.ends(sent[host % len(sent)])
+                router.send("b", wire.udp(daddr, dport, saddr, sport))
+        else:
+            packet = {
+                "udp": lambda s, d, p, q: wire.udp(s, p, d, q),
+                "tcp": lambda s, d, p, q: wire.tcp(s, p, d, q, wire.SYN, 100),
+                "ping": lambda s, d, p, q: wire.echo(s, d, p),
+            }[kind](source, destination, sport, dport)
+            sent += [out for _, out in router.send("a", packet)]
+        live = router.connections()
+        keys = [key for each in live for key in (each.original, each.reply)]
+        assert len(set(keys)) == len(keys)
+        for each in live:
+            assert conntrack.find(each.original) == (each, 0)
+            assert conntrack.find(each.reply) == (each, 1)
+            assert each.status & Status.CONFIRMED
+            inverse = tuples.invert(each.original)
+            assert (each.reply == inverse) == (not each.status & (Status.SRC_NAT | Status.DST_NAT))

@@ -1,0 +1,180 @@
+"""Loading rules: all or nothing, what --noflush keeps, counters, and every error with its line."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emulator.kernel.kernel import Kernel
+from emulator.kernel.netfilter.error import RestoreError
+from emulator.kernel.netfilter.netfilter import Netfilter
+from emulator.kernel.netns import Netns
+from tests.kernel.netfilter.kube_rules import kube_proxy_rules
+from tests.kernel.netfilter.rule_files import read_rules
+
+BEFORE = """*filter
+:INPUT DROP [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:ONE - [0:0]
+-A INPUT -s 10.0.0.1/32 -j ONE
+-A ONE -j ACCEPT
+COMMIT
+"""
+
+
+def fresh(text: str = "") -> Netfilter:
+    netfilter = Netns(Kernel("machine", random.Random(1)), "test").netfilter
+    if text:
+        netfilter.restore(text)
+    return netfilter
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("*filter\n-A NOPE -j ACCEPT\nCOMMIT\n", 2, "No chain/target/match by that name."),
+        ("*filter\n-A INPUT -j ACCEPT\n", 3, "COMMIT expected at line 3"),
+        ("*nosuch\nCOMMIT\n", 1, "table name 'nosuch' invalid"),
+        ("COMMIT\n", 1, "COMMIT without a table"),
+        ("-A INPUT -j DROP\n", 1, "outside of a table"),
+        ("*filter\n*nat\nCOMMIT\n", 2, "has no COMMIT"),
+        ("*filter\n:A - [0:0]\n:B - [0:0]\n-A A -j B\n-A B -j A\n-A INPUT -j A\nCOMMIT\n", 7, "Too many links"),
+        ("*filter\n:A - [0:0]\n-A A -j A\n-A INPUT -j A\nCOMMIT\n", 5, "Too many links"),
+        ("*filter\n:A - [0:0]\n-A INPUT -j A\n-X A\nCOMMIT\n", 4, "busy"),
+        ("*filter\n-A INPUT -j FORWARD\nCOMMIT\n", 2, "not supported"),
+        ("*filter\n:INPUT FOO [0:0]\nCOMMIT\n", 2, "Bad policy name."),
+        ("*filter\n:INPUT ACCEPT [x:0]\nCOMMIT\n", 2, "policy counters"),
+        ("*filter\n:INPUT\nCOMMIT\n", 2, "declared as"),
+        ("*filter\n-A INPUT -o eth0 -j ACCEPT\nCOMMIT\n", 2, "Can't use -o with INPUT"),
+        ("*nat\n-A POSTROUTING -i eth0\nCOMMIT\n", 2, "Can't use -i with POSTROUTING"),
+        ("*nat\n-A PREROUTING -j REJECT\nCOMMIT\n", 2, "REJECT may not be used in table nat"),
+        ("*nat\n:PREROUTING DROP [0:0]\nCOMMIT\n", 2, "not intended for filtering"),
+        ("*nat\n:A - [0:0]\n-A OUTPUT -j A\n-A A -j MASQUERADE\nCOMMIT\n", 5, "MASQUERADE in chain A is reached from OUTPUT"),
+        ("*filter\n-D INPUT -s 1.2.3.4 -j DROP\nCOMMIT\n", 2, "does a matching rule exist"),
+        ("*filter\n-D INPUT 9\nCOMMIT\n", 2, "Index of deletion too big."),
+        ("*filter\n-I INPUT 9 -j DROP\nCOMMIT\n", 2, "Index of insertion too big."),
+        ("*filter\n-I INPUT 0 -j DROP\nCOMMIT\n", 2, "Invalid rule number `0'"),
+        ("*filter\n-R INPUT 2 -j DROP\nCOMMIT\n", 2, "Index of replacement too big."),
+        ("*filter\n-N INPUT\nCOMMIT\n", 2, "Chain already exists."),
+        ("*filter\n:ACCEPT - [0:0]\nCOMMIT\n", 2, "clashes with target name"),
+        ("*filter\n:-x - [0:0]\nCOMMIT\n", 2, "not allowed to start with -"),
+        ("*filter\n:" + "x" * 29 + " - [0:0]\nCOMMIT\n", 2, "too long (must be under 29 chars)"),
+        ("*filter\ngarbage\nCOMMIT\n", 2, "Bad argument `garbage'"),
+        ("*filter\n-Q INPUT\nCOMMIT\n", 2, 'unknown option "-Q"'),
+        ("*filter\n-A\nCOMMIT\n", 2, "requires an argument"),
+        ("*filter\n[1:2]\nCOMMIT\n", 2, "Bad argument"),
+        ('*filter\n-A INPUT -m comment --comment "open -j DROP\nCOMMIT\n', 2, "quote is not closed"),
+        ("*filter\n# a comment\n\n-A INPUT -m set --match-set x src -j DROP\nCOMMIT\n", 4, "Couldn't load match `set'"),
+        ("*filter\n-A INPUT -j ACCEPT\nCOMMIT\n*nat\n-A NOPE -j ACCEPT\nCOMMIT\n", 5, "No chain"),
+    ],
+)  # fmt: skip
+def test_an_error_names_its_line_and_nothing_changes(text: str, line: int, message: str) -> None:
+    netfilter = fresh(BEFORE)
+    with pytest.raises(RestoreError) as raised:
+        netfilter.restore(text, noflush=True)
+    assert (raised.value.line, message in str(raised.value)) == (line, True), str(raised.value)
+    assert netfilter.save() == BEFORE
+
+
+def test_sixteen_chains_in_one_another_are_too_deep() -> None:
+    def text(depth: int) -> str:
+        names = [f"C{n}" for n in range(depth)]
+        jumps = "".join(f"-A {a} -j {b}\n" for a, b in zip(["INPUT", *names], names, strict=False))
+        return "*filter\n" + "".join(f":{name} - [0:0]\n" for name in names) + jumps + "COMMIT\n"
+
+    fresh(text(15))
+    with pytest.raises(RestoreError, match="Too many links"):
+        fresh(text(16))
+
+
+def test_a_loop_that_no_packet_can_reach_is_no_error() -> None:
+    fresh("*filter\n:A - [0:0]\n:B - [0:0]\n-A A -j B\n-A B -j A\nCOMMIT\n")
+
+
+def test_noflush_keeps_what_is_not_named() -> None:
+    netfilter = fresh(BEFORE)
+    rule = netfilter.tables["filter"].chains["INPUT"].rules[0]
+    rule.packets = 7
+    netfilter.restore(
+        "*filter\n:ONE - [0:0]\n:TWO - [0:0]\n-A ONE -j TWO\n-I INPUT 1 -p udp -j TWO\nCOMMIT\n", noflush=True
+    )
+    assert netfilter.save() == BEFORE.replace(":ONE - [0:0]\n", ":ONE - [0:0]\n:TWO - [0:0]\n").replace(
+        "-A INPUT -s", "-A INPUT -p udp -j TWO\n-A INPUT -s"
+    ).replace("-A ONE -j ACCEPT", "-A ONE -j TWO")
+    assert netfilter.tables["filter"].chains["INPUT"].rules[1].packets == 7
+
+
+def test_without_noflush_a_table_begins_anew_and_others_stay() -> None:
+    netfilter = fresh(BEFORE)
+    netfilter.restore("*nat\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n")
+    netfilter.restore("*filter\n-A FORWARD -j ACCEPT\nCOMMIT\n")
+    assert "ONE" not in netfilter.save()
+    assert ":INPUT ACCEPT" in netfilter.save("filter")
+    assert "MASQUERADE" in netfilter.save("nat")
+
+
+def test_counters_are_taken_only_if_asked_for() -> None:
+    text = "*filter\n:INPUT DROP [7:700]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n[9:900] -A INPUT -j ACCEPT\nCOMMIT\n"
+    netfilter = fresh()
+    netfilter.restore(text, counters=True)
+    assert netfilter.save(counters=True) == text
+    netfilter.restore(text)
+    assert "[0:0] -A INPUT -j ACCEPT" in netfilter.save(counters=True)
+
+
+def test_only_the_tables_asked_for() -> None:
+    netfilter = fresh()
+    netfilter.restore("*filter\n-A NOPE\nCOMMIT\n*nat\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n", tables=["nat"])
+    assert list(netfilter.tables) == ["nat"]
+
+
+def test_an_empty_table_is_not_loaded() -> None:
+    netfilter = fresh("*mangle\nCOMMIT\n")
+    assert netfilter.save() == ""
+    assert not netfilter.conntrack.enabled
+
+
+def test_conntrack_is_on_once_a_rule_or_nat_needs_it() -> None:
+    assert not fresh(BEFORE).conntrack.enabled
+    assert fresh("*filter\n:A - [0:0]\n-A A -m conntrack --ctstate NEW\nCOMMIT\n").conntrack.enabled
+    assert fresh("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n").conntrack.enabled
+    assert fresh("*raw\n-A PREROUTING -j NOTRACK\nCOMMIT\n").conntrack.enabled
+
+
+def test_kube_proxys_rules_survive_saving() -> None:
+    netfilter = fresh(kube_proxy_rules(20))
+    text = netfilter.save()
+    assert fresh(text).save() == text
+
+
+FORWARD_RULES = [
+    line.saved for line in read_rules() if line.valid and (line.table, line.chain) == ("filter", "FORWARD")
+]
+CHAINS = ["INPUT", "FORWARD", "OUTPUT", "CH", "OTHER"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(CHAINS[3:]), st.sampled_from(FORWARD_RULES)), max_size=12), st.booleans())
+def test_what_is_saved_is_loaded_as_the_same(rules: list[tuple[str, str]], drop: bool) -> None:
+    body = "".join(f"-A {chain} {rule}\n" for chain, rule in rules if not (chain == "CH" and "CH" in rule.split()))
+    policy = "DROP" if drop else "ACCEPT"
+    body = "".join(line + "\n" for line in body.splitlines() if not ("-A OTHER" in line and line.split()[-1] == "NONE"))
+    text = f"*filter\n:FORWARD {policy} [0:0]\n:CH - [0:0]\n:OTHER - [0:0]\n{body}COMMIT\n"
+    saved = fresh(text).save()
+    assert fresh(saved).save() == saved
+    assert saved.count("\n-A ") == body.count("-A ")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(alphabet=st.sampled_from('*:-[]0123456789 \n"!/,.APINUTCOMfilternatjsdpmACEDROP'), max_size=200))
+def test_any_text_is_loaded_or_refused_with_a_line(text: str) -> None:
+    netfilter = fresh()
+    try:
+        netfilter.restore(text)
+    except RestoreError as error:
+        assert error.line >= 1
+        assert netfilter.save() == ""

@@ -1,0 +1,81 @@
+"""A router on both sides for the netfilter tests: three networks, forwarding, and what conntrack and rules counted."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from emulator.kernel.netfilter.connection import Connection
+from tests.kernel_oracle.harness import Observed, Testbed, ethernet
+
+MACS = {"a": "02:00:00:00:00:01", "b": "02:00:00:00:00:02", "c": "02:00:00:00:00:03"}
+HOST_MAC = "02:aa:00:00:00:02"
+_TIMEOUT = re.compile(r"^(\S+ +\d+) \d+ ")
+
+
+class RouterBed(Testbed):
+    """Links a, b and c with 10.0.{1,2,3}.1/24; hosts .2 to .9 are neighbours on each."""
+
+    def build(self, rules: str, *, sysctls: dict[str, int] | None = None) -> RouterBed:
+        """Make the router and load the rules."""
+        self.set_sysctl("net.ipv4.ip_forward", 1)
+        self.set_sysctl("net.ipv4.icmp_ratelimit", 0)
+        for number, (name, mac) in enumerate(MACS.items(), 1):
+            self.add_link(name, mac)
+            self.add_address(name, f"10.0.{number}.1/24")
+            for host in range(2, 10):
+                self.add_neighbour(name, f"10.0.{number}.{host}", HOST_MAC)
+        self.restore(rules)
+        for name, value in (sysctls or {}).items():
+            self.set_sysctl(name, value)
+        return self
+
+    def send(self, *packets: tuple[str, bytes]) -> Observed:
+        """Send IPv4 packets in, each at a link; both sides must send the same, and have the same entries."""
+        observed = self.compare((link, ethernet(MACS[link], HOST_MAC, packet)) for link, packet in packets)
+        self.compare_entries()
+        return observed
+
+    def compare_entries(self) -> None:
+        """Compare the conntrack tables, timeouts aside."""
+        assert self.emulated_entries() == self.real_entries()
+
+    def real_entries(self) -> list[str]:
+        """What `conntrack -L` prints, without the timeouts."""
+        return sorted(_TIMEOUT.sub(r"\1 ", line.strip()) for line in self.execute("conntrack", "-L").splitlines())
+
+    def emulated_entries(self) -> list[str]:
+        """What the emulator would print."""
+        return sorted(str(connection) for connection in self.ns.netfilter.conntrack)
+
+    def connections(self) -> list[Connection]:
+        """The emulator's entries."""
+        return list(self.ns.netfilter.conntrack)
+
+    def real_timeouts(self) -> list[int]:
+        """The seconds left of each entry in the real table."""
+        return sorted(int(line.split()[2]) for line in self.execute("conntrack", "-L").splitlines())
+
+    def emulated_timeouts(self) -> list[int]:
+        """The seconds left of each entry in the emulator's table."""
+        return sorted(int(each.deadline - self.kernel.now) for each in self.connections())
+
+    def compare_timeouts(self) -> None:
+        """Compare the timeouts, give or take a second or two of real time that went by."""
+        pairs = zip(self.emulated_timeouts(), self.real_timeouts(), strict=True)
+        assert all(-1 <= emulated - real <= 2 for emulated, real in pairs), (
+            self.emulated_timeouts(),
+            self.real_timeouts(),
+        )
+
+    def compare_counters(self, table: str) -> None:
+        """Compare the packets and bytes that each rule counted."""
+        output = self.execute("iptables-save", "-c", "-t", table)
+        real = [line for line in output.splitlines() if line.startswith("[")]
+        text = self.ns.netfilter.save(table, counters=True)
+        emulated = [line for line in text.splitlines() if line.startswith("[")]
+        assert emulated == real, [pair for pair in zip(emulated, real, strict=True) if pair[0] != pair[1]]
+
+    def catch_up(self) -> None:
+        """Let the emulator's clock pass as the real one does."""
+        time.sleep(0.05)
