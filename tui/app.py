@@ -1,0 +1,131 @@
+"""The application of `emulator tui`: pages over one model, which a feed keeps up to date from the control sockets."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from emulator.errors import PodwireError
+from tui.feed import Feed
+from tui.model.cluster import ClusterModel
+from tui.screens.detail import Detail
+from tui.screens.flows import FlowsPage
+from tui.screens.help import HELP
+from tui.screens.nodes import NodesPage
+from tui.screens.page import Page
+from tui.screens.pods import PodsPage
+from tui.screens.services import ServicesPage
+
+TICK = 0.25
+"""Seconds between two looks at the model: all that came meanwhile is drawn at once."""
+
+IDLE_REFRESH = 1.0
+"""Seconds after which ages are drawn anew though nothing came."""
+
+BUSY_SHARE = 4
+"""Drawing takes one part of this many at most: after a slow one the next waits in proportion."""
+
+MODE_PAGES: dict[str, Callable[[ClusterModel, Feed], Page[Any]]] = {
+    "flows": FlowsPage,
+    "nodes": NodesPage,
+    "pods": PodsPage,
+    "services": ServicesPage,
+}
+MODES = tuple(MODE_PAGES)
+
+
+class TerminalError(PodwireError):
+    """No terminal on which the TUI could draw."""
+
+
+class PodwireApp(App[None]):
+    """The pages, the keys, and the timer that brings the model onto the screen."""
+
+    TITLE = "Podwire"
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    Screen { overflow: hidden; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(number), f"page('{mode}')", mode.capitalize(), show=False)
+            for number, mode in enumerate(MODES, 1)
+        ),
+        Binding("tab", "next_page(1)", "Page", key_display="1-4", priority=True),
+        Binding("shift+tab", "next_page(-1)", "Page back", show=False, priority=True),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q", "quit", "Quit"),
+    ]
+
+    def __init__(self, directory: Path, model: ClusterModel | None = None) -> None:
+        super().__init__()
+        self.model = model if model is not None else ClusterModel()
+        self.feed = Feed(directory, self.model)
+        self._drawn_version = -1
+        self._drawn_at = 0.0
+        self._next_draw = 0.0
+
+    def on_mount(self) -> None:
+        """Begin to listen and to draw."""
+        for mode, page in MODE_PAGES.items():
+            self.add_mode(mode, partial(page, self.model, self.feed))
+        self.switch_mode(MODES[0])
+        self.run_worker(self.feed.run(), name="feed")
+        self.set_interval(TICK, self.draw)
+
+    def draw(self) -> None:
+        """Bring what changed onto the screen, and ages once a second."""
+        began = time.monotonic()
+        changed = self.model.version != self._drawn_version
+        if began < self._next_draw or not (changed or began - self._drawn_at >= IDLE_REFRESH):
+            return
+        self._drawn_version = self.model.version
+        for screen in self._visible():
+            screen.update_rows()
+        self._drawn_at = time.monotonic()
+        self._next_draw = self._drawn_at + (BUSY_SHARE - 1) * (self._drawn_at - began)
+
+    def _visible(self) -> list[Page[Any] | Detail]:
+        return [screen for screen in self.screen_stack[-2:] if isinstance(screen, Page | Detail)]
+
+    def action_page(self, mode: str) -> None:
+        """Go to a page."""
+        self._close_details()
+        self.switch_mode(mode)
+
+    def action_next_page(self, step: int) -> None:
+        """Go to the next page."""
+        self.action_page(MODES[(MODES.index(self.current_mode) + step) % len(MODES)])
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        if not isinstance(self.screen, Detail):
+            self.push_screen(Detail(lambda: ("Keys", HELP), None))
+
+    def _close_details(self) -> None:
+        if isinstance(self.screen, Detail):
+            self.pop_screen()
+
+
+def run(state_directory: Path) -> int:
+    """Watch the cluster until the user quits; returns the exit status. Raises TerminalError without a terminal."""
+    check_terminal()
+    app = PodwireApp(state_directory)
+    app.run()
+    return app.return_code or 0
+
+
+def check_terminal() -> None:
+    """Raise TerminalError, which says what to do, where the TUI cannot draw."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise TerminalError("the TUI needs a terminal; without one use: emulator status, emulator get pods -w")
+    if os.environ.get("TERM", "") in ("", "dumb", "unknown"):
+        raise TerminalError("the terminal cannot be drawn on (TERM is not set, or dumb); use: emulator status")

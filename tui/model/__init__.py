@@ -1,0 +1,1 @@
+"""From control messages to rows, without Textual, clock or sockets: times are passed in."""
