@@ -121,8 +121,13 @@ class Nodes:
                 self._leased = trio.Event()
                 await self._leased.wait()
             # Renewals only move deadlines on, so what was the earliest is no later than any of them.
-            await trio.sleep_until(min(self._deadlines.values()))
+            earliest = min(self._deadlines.values())
+            await trio.sleep_until(earliest)
             now = trio.current_time()
+            if now - earliest > RENEW_INTERVAL:  # this process was held up: signs of life may lie unread
+                for name, deadline in self._deadlines.items():
+                    self._deadlines[name] = max(deadline, now + RENEW_INTERVAL)
+                continue
             for name in [name for name, deadline in self._deadlines.items() if deadline <= now]:
                 del self._deadlines[name]
                 self._expire(name)

@@ -6,6 +6,7 @@ import trio
 from emulator.api import messages
 from emulator.api.messages import ControlError
 from emulator.kube.node_lifecycle import EVICTION_DELAY
+from emulator.kube.scheduler import ARRIVAL_SECONDS
 from emulator.runtime.nodes import LEASE_DURATION
 from tests.runtime.lab import SERVICE, become_ready, config_map, deployment, get, lab, objects, ready
 
@@ -18,7 +19,7 @@ async def ready_endpoints(client):
 async def bring_up(client, replicas=4):
     """Apply a Deployment with its Service and make its pods ready; return the pods' addresses by node."""
     await client.call(messages.APPLY, messages.ApplyParams(objects=[deployment(replicas), SERVICE]))
-    await trio.sleep(1)
+    await trio.sleep(ARRIVAL_SECONDS + 1)
     addresses = {"node-a": set(), "node-b": set()}
     for number, pod in enumerate(await objects(client, "Pod")):
         address = f"10.244.0.{number + 2}"
@@ -45,6 +46,15 @@ async def test_endpoints_of_a_lost_node_are_withdrawn_in_time_and_come_back(auto
         await cluster.nursery.start(cluster.hold_node, "node-a", "2")
         await trio.sleep(0.1)
         assert await ready_endpoints(client) == addresses["node-a"] | addresses["node-b"]
+
+
+async def test_a_controller_that_was_held_up_does_not_lose_its_nodes(autojump_clock):
+    async with lab() as cluster, cluster.client() as client:
+        await cluster.nursery.start(cluster.hold_node, "node-a")
+        before = (await get(client, "Node", "node-a"))["metadata"]["resourceVersion"]
+        autojump_clock.jump(10 * LEASE_DURATION)
+        await trio.sleep(10)
+        assert (await get(client, "Node", "node-a"))["metadata"]["resourceVersion"] == before
 
 
 async def test_pods_of_a_node_that_stays_away_are_replaced(autojump_clock):
@@ -77,7 +87,7 @@ async def test_pods_of_a_deleted_node_go_and_the_node_registers_again(autojump_c
             await trio.sleep(0.1)
             assert all(not pod["spec"].get("nodeName") for pod in await objects(client, "Pod"))
         await cluster.nursery.start(cluster.hold_node, "node-a", "2")
-        await trio.sleep(0.1)
+        await trio.sleep(ARRIVAL_SECONDS + 1)  # so long the pods wait for node-b
         assert await ready(client, "node-a") == "True"
         assert all(pod["spec"]["nodeName"] == "node-a" for pod in await objects(client, "Pod"))
 
@@ -89,7 +99,7 @@ async def test_a_namespace_goes_with_all_that_is_in_it(autojump_clock):
     async with lab() as cluster, cluster.client() as client:
         await cluster.nursery.start(cluster.hold_node, "node-a")
         await client.call(messages.APPLY, messages.ApplyParams(objects=[namespace, *inside]))
-        await trio.sleep(1)
+        await trio.sleep(ARRIVAL_SECONDS + 1)  # so long the pods wait for node-b
         result = await client.call(messages.DELETE, messages.DeleteParams(kind="ns", name="shop"))
         assert not result.gone
         await trio.sleep(1)
