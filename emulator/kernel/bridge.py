@@ -85,6 +85,7 @@ class Bridge(Link):
         self.ports: dict[Link, BridgePort] = {}
         self._mac_given = mac is not None
         self._mtu_given = False
+        self._had_ports = False
         drawn = netns.kernel.random.getrandbits(48) & 0xFEFFFFFFFFFF | 0x020000000000
         super().__init__(netns, name, drawn if mac is None else mac, mtu)
         self.fdb = Fdb(self)
@@ -92,8 +93,8 @@ class Bridge(Link):
 
     @property
     def carrier(self) -> bool:
-        """A bridge has carrier while a port has."""
-        return self.up and any(port.state == "forwarding" for port in self.ports.values())
+        """A bridge has carrier while a port has, and until it gets its first."""
+        return self.up and (not self._had_ports or any(port.state == "forwarding" for port in self.ports.values()))
 
     def add_port(self, link: Link) -> BridgePort:
         """`ip link set LINK master NAME`."""
@@ -104,6 +105,7 @@ class Bridge(Link):
         port = BridgePort(self, link)
         link.port = port
         self.ports[link] = port
+        self._had_ports = True
         self.fdb.add(link.mac_bytes, port, local=True)
         self._follow_mac()
         self.follow_mtu()
@@ -248,9 +250,9 @@ class Bridge(Link):
         self.deliver(skb)
 
     def _follow_mac(self) -> None:
-        """Take the lowest MAC of the ports, unless one was given (br_stp_recalculate_bridge_id)."""
-        if not self._mac_given and self.ports:
-            self._change_mac(min(link.mac for link in self.ports))
+        """Take the lowest MAC of the ports, zero without any, unless one was given (br_stp_recalculate_bridge_id)."""
+        if not self._mac_given:
+            self._change_mac(min((link.mac for link in self.ports), default=0))
 
     def _change_mac(self, mac: int) -> None:
         if mac == self.mac:

@@ -117,6 +117,7 @@ class Netns:
         """Drop the routes and neighbours of a link; the local table keeps its addresses (fib_sync_down_dev)."""
         self.fib.remove_where(lambda route: route.link is link and route.type is not RouteType.LOCAL)
         self.neighbours.flush_link(link)
+        self.netfilter.nat.forget_link(link)
         self.flush_routes()
 
     # Addresses

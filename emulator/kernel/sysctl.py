@@ -56,6 +56,8 @@ PLAIN_DEFAULTS = {
     "net.ipv4.route.redirect_load": 5,
     "net.ipv4.route.redirect_number": 9,
     "net.ipv4.route.redirect_silence": 5120,
+    "net.bridge.bridge-nf-call-arptables": 1,
+    "net.bridge.bridge-nf-call-ip6tables": 1,
     "net.bridge.bridge-nf-call-iptables": 1,
     "net.bridge.bridge-nf-filter-vlan-tagged": 0,
     "net.ipv4.neigh.default.base_reachable_time_ms": 30_000,

@@ -106,6 +106,18 @@ def test_its_mac_is_the_lowest_of_its_ports_unless_given() -> None:
     assert permanent == {0x020000000077, 0x020000000001, 0x020000000002, 0x01}
 
 
+def test_a_bridge_whose_ports_all_left_has_no_mac_and_no_carrier() -> None:
+    switch = Switch(mac=None)
+    fresh = Bridge(switch.ns, "br1")
+    fresh.set_up()
+    assert fresh.carrier
+    assert switch.bridge.carrier
+    for nic in switch.nics:
+        switch.bridge.remove_port(nic)
+    assert switch.bridge.mac == 0
+    assert not switch.bridge.carrier
+
+
 def test_its_mtu_is_the_smallest_of_its_ports() -> None:
     switch = Switch()
     switch.nics[1].set_mtu(1400)

@@ -32,7 +32,8 @@ def packet(size: int, **header: int | bytes) -> bytes:
 def test_cut_and_joined_it_is_the_same_packet(size: int, mtu: int, random: object, options: bool) -> None:
     router = Router()
     whole = packet(size, options=bytes((0x94, 4, 0, 0)) if options else b"")
-    pieces = [parsed(piece.data) for piece in split(parsed(whole), mtu)] if size + 24 > mtu else [parsed(whole)]
+    pieces = [parsed(piece.data) for piece in split(parsed(whole), mtu)] if len(whole) - 14 > mtu else [parsed(whole)]
+    sent = [bytes(piece.data) for piece in pieces]
     for piece in pieces:
         assert len(piece.data) - 14 <= mtu
         assert is_valid(piece.data[14 : piece.transport])
@@ -43,8 +44,7 @@ def test_cut_and_joined_it_is_the_same_packet(size: int, mtu: int, random: objec
     assert joined is not None
     assert bytes(joined.data) == whole
     assert len(router.ns.reassembler) == 0
-    again = split(joined, mtu) if len(pieces) > 1 else [joined]
-    assert sorted(bytes(piece.data) for piece in again) == sorted(bytes(piece.data) for piece in again)
+    assert [bytes(piece.data) for piece in (split(joined, mtu) if len(sent) > 1 else [joined])] == sent
     assert router.kernel.next_deadline() is None
 
 
@@ -55,9 +55,7 @@ def test_the_pieces_sizes_are_kept_for_cutting_again() -> None:
     for piece in (first, second):
         joined = router.ns.reassembler.add(piece, CONNTRACK_IN)
     assert joined is not None
-    assert (
-        joined.fragment_max_size == 700 - 700 % 8 + 20 - 20 % 8 - 4 or joined.fragment_max_size == 700 - (700 - 20) % 8
-    )
+    assert joined.fragment_max_size == 700
     assert joined.fragment_lengths == (680, 320)
     assert [len(piece.data) - 34 for piece in split(joined, 1500)] == [680, 320]
 

@@ -7,7 +7,7 @@ import pytest
 from emulator.kernel.drop import DropReason
 from emulator.kernel.route import Route
 from emulator.packet.address import ipv4_to_int
-from emulator.packet.checksum import is_valid
+from emulator.packet.checksum import checksum, is_valid
 from emulator.packet.describe import describe_frame
 from tests.kernel.frames import echo, ethernet, ipv4, udp
 from tests.kernel.router import A_MAC, CLIENT, CLIENT_MAC, HERE, SERVER, Router, datagram
@@ -97,8 +97,6 @@ def test_frag_needed_lowers_the_path_mtu_for_ten_minutes() -> None:
     message[1] = 4
     message[4:8] = (1200).to_bytes(4, "big")
     message[2:4] = b"\0\0"
-    from emulator.packet.checksum import checksum
-
     message[2:4] = checksum(message).to_bytes(2, "big")
     router.feed(router.a, to_here(bytes(message)))
     send = router.ns.ip.output

@@ -1,4 +1,4 @@
-"""Whatever bytes come in from a NIC: no exception, and every frame is sent on, delivered, kept or counted as dropped."""
+"""Whatever bytes come in from a NIC: no exception, and each frame is sent on, delivered, kept or counted as dropped."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ from tests.kernel.router import run, taken
 BRIDGE_MAC, UP_MAC = "02:00:00:00:00:b0", "02:00:00:00:00:03"
 ONE, TWO, BROADCAST = "02:00:00:00:01:01", "02:00:00:00:01:02", "ff:ff:ff:ff:ff:ff"
 
+QUOTED = ipv4("10.1.0.1", "10.1.0.2", 6, bytes(8))
+OPTIONS = bytes((7, 7, 4, 0, 0, 0, 0, 0))  # record route
+
 SEEDS = [
     ethernet(BRIDGE_MAC, ONE, ipv4("10.1.0.2", "10.2.0.2", 17, udp("10.1.0.2", "10.2.0.2", 1, 2))),
     ethernet(TWO, ONE, ipv4("10.1.0.2", "10.1.0.3", 17, udp("10.1.0.2", "10.1.0.3", 1, 2))),
     ethernet(BRIDGE_MAC, ONE, ipv4("10.1.0.2", "10.1.0.1", 1, echo())),
-    ethernet(BRIDGE_MAC, ONE, ipv4("10.1.0.2", "10.1.0.1", 1, echo(kind=3, payload=ipv4("10.1.0.1", "10.1.0.2", 6, bytes(8))))),
+    ethernet(BRIDGE_MAC, ONE, ipv4("10.1.0.2", "10.1.0.1", 1, echo(kind=3, payload=QUOTED))),
     ethernet(BRIDGE_MAC, ONE, ipv4("10.1.0.2", "10.1.0.1", 6, bytes(20))),
-    ethernet(BRIDGE_MAC, ONE, ipv4("10.1.0.2", "10.2.0.2", 17, bytes(64), fragment=0x2000, options=bytes((7, 7, 4, 0, 0, 0, 0, 0)))),
+    ethernet(BRIDGE_MAC, ONE, ipv4("10.1.0.2", "10.2.0.2", 17, bytes(64), fragment=0x2000, options=OPTIONS)),
     ethernet(BRIDGE_MAC, ONE, ipv4("10.1.0.2", "10.1.0.1", 17, bytes(64), fragment=0x2004)),
     ethernet(BROADCAST, ONE, ipv4("10.1.0.2", "10.1.0.255", 17, udp("10.1.0.2", "10.1.0.255", 68, 67))),
     ethernet("01:00:5e:00:00:01", ONE, ipv4("10.1.0.2", "224.0.0.1", 2, bytes(8))),
@@ -78,9 +81,8 @@ def mutated(draw: st.DrawFn) -> bytes:
         frame[draw(st.integers(0, len(frame) - 1))] = draw(st.integers(0, 255))
     if draw(st.booleans()) and len(frame) > 34 and frame[12:14] == b"\x08\0":
         frame[24:26] = b"\0\0"
-        words = sum(
-            int.from_bytes(frame[at : at + 2], "big") for at in range(14, min(14 + (frame[14] & 15) * 4, len(frame)), 2)
-        )
+        header = frame[14 : 14 + (frame[14] & 15) * 4]
+        words = sum(int.from_bytes(header[at : at + 2], "big") for at in range(0, len(header), 2))
         frame[24:26] = (-words % 0xFFFF).to_bytes(2, "big")
     end = draw(st.integers(0, len(frame))) if draw(st.integers(0, 4)) == 0 else len(frame)
     return bytes(frame[:end]) + draw(st.binary(max_size=8))
@@ -108,5 +110,4 @@ def test_any_bytes_are_taken_under_trace(frames: list[tuple[int, bytes]]) -> Non
     for number, frame in frames:
         machine.nics[number].receive_frame(frame, machine.kernel.open_trace(1))
         run(machine.kernel)
-    numbers = [step.number for step in machine.kernel.take_steps()]
-    assert bool(numbers) == any(len(frame) >= 0 for _, frame in frames)
+    assert bool(machine.kernel.take_steps()) == bool(frames)

@@ -26,7 +26,7 @@ def test_forwarding_reaches_all_links_and_those_to_come() -> None:
 def test_unknown_names(name: str) -> None:
     sysctl = Router().ns.sysctl
     for attempt in (lambda: sysctl.get(name), lambda: sysctl.set(name, 1)):
-        with pytest.raises(SysctlError, match="cannot stat /proc/sys/net/ipv4/.*: No such file") as caught:
+        with pytest.raises(SysctlError, match=r"cannot stat /proc/sys/net/ipv4/.*: No such file") as caught:
             attempt()
         assert caught.value.errno == errno.ENOENT
 

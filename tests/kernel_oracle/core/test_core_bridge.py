@@ -31,13 +31,6 @@ def frame(source: str, destination: str, ethertype: int = 0x88B5) -> bytes:
     return ethernet(destination, source, b"what the bridge does not read".ljust(50, b"."), ethertype)
 
 
-def packet(
-    source_mac: str, destination_mac: str, source: str, destination: str, dport: int = 80, **header: int
-) -> bytes:
-    datagram = udp(source, destination, 4000, dport, b"hello")
-    return ethernet(destination_mac, source_mac, ipv4(source, destination, 17, datagram, **header))
-
-
 def test_unknown_destinations_are_flooded_and_known_ones_are_not(bed: Testbed) -> None:
     first = bed.compare([("p1", frame(POD_MACS["p1"], POD_MACS["p2"]))])
     assert [len(first.emulated[port]) for port in PORT_MACS] == [0, 1, 1]
