@@ -110,6 +110,17 @@ class ControlClient:
     @asynccontextmanager
     async def stream(self, method: Method[P, E, R], params: P) -> AsyncIterator[ClientExchange[E, R]]:
         """Do a request with events or input; it is cancelled when the block is left before its end."""
+        exchange = await self.begin(method, params)
+        try:
+            yield exchange
+        finally:
+            self._exchanges.pop(exchange.identity, None)
+            exchange.close()
+            if not exchange.ended and not self.lost:
+                self._cancel(exchange.identity)
+
+    async def begin(self, method: Method[P, E, R], params: P) -> ClientExchange[E, R]:
+        """Do a request that nobody ends before the connection does."""
         if self.lost:
             raise ConnectionLostError(self.lost)
         identity = self._next_id
@@ -117,12 +128,10 @@ class ControlClient:
         exchange = self._exchanges[identity] = ClientExchange(identity, self, method.event, method.result)
         try:
             await self.send(Request(id=identity, method=method.name, params=messages.plain(params)))
-            yield exchange
-        finally:
-            self._exchanges.pop(identity, None)
-            exchange.close()
-            if not exchange.ended and not self.lost:
-                self._cancel(identity)
+        except BaseException:
+            del self._exchanges[identity]
+            raise
+        return exchange
 
     async def send(self, message: messages.ClientMessage) -> None:
         """Queue one frame; waits while the server does not read. Raises CodecError if it is too large."""

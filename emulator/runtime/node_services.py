@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -24,16 +25,21 @@ from emulator.api.messages import (
     LogsParams,
     NodeStatusResult,
     OutputStream,
+    TcpConnectParams,
+    TcpData,
     TraceCollectParams,
     TraceStartParams,
     TraceStartResult,
     TraceStep,
+    UdpOpenParams,
+    UdpReceived,
     VersionResult,
 )
 from emulator.apps.environment import Command, Invocation
 from emulator.runtime.containers import ContainerLog
 from emulator.runtime.control import Exchange, Methods
 from emulator.runtime.flows import LEAST_INTERVAL, FlowTable, FlowWatch
+from emulator.runtime.lent_sockets import carry_tcp, carry_udp
 from emulator.runtime.machine import Machine
 from emulator.runtime.network import NetnsNetwork
 from emulator.runtime.pods import PodRunner, RunningPod
@@ -42,6 +48,7 @@ from emulator.runtime.traces import TraceBoard
 
 _OUTPUT_CHUNK = 65_536
 _LONGEST_TRACE = 60.0
+_KILLED = 137  # 128 + SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,8 @@ class NodeServices:
         methods.add(messages.TRACE_START, self.start_trace)
         methods.add(messages.TRACE_COLLECT, self.collect_trace)
         methods.add(messages.FLOWS_WATCH, self.watch_flows)
+        methods.add(messages.TCP_CONNECT, self.connect_tcp)
+        methods.add(messages.UDP_OPEN, self.open_udp)
         return methods
 
     async def version(self, _params: Empty, _exchange: Exchange[Empty]) -> VersionResult:
@@ -153,7 +162,11 @@ class NodeServices:
         return await probe(network, trace, params.protocol, params.destination, params.port, timeout)
 
     async def collect_trace(self, params: TraceCollectParams, exchange: Exchange[TraceStep]) -> Empty:
-        """Send the steps of a trace on this machine, until cancelled."""
+        """Send the steps of a trace on this machine, until cancelled if they are followed."""
+        if not params.follow:
+            for step in self._parts.traces.recorded(params.trace):
+                await exchange.send(step)
+            return Empty()
         async with aclosing(self._parts.traces.collect(params.trace)) as steps:
             async for step in steps:
                 await exchange.send(step)
@@ -167,6 +180,18 @@ class NodeServices:
             if event.changed or event.ended:
                 await exchange.send(event)
             await trio.sleep(max(params.interval, LEAST_INTERVAL))
+
+    async def connect_tcp(self, params: TcpConnectParams, exchange: Exchange[TcpData]) -> Empty:
+        """Connect from a pod, and carry bytes both ways."""
+        network, _, pod = self._place(params.namespace, params.pod)
+        await _while_open(pod, partial(carry_tcp, network, params.host, params.port, exchange))
+        return Empty()
+
+    async def open_udp(self, params: UdpOpenParams, exchange: Exchange[UdpReceived]) -> Empty:
+        """Open a UDP socket in a pod, and carry datagrams both ways."""
+        network, _, pod = self._place(params.namespace, params.pod)
+        await _while_open(pod, partial(carry_udp, network, params.port, exchange))
+        return Empty()
 
     def _place(self, namespace: str, name: str) -> tuple[NetnsNetwork, str, RunningPod | None]:
         """Return the network and host name of a pod, or of the node where no pod is named."""
@@ -219,13 +244,23 @@ class _Input:
 
 async def _until_closed(command: Command, invocation: Invocation, pod: RunningPod | None) -> int:
     """Run a command to its end, or until its pod goes away: then it exits as if it was killed."""
-    status = 137
+    status = _KILLED
+
+    async def run() -> None:
+        nonlocal status
+        status = await command(invocation)
+
+    await _while_open(pod, run)
+    return status
+
+
+async def _while_open(pod: RunningPod | None, act: Callable[[], Awaitable[None]]) -> None:
+    """Do something in a pod's namespace to its end, or until the pod goes away."""
     async with trio.open_nursery() as nursery:
         if pod is not None:
             nursery.start_soon(_cancel_when, pod.closed, nursery.cancel_scope)
-        status = await command(invocation)
+        await act()
         nursery.cancel_scope.cancel()
-    return status
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -64,6 +64,7 @@ class Supervisor:
         launcher: Launcher,
         report: Report,
         replace_launcher: Callable[[], Launcher] | None = None,
+        lifeline: int | None = None,
     ) -> None:
         self._config = config
         self._objects = list(objects)
@@ -71,6 +72,7 @@ class Supervisor:
         self._launcher = launcher
         self._replace_launcher = replace_launcher
         self._report = report
+        self._lifeline = lifeline
         self._table = ProcessTable()
         self._ready = False
         self._applied = False
@@ -98,6 +100,8 @@ class Supervisor:
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._obey_signals)
+                if self._lifeline is not None:
+                    nursery.start_soon(self._hold_lifeline, self._lifeline)
                 nursery.start_soon(self._watch_processes, nursery)
                 for record in self._table:
                     await self._start(record)
@@ -254,6 +258,11 @@ class Supervisor:
             async for _ in signals:
                 self.stop()
 
+    async def _hold_lifeline(self, descriptor: int) -> None:
+        """End the cluster when whoever holds the other end of this pipe goes, or says so by closing it."""
+        await trio.lowlevel.wait_readable(descriptor)
+        self.stop()
+
     async def _end(self) -> None:
         """End all processes; a second Ctrl-C meanwhile does not wait for them to end by themselves."""
         with trio.CancelScope(shield=True):
@@ -269,8 +278,17 @@ class Supervisor:
                 await self._launcher.hurry()
 
 
-def run_supervisor(config: ClusterConfig, objects: Sequence[Object], lock: StateDirectoryLock, report: Report) -> None:
+def run_supervisor(
+    config: ClusterConfig,
+    objects: Sequence[Object],
+    lock: StateDirectoryLock,
+    report: Report,
+    *,
+    lifeline: int | None = None,
+) -> None:
     """Run a cluster until it is stopped. Call it where trio does not run and there is one thread.
+
+    `lifeline` is the reading end of a pipe: the cluster ends when it becomes readable, as at its writer's end.
 
     `lock` is the state directory that `state_directory.create` gave; it is removed at the end in any case. Raises
     StartError if the cluster does not come up.
@@ -280,7 +298,9 @@ def run_supervisor(config: ClusterConfig, objects: Sequence[Object], lock: State
     except BaseException:
         lock.remove()
         raise
-    supervisor = Supervisor(config, objects, lock.directory, launcher, report, lambda: LocalLauncher.spawn(lock))
+    supervisor = Supervisor(
+        config, objects, lock.directory, launcher, report, lambda: LocalLauncher.spawn(lock), lifeline
+    )
     try:
         trio.run(supervisor.run, restrict_keyboard_interrupt_to_checkpoints=True)
     finally:

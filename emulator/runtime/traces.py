@@ -35,6 +35,11 @@ class TraceBoard:
                 recorded.steps.append(_message(step))
                 recorded.changed.set()
 
+    def recorded(self, identity: int) -> list[TraceStep]:
+        """Return the steps that a trace has left so far."""
+        recorded = self._traces.get(identity)
+        return [] if recorded is None else [*recorded.steps]
+
     async def collect(self, identity: int) -> AsyncGenerator[TraceStep, None]:
         """Yield the steps of a trace, those that were and those that come, until cancelled."""
         recorded = self._recorded(identity)

@@ -117,9 +117,10 @@ class TraceStartResult(Struct, frozen=True, kw_only=True):
 
 
 class TraceCollectParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The trace whose steps on this machine are wanted, until the client cancels."""
+    """The trace whose steps on this machine are wanted, until the client cancels; without `follow`, those there are."""
 
     trace: int
+    follow: bool = True
 
 
 class TraceStep(Struct, frozen=True, kw_only=True):

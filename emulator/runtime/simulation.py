@@ -1,0 +1,106 @@
+"""A whole cluster in one process: the same controller and nodes, joined by memory, on whatever clock trio has.
+
+Under trio's mock clock minutes pass in milliseconds, and what happens follows from the configuration's seed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+
+import trio
+
+from emulator.api.cluster_file import ClusterConfig, NodeConfig
+from emulator.runtime.backend import MemoryBackend
+from emulator.runtime.controller import run_controller
+from emulator.runtime.memory_listener import MemoryListener
+from emulator.runtime.node import NodeSetting, run_node
+from emulator.runtime.underlay_memory import Conditions, MemoryNetwork
+
+WALL_START = 1_767_225_600.0
+"""The wall clock at the beginning of every simulation: 2026-01-01 00:00 UTC."""
+
+_ADDRESS = "127.0.0.1"
+_FIRST_PORT = 1
+
+
+class Simulation:
+    """The controller and the nodes of one simulated cluster, as tasks that can be killed and come again."""
+
+    def __init__(self, config: ClusterConfig, conditions: Conditions | None, log: logging.Logger) -> None:
+        self.config = config
+        self.network = MemoryNetwork(Random(f"{config.seed}/wire"), conditions)
+        self.controller_listener = MemoryListener()
+        self.node_listeners = {node.name: MemoryListener() for node in config.nodes}
+        self._log = log
+        self._wall_offset = WALL_START - trio.current_time()
+        self._ports = {node.name: _FIRST_PORT + index for index, node in enumerate(config.nodes)}
+        self._starts: dict[str, int] = {}
+        self._scopes: dict[str, trio.CancelScope] = {}
+        self._nursery: trio.Nursery | None = None
+
+    @property
+    def backend(self) -> MemoryBackend:
+        """How to reach its processes."""
+        return MemoryBackend(self.controller_listener, self.node_listeners)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the cluster until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._run_controller)
+            for node in self.config.nodes:
+                nursery.start_soon(self._run_node, node)
+            task_status.started()
+            await trio.sleep_forever()
+
+    def kill_node(self, name: str) -> None:
+        """End a node as SIGKILL does: nobody is told."""
+        self._scopes[name].cancel()
+
+    def start_node(self, name: str) -> None:
+        """Start a killed node anew."""
+        assert self._nursery is not None
+        node = next(node for node in self.config.nodes if node.name == name)
+        self._nursery.start_soon(self._run_node, node)
+
+    def wall_clock(self) -> float:
+        """Seconds since the epoch, in the simulation."""
+        return self._wall_offset + trio.current_time()
+
+    async def _run_controller(self) -> None:
+        await run_controller(self.config, [self.controller_listener], None, clock=self.wall_clock, logger=self._log)
+
+    async def _run_node(self, node: NodeConfig) -> None:
+        epoch = self._starts[node.name] = self._starts.get(node.name, 0) + 1
+        address = (_ADDRESS, self._ports[node.name])
+        listener = self.node_listeners[node.name] = MemoryListener()
+        with trio.CancelScope() as scope:
+            self._scopes[node.name] = scope
+            await run_node(
+                NodeSetting(
+                    config=self.config,
+                    node=node,
+                    connect=self.controller_listener.connect,
+                    listener=listener,
+                    underlay=self.network.attach(node.name, epoch, address),
+                    epoch=epoch,
+                    random=Random(f"{self.config.seed}/{node.name}/{epoch}"),
+                    wall_offset=self._wall_offset,
+                    log=self._log,
+                )
+            )
+
+
+@asynccontextmanager
+async def simulated(
+    config: ClusterConfig, conditions: Conditions | None = None, log: logging.Logger | None = None
+) -> AsyncIterator[Simulation]:
+    """Run a simulated cluster as long as the block lasts."""
+    simulation = Simulation(config, conditions, log or logging.getLogger(__name__))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(simulation.run)
+        yield simulation
+        nursery.cancel_scope.cancel()
