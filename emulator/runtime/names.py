@@ -25,7 +25,8 @@ class ClusterNames:
             services = self._cache.views("Service", Service)
             self._zone = ClusterZone(services, self._cache.views("EndpointSlice", EndpointSlice))
         answer = self._zone.lookup(name, record_type)
-        return DnsAnswer(answer.records, answer.exists, answer.authoritative)
+        authority = () if answer.records or not answer.authoritative else (self._zone.authority(),)
+        return DnsAnswer(answer.records, answer.exists, answer.authoritative, authority)
 
     def _forget(self) -> None:
         self._zone = None

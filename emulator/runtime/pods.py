@@ -213,6 +213,7 @@ class PodRunner:
             ports=tuple((port.name, port.protocol, port.container_port) for port in spec.ports),
             labels=metadata.labels,
             zone=self._host.zone,
+            wall_clock=self._machine.wall_clock,
         )
 
     def _environment(self, running: RunningPod, spec: ContainerSpec) -> dict[str, str]:
