@@ -20,6 +20,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -174,6 +175,11 @@ class Testbed:
         self._real_sysctl(self.name, name, str(value))
         self.ns.sysctl.set(name, value)
 
+    def set_neighbour_sysctl(self, link: str, name: str, value: int) -> None:
+        """Set net.ipv4.neigh.LINK.NAME; the emulator has these for all links at once."""
+        self._real_sysctl(self.name, f"net.ipv4.neigh.{link}.{name}", str(value))
+        self.ns.sysctl.set(f"net.ipv4.neigh.default.{name}", value)
+
     def restore(self, text: str) -> None:
         """`iptables-restore`."""
         self.execute("iptables-restore", stdin=text)
@@ -198,7 +204,7 @@ class Testbed:
         observed = Observed({name: [] for name in self._sockets}, {name: [] for name in self._nics})
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            self._collect_real(observed.real, left)
+            self._collect_real(observed.real, min(left, QUIET))
         self._run_emulated(seconds)
         self._collect_emulated(observed.emulated)
         return observed
@@ -260,7 +266,8 @@ class Testbed:
                 into[name].append(nic.transmit_queue.popleft()[0])
 
     def _real_sysctl(self, namespace: str, name: str, value: str) -> None:
-        self.run("ip", "netns", "exec", namespace, "sysctl", "-qw", f"{name}={value}")
+        with _inside(namespace):
+            Path("/proc/sys", *name.split(".")).write_text(value)
 
 
 def normalise(frame: bytes, own: set[int]) -> bytes:

@@ -133,9 +133,10 @@ def test_an_unknown_sender_is_asked_for_three_times_then_reported(bed: Testbed) 
     bed.set_sysctl("net.ipv4.ip_forward", 1)
     packet = ipv4(CLIENT, "10.2.0.9", 17, udp(CLIENT, "10.2.0.9", 5, 6))
     bed.add_neighbour("a", CLIENT, CLIENT_MAC)
+    bed.set_neighbour_sysctl("b", "retrans_time_ms", 200)
     observed = bed.compare([("a", ethernet(A_MAC, CLIENT_MAC, packet))] * 3)
     assert len(observed.emulated["b"]) == 1
-    observed = bed.advance(3.6)
+    observed = bed.advance(0.9)
     bed.assert_equal(observed)
     assert len(observed.emulated["b"]) == 2
     assert len(observed.emulated["a"]) == 3
@@ -151,11 +152,11 @@ def test_an_answer_releases_what_waits_and_a_request_teaches(bed: Testbed) -> No
 
 def test_an_entry_goes_stale_is_probed_by_unicast_and_fails(bed: Testbed) -> None:
     asked = ethernet(BROADCAST, CLIENT_MAC, arp(1, CLIENT_MAC, CLIENT, ZERO, HERE), 0x0806)
-    bed.execute("sysctl", "-qw", "net.ipv4.neigh.a.delay_first_probe_time=1")
-    bed.ns.sysctl.set("net.ipv4.neigh.default.delay_first_probe_time", 1)
+    bed.set_neighbour_sysctl("a", "delay_first_probe_time", 1)
+    bed.set_neighbour_sysctl("a", "retrans_time_ms", 200)
     bed.compare([("a", asked), ("a", to_here(1, echo()))])
     assert bed.ip("neigh show dev a").split()[-1] == str(next(iter(bed.ns.neighbours))).split()[-1] == "DELAY"
-    observed = bed.advance(4.6)
+    observed = bed.advance(1.9)
     bed.assert_equal(observed)
     assert len(observed.emulated["a"]) == 3
     assert bed.ip("neigh show dev a").split()[-1] == str(next(iter(bed.ns.neighbours))).split()[-1] == "FAILED"
