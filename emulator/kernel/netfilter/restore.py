@@ -173,6 +173,7 @@ _LONG = {
     "--rename-chain": "-E",
 }
 _ARGUMENTS = {"-N": (1, 1), "-P": (2, 2), "-E": (2, 2), "-X": (1, 0), "-F": (1, 0), "-Z": (1, 0)}
+COMMANDS = frozenset({*_LONG, *_LONG.values()})
 
 
 def restore(netfilter: Netfilter, text: str, *, noflush: bool, counters: bool, only: frozenset[str] | None) -> None:

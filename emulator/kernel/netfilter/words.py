@@ -9,6 +9,22 @@ def split(line: str) -> list[str]:
     """Return the words of a line. A quoted word may be empty. RuleError for a quote that is never closed."""
     if '"' not in line:
         return line.split()
+    parts = line.split('"')
+    if "\\" not in line and len(parts) % 2 and all(_stands_apart(parts, at) for at in range(1, len(parts), 2)):
+        return [word for at, part in enumerate(parts) for word in ((part,) if at % 2 else part.split())]
+    return split_quoted(line)
+
+
+def _stands_apart(parts: list[str], at: int) -> bool:
+    """Whether a quoted part has space, or the line's end, on both sides."""
+    before, after = parts[at - 1], parts[at + 1]
+    begins = before[-1].isspace() if before else at == 1
+    ends = after[0].isspace() if after else at + 2 == len(parts)
+    return begins and ends
+
+
+def split_quoted(line: str) -> list[str]:
+    """Return the words of a line, character by character."""
     words: list[str] = []
     current: list[str] = []
     quoted = started = False

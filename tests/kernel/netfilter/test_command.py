@@ -1,0 +1,80 @@
+"""The iptables command: what it changes, prints and refuses."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from emulator.kernel.kernel import Kernel
+from emulator.kernel.netfilter.command import iptables
+from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.netfilter import Netfilter
+from emulator.kernel.netns import Netns
+
+
+def fresh(*commands: str) -> Netfilter:
+    netfilter = Netns(Kernel("machine", random.Random(1)), "test").netfilter
+    for command in commands:
+        assert iptables(netfilter, command.split()) == ""
+    return netfilter
+
+
+def test_rules_come_and_go() -> None:
+    netfilter = fresh(
+        "-N ONE",
+        "-A ONE -p tcp --dport 80 -j ACCEPT",
+        "-I ONE -p udp -j DROP",
+        "-A INPUT -j ONE",
+        "-P FORWARD DROP",
+        "-R ONE 1 -p icmp -j DROP",
+        "-E ONE TWO",
+        "-w -t nat -A POSTROUTING -o eth0 -j MASQUERADE",
+        "-D TWO 2",
+    )
+    assert iptables(netfilter, ["-S"]) == (
+        "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n-N TWO\n-A INPUT -j TWO\n-A TWO -p icmp -j DROP\n"
+    )
+    assert (
+        iptables(netfilter, ["-t", "nat", "-S", "POSTROUTING"])
+        == "-P POSTROUTING ACCEPT\n-A POSTROUTING -o eth0 -j MASQUERADE\n"
+    )
+    assert iptables(netfilter, ["-S", "TWO", "1"]) == "-A TWO -p icmp -j DROP\n"
+    assert iptables(netfilter, ["-C", "TWO", "-p", "icmp", "-j", "DROP"]) == ""
+    for command in ("-D INPUT -j TWO", "-F TWO", "-X TWO"):
+        iptables(netfilter, command.split())
+    assert "TWO" not in iptables(netfilter, ["-S"])
+
+
+def test_zeroing_counters() -> None:
+    netfilter = fresh("-A INPUT -j ACCEPT")
+    rule = netfilter.tables["filter"].chains["INPUT"].rules[0]
+    rule.packets = rule.bytes = 5
+    iptables(netfilter, ["-Z", "INPUT"])
+    assert (rule.packets, rule.bytes) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("-D INPUT -s 1.2.3.4 -j DROP", "Bad rule (does a matching rule exist in that chain?)."),
+        ("-D INPUT 5", "Index of deletion too big."),
+        ("-A NO -j DROP", "No chain/target/match by that name."),
+        ("-N INPUT", "Chain already exists."),
+        ("-P INPUT FOO", "Bad policy name."),
+        ("-X INPUT", "CHAIN_DEL failed (Device or resource busy): chain INPUT"),
+        ("-C INPUT -j DROP", "Bad rule (does a matching rule exist in that chain?)."),
+        ("-S NO", "No chain/target/match by that name."),
+        ("-t nosuch -S", "table name 'nosuch' invalid"),
+        ("-t", 'option "-t" requires an argument'),
+        ("", "no command specified"),
+        ("-j DROP", "no command specified"),
+        ("-t nat -A OUTPUT -j MASQUERADE", "reached from OUTPUT"),
+    ],
+)
+def test_refusals(command: str, message: str) -> None:
+    netfilter = fresh()
+    with pytest.raises(RuleError) as raised:
+        iptables(netfilter, command.split())
+    assert message in str(raised.value)
+    assert netfilter.save() == ""
