@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from emulator.api.messages import Object
 from emulator.api.ages import parse_time, since
+from emulator.api.messages import Object
 
 
 class PodSummary(NamedTuple):

@@ -41,11 +41,21 @@ class Line(NamedTuple):
         return f"{'  ' * self.depth}{self.text}"
 
 
-Names = Mapping[str, str]
-"""Addresses, and addresses with ports, to what they belong to: `10.96.0.10` -> `service kube-system/kube-dns`."""
+class Names(NamedTuple):
+    """What a reader knows things by.
 
-_ADDRESS = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d])")
-_LABEL_WIDTH = 11
+    `addresses`: `10.96.0.10` -> `service kube-system/kube-dns`; `namespaces`: a netns -> `pod default/client`.
+    """
+
+    addresses: Mapping[str, str]
+    namespaces: Mapping[str, str]
+
+
+_ADDRESS = re.compile(r"(?<![\d.])(?P<address>\d{1,3}(?:\.\d{1,3}){3})(?:[.:]\d{1,5})?(?!\d)")
+_COMMENT = re.compile(r'-m comment --comment (?:"(?P<quoted>[^"]*)"|(?P<bare>\S+)) ?')
+_TARGET = re.compile(r"(?:^| )-[jg] \S+")
+_ARP = "ARP"
+_LABEL_WIDTH = 10
 _NUMBER_WIDTH = 4
 
 
@@ -57,14 +67,17 @@ def in_order(steps: Iterable[TraceStep]) -> list[TraceStep]:
     return sorted(steps, key=lambda step: (step.number, step.machine, step.time))
 
 
-def render(steps: Sequence[TraceStep], names: Names) -> Iterator[Line]:
-    """Yield the lines of a whole trace; `steps` are in order."""
+def render(steps: Sequence[TraceStep], names: Names, *, verbose: bool = False) -> Iterator[Line]:
+    """Yield the lines of a whole trace; `steps` are in order.
+
+    What ARP does for the packet meanwhile is one line, unless `verbose`.
+    """
     place = ("", "")
-    legs = 0
-    for step in steps:
+    shown = steps if verbose else [step for step in steps if not is_arp(step)]
+    asked = {} if verbose else _arp_answers(steps)
+    for index, step in enumerate(shown):
         if step.kind == "send":
-            yield Line(0, Style.LEG, _leg(step, legs, steps[0]))
-            legs += 1
+            yield Line(0, Style.LEG, _leg(shown, index, names))
             place = ("", "")
         if step.kind == "underlay":
             yield Line(0, Style.CROSSING, _crossing(step))
@@ -73,23 +86,48 @@ def render(steps: Sequence[TraceStep], names: Names) -> Iterator[Line]:
         if step.machine != place[0]:
             yield Line(0, Style.MACHINE, printable(step.machine))
         if (step.machine, step.netns) != place:
-            yield Line(1, Style.NETNS, f"netns {printable(step.netns)}")
+            owner = names.namespaces.get(step.netns)
+            yield Line(1, Style.NETNS, printable(f"{owner} (netns {step.netns})" if owner else f"netns {step.netns}"))
             place = (step.machine, step.netns)
         yield _line(step, names)
+        address = str(step.detail.get("address", ""))
+        if step.kind == "neighbour" and not step.detail.get("mac") and address in asked:
+            yield Line(2, Style.STEP, f"{'':{_NUMBER_WIDTH}}  {'arp':{_LABEL_WIDTH}} {asked[address]}")
 
 
-def _leg(step: TraceStep, legs: int, first: TraceStep) -> str:
+def is_arp(step: TraceStep) -> bool:
+    """Whether a step is about an ARP packet that a traced one had to wait for."""
+    return step.packet.startswith(_ARP)
+
+
+def _arp_answers(steps: Sequence[TraceStep]) -> dict[str, str]:
+    """Return, for each address that ARP asked for, the answer and how many steps it took in all."""
+    count = sum(is_arp(step) for step in steps)
+    answers = {}
+    for step in steps:
+        if step.kind == "reply" and is_arp(step):
+            why = str(step.detail.get("why", ""))
+            found = _ADDRESS.search(why)
+            if found:
+                answer = f"asked by broadcast: {why.removeprefix('ARP: ')} ({count} steps of ARP are left out)"
+                answers[found["address"]] = printable(answer)
+    return answers
+
+
+def _leg(steps: Sequence[TraceStep], index: int, names: Names) -> str:
     """Return the heading of a packet that sets out: the first, an answer, or another of the sender's own."""
-    if not legs:
+    step, first = steps[index], next(step for step in steps if step.kind == "send")
+    what = "reply"
+    if step is first:
         what = "request"
-    else:
-        what = "next packet" if (step.machine, step.netns) == (first.machine, first.netns) else "reply"
-    return f"── {what}: {printable(step.packet)}"
+    elif (step.machine, step.netns) == (first.machine, first.netns) and steps[index - 1].kind != "reply":
+        what = "next packet"
+    return f"── {what}: {printable(named(step.packet.removeprefix('IP '), names))}"
 
 
 def _crossing(step: TraceStep) -> str:
     source, target = step.detail.get("from", "?"), step.detail.get("to", step.machine)
-    return f"══ underlay: {source} ══▶ {target} ══"
+    return printable(f"══ underlay: {source} ══▶ {target} ══")
 
 
 def _line(step: TraceStep, names: Names) -> Line:
@@ -110,8 +148,8 @@ Detail = Mapping[str, str]
 Written = tuple[str, str, Style]
 
 
-def _send(_detail: Detail, step: TraceStep, names: Names) -> Written:
-    return "send", named(step.packet, names), Style.STEP
+def _send(detail: Detail, _step: TraceStep, _names: Names) -> Written:
+    return "send", detail.get("socket", ""), Style.STEP
 
 
 def _receive(detail: Detail, _step: TraceStep, _names: Names) -> Written:
@@ -146,21 +184,32 @@ def _conntrack(detail: Detail, _step: TraceStep, _names: Names) -> Written:
 
 
 def _rule(detail: Detail, _step: TraceStep, _names: Names) -> Written:
-    place = f"{detail.get('table', '')} {detail.get('chain', '')}:{detail.get('number', '')}"
-    rule = detail.get("rule", "").removeprefix(f"-A {detail.get('chain', '')} ")
-    verdict = detail.get("verdict", "")
+    """Show place and verdict first, then the comment, which says most, then what else the rule tests."""
+    chain, verdict = detail.get("chain", ""), detail.get("verdict", "")
+    rule = detail.get("rule", "").removeprefix(f"-A {chain} ")
+    comment = _COMMENT.search(rule)
+    tests = " ".join(_TARGET.sub("", _COMMENT.sub("", rule)).split())
+    text = f"{chain}:{detail.get('number', '')} → {verdict}"
+    if comment is not None:
+        text += f'  "{comment["quoted"] or comment["bare"]}"'
     style = Style.DROP if verdict in ("DROP", "REJECT") else Style.RULE
-    return "rule", f"{place}  → {verdict}  [{rule}]", style
+    return detail.get("table", "rule"), f"{text}  {tests}".rstrip(), style
 
 
 def _policy(detail: Detail, _step: TraceStep, _names: Names) -> Written:
-    text = f"{detail.get('table', '')} {detail.get('chain', '')}  → {detail.get('verdict', '')}"
-    return "policy", text, Style.DROP if detail.get("verdict") == "DROP" else Style.STEP
+    style = Style.DROP if detail.get("verdict") == "DROP" else Style.RULE
+    return detail.get("table", "policy"), f"{detail.get('chain', '')} policy → {detail.get('verdict', '')}", style
 
 
 def _nat(detail: Detail, _step: TraceStep, names: Names) -> Written:
-    before, after = named(detail.get("before", ""), names), named(detail.get("after", ""), names)
-    return detail.get("kind", "NAT"), f"{before}  ⇒  {after}", Style.REWRITE
+    """Show the end that changed, or both where both did; a port that changed alone changes its end too."""
+    before, after = detail.get("before", ""), detail.get("after", "")
+    old, new = before.split(" > "), after.split(" > ")
+    side = ""
+    if len(old) == len(new) == 2 and (old[0] == new[0]) != (old[1] == new[1]):
+        end = 0 if old[0] != new[0] else 1
+        side, before, after = ("from ", "to ")[end], old[end], new[end]
+    return detail.get("kind", "NAT"), f"{side}{named(before, names)}  ⇒  {named(after, names)}", Style.REWRITE
 
 
 def _mark(detail: Detail, _step: TraceStep, _names: Names) -> Written:
@@ -176,8 +225,8 @@ def _fragmented(detail: Detail, _step: TraceStep, _names: Names) -> Written:
 
 
 def _deliver(detail: Detail, _step: TraceStep, names: Names) -> Written:
-    text = f"to the {detail.get('protocol', '')} socket {named(detail.get('socket', ''), names)}"
-    return "deliver", text, Style.DELIVERY
+    socket = detail.get("socket", "").removeprefix(f"{detail.get('protocol', '')} ")
+    return "deliver", f"to {detail.get('protocol', '')} socket {named(socket, names)}", Style.DELIVERY
 
 
 def _reply(detail: Detail, _step: TraceStep, _names: Names) -> Written:
@@ -214,24 +263,30 @@ def named(text: str, names: Names) -> str:
     """Return `text` with the owner of each known address behind it: `10.96.0.10 (service kube-dns)`."""
 
     def with_name(found: re.Match[str]) -> str:
-        owner = names.get(found[0])
-        return found[0] if owner is None else f"{found[0]}({owner})"
+        owner = names.addresses.get(found["address"])
+        return found[0] if owner is None else f"{found[0]} ({owner})"
 
     return _ADDRESS.sub(with_name, text)
 
 
 def verdict(steps: Sequence[TraceStep], outcome: TraceOutcome, message: str) -> Line:
     """Return the last line: how the packet fared, and why it was lost if it was."""
-    drop = next((step for step in reversed(steps) if step.kind == "drop"), None)
-    hops = len({(step.machine, step.netns) for step in steps})
+    own = [step for step in steps if not is_arp(step)]
     if outcome is TraceOutcome.REPLIED:
-        text = f"verdict: answered ({message}), {len(steps)} steps through {hops} namespaces"
-        return Line(0, Style.GOOD, printable(text))
-    words = {TraceOutcome.REFUSED: "refused", TraceOutcome.TIMEOUT: "no answer", TraceOutcome.FAILED: "not sent"}
+        nodes = len({step.machine for step in own})
+        rewrites = sum(step.kind == "nat" for step in own)
+        text = f"answered ({message}): {len(own)} steps on {_count(nodes, 'node')}, {_count(rewrites, 'rewrite')}"
+        return Line(0, Style.GOOD, printable(f"verdict: {text}"))
+    words = {TraceOutcome.REFUSED: "refused", TraceOutcome.TIMEOUT: "not answered", TraceOutcome.FAILED: "not sent"}
     text = f"verdict: {words[outcome]} ({message})"
+    drop = next((step for step in reversed(own) if step.kind == "drop"), None)
     if drop is not None:
-        detail = drop.detail
-        text += (
-            f"; dropped on {drop.machine} in netns {drop.netns}: {detail.get('reason')}, {detail.get('explanation')}"
-        )
+        why = f"{drop.detail.get('reason')}: {drop.detail.get('explanation')}"
+        text += f"; dropped at step {drop.number} on {drop.machine} in netns {drop.netns}, {why}"
+    elif outcome is TraceOutcome.TIMEOUT and own:
+        text += f"; last seen at step {own[-1].number} on {own[-1].machine} in netns {own[-1].netns}"
     return Line(0, Style.BAD, printable(text))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -100,7 +100,9 @@ def _run(config: ClusterConfig, objects: Sequence[Object], directory: StateDirec
         from emulator.cli.start_progress import Narrator
         from emulator.runtime.supervisor import run_supervisor
 
-        run_supervisor(config, objects, lock, Narrator(starter.say, starter.ready).report)
+        narrator = Narrator(starter.say, starter.ready)
+        narrator.begin(config.name, len(config.nodes), len(objects))
+        run_supervisor(config, objects, lock, narrator.report)
     except PodwireError as error:
         starter.tell(_ERROR, str(error))
         return FAILED

@@ -24,6 +24,7 @@ MODULES = {
     "status": ("emulator.cli.status:status", "Show what runs: nodes, Services, pods, and what is not ready."),
     "apply": ("emulator.cli.apply:apply", "Create or change objects from manifests."),
     "get": ("emulator.cli.get:get", "List objects, as kubectl does."),
+    "describe": ("emulator.cli.describe.main:describe", "Tell all about some objects."),
     "delete": ("emulator.cli.delete:delete", "Delete objects."),
     "scale": ("emulator.cli.scale:scale", "Set the number of a workload's pods."),
     "exec": ("emulator.cli.exec:exec_command", "Run a command in a pod or on a node."),
@@ -141,10 +142,10 @@ def main() -> NoReturn:
         else:
             status = run(sys.argv[1:])
         sys.stdout.flush()
+        sys.stderr.flush()
     except BrokenPipeError:
-        # Whoever read our output has seen enough: that is no failure, and nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = OK
+        status = OK  # whoever read our output has seen enough
     except KeyboardInterrupt:
         status = INTERRUPTED
-    sys.exit(status)
+    # Everything is written, closed and joined: taking the interpreter apart would cost each command 15 ms more.
+    os._exit(status)

@@ -65,9 +65,6 @@ def start(
     objects = _objects(config)
     directory = locate(config.name, session.state_dir)
     mine = Session(session.state_dir, name or session.cluster, directory)
-    if not quiet:
-        nodes = "1 node" if len(config.nodes) == 1 else f"{len(config.nodes)} nodes"
-        note(f'starting cluster "{config.name}": a controller and {nodes}, {len(objects)} objects')
     if detach:
         from emulator.cli.detach import run_detached
 
@@ -115,6 +112,7 @@ def _foreground(
     page_maker = threading.Thread(target=_page_and_hint, args=(session,), daemon=True)
     say = _silent if quiet else _say
     narrator = Narrator(say, _nothing if quiet else page_maker.start)
+    narrator.begin(config.name, len(config.nodes), len(objects))
     run_supervisor(config, objects, lock, narrator.report)
     if page_maker.is_alive():
         page_maker.join(_LAST_WORDS)

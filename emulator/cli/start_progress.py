@@ -30,6 +30,10 @@ class Narrator:
         self._began = time.monotonic()
         self._last = self._began + FIRST - INTERVAL
 
+    def begin(self, name: str, nodes: int, objects: int) -> None:
+        """Say what is started."""
+        self._say(f'starting cluster "{name}": a controller, {count(nodes, "node")}, {count(objects, "object")}')
+
     def report(self, event: Progress | Restarted) -> None:
         """Tell of an event, in a line at most."""
         if isinstance(event, Restarted):

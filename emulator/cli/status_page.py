@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import click
 
+from emulator.api.ages import human_duration
 from emulator.api.messages import ClusterOverview, NotReady, Object, ProcessStatus, SupervisorStatusResult
+from emulator.api.pod_status import summarize
 from emulator.api.problem import printable
-from emulator.cli.ages import human_duration
 from emulator.cli.output import Table
-from emulator.cli.pod_status import summarize
 
 SYSTEM_NAMESPACES = frozenset({"kube-node-lease", "kube-public", "kube-system"})
 MOST_ROWS = 20

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -12,9 +11,7 @@ import click
 from emulator.api.messages import (
     TRACE_COLLECT,
     TRACE_START,
-    VERSION,
     ControlError,
-    Empty,
     TraceCollectParams,
     TraceOutcome,
     TraceStartParams,
@@ -22,8 +19,9 @@ from emulator.api.messages import (
     TraceStep,
     plain,
 )
-from emulator.api.trace_text import Style, in_order, render, verdict
-from emulator.cli.client import Client, Exchange
+from emulator.api.problem import printable
+from emulator.api.trace_text import Line, Style, in_order, render, verdict
+from emulator.cli.client import TIMEOUT
 from emulator.cli.command import command, pass_session
 from emulator.cli.exit_status import FAILED, OK
 from emulator.cli.options import (
@@ -79,6 +77,7 @@ _COLOURS: dict[Style, dict[str, Any]] = {
     help="How long to wait for the reply.",
 )
 @namespace_option
+@click.option("-v", "--verbose", is_flag=True, help="Also each step of the ARP packets that the packet waits for.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="The form of the output.")
 @pass_session
 def trace(
@@ -90,6 +89,7 @@ def trace(
     icmp: bool,
     timeout: float,
     namespace: str | None,
+    verbose: bool,
     output: str,
 ) -> int:
     """Follow one packet there and its reply back: every hop, rule, rewrite and drop.
@@ -109,7 +109,11 @@ def trace(
     if output == "json":
         print_json(_as_json(start, flow, result, steps))
     else:
-        _print(start, flow, result, steps, directory)
+        rendered = [
+            *render(steps, directory.names, verbose=verbose),
+            verdict(steps, result.outcome, result.message),
+        ]
+        print_lines(_as_text(start, flow, result, rendered))
     return OK if result.outcome is TraceOutcome.REPLIED else FAILED
 
 
@@ -124,7 +128,7 @@ def _asked(tcp: int | None, udp: int | None, *, icmp: bool) -> tuple[str, int] |
 def _send(
     session: Session, start: Target, flow: Flow, nodes: Sequence[str], timeout: float
 ) -> tuple[TraceStartResult, list[TraceStep]]:
-    """Have the packet sent while every node's steps are collected."""
+    """Have the packet sent, then collect what every node recorded of it."""
     identity = int.from_bytes(os.urandom(7), "big")
     params = TraceStartParams(
         trace=identity,
@@ -135,39 +139,21 @@ def _send(
         pod=start.pod,
         timeout=timeout,
     )
-    with ExitStack() as stack:
-        collectors = list(_collectors(session, stack, nodes, identity))
-        client = stack.enter_context(session.node(start.node))
+    with session.node(start.node) as client:
         result = client.call(TRACE_START, params, timeout + _ANSWER_MARGIN)
-        steps = [step for collector in collectors for step in _finish(*collector)]
-    return result, in_order(steps)
+    return result, in_order(step for name in nodes for step in _collect(session, name, identity))
 
 
-def _collectors(
-    session: Session, stack: ExitStack, nodes: Sequence[str], identity: int
-) -> Iterator[tuple[Client, Exchange[TraceStep, Empty]]]:
-    """Connect to every node; one that is away is told of and left out."""
-    for name in nodes:
-        try:
-            client = stack.enter_context(session.node(name))
-            yield client, client.open(TRACE_COLLECT, TraceCollectParams(trace=identity))
-        except ControlError as error:
-            note(f"note: the steps on {name} are missing: {error}")
-
-
-def _finish(client: Client, exchange: Exchange[TraceStep, Empty]) -> list[TraceStep]:
-    """Return a node's steps, those included that it has recorded until now."""
-    steps: list[TraceStep] = []
+def _collect(session: Session, node: str, identity: int) -> list[TraceStep]:
+    """Return the steps on a node; one that is away is told of and left out."""
     try:
-        # Steps and answers come in one order: a round trip without a step between says that there are no more.
-        while True:
-            client.call(VERSION, Empty())
-            came = exchange.take()
-            if not came:
-                break
-            steps += came
+        with session.node(node) as client:
+            exchange = client.open(TRACE_COLLECT, TraceCollectParams(trace=identity, follow=False))
+            steps = list(exchange.events(TIMEOUT))
+            exchange.wait()
     except ControlError as error:
-        note(f"note: some steps on {client.name} may be missing: {error}")
+        note(f"note: the steps on {node} are missing: {error}")
+        return []
     return steps
 
 
@@ -181,15 +167,13 @@ def _as_json(start: Target, flow: Flow, result: TraceStartResult, steps: Sequenc
     }
 
 
-def _print(
-    start: Target, flow: Flow, result: TraceStartResult, steps: Sequence[TraceStep], directory: Directory
-) -> None:
+def _as_text(start: Target, flow: Flow, result: TraceStartResult, rendered: Iterable[Line]) -> list[str]:
     port = f" port {flow.port}" if flow.port else ""
     address = f" ({result.address})" if result.address and result.address != flow.label else ""
-    title = f"trace: {start.label} → {flow.label}{address}, {flow.protocol}{port}"
+    title = printable(f"trace: {start.label} → {flow.label}{address}, {flow.protocol}{port}")
     lines = [click.style(title, bold=True)]
-    for line in [*render(steps, directory.names), verdict(steps, result.outcome, result.message)]:
+    for line in rendered:
         if line.style in _SPACED:
             lines.append("")
         lines.append(click.style(str(line), **_COLOURS.get(line.style, {})))
-    print_lines(lines)
+    return lines

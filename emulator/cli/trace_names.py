@@ -9,6 +9,7 @@ from typing import NamedTuple
 import click
 
 from emulator.api.messages import LIST, ListParams, Object
+from emulator.api.trace_text import Names
 from emulator.cli.client import Client
 from emulator.cli.command import mistyped
 
@@ -42,16 +43,17 @@ class Directory:
         """The names of the nodes."""
         return [*self._nodes]
 
-    def _names(self) -> dict[str, str]:
-        """Return whose each address is; pods on the node's network do not hide the node."""
-        names = {}
+    def _names(self) -> Names:
+        """Return whose each address and network namespace is."""
+        addresses, namespaces = {}, {}
         for (namespace, name), pod in self._pods.items():
-            names[pod.get("status", {}).get("podIP", "")] = f"pod {namespace}/{name}"
+            addresses[pod.get("status", {}).get("podIP", "")] = f"pod {namespace}/{name}"
+            namespaces[f"cni-{pod['metadata']['uid']}"] = f"pod {namespace}/{name}"
         for name, node in self._nodes.items():
-            names[node_address(node)] = f"node {name}"
+            addresses[node_address(node)] = f"node {name}"
         for (namespace, name), service in self._services.items():
-            names[service.get("spec", {}).get("clusterIP", "")] = f"service {namespace}/{name}"
-        return {address: name for address, name in names.items() if address not in ("", "None")}
+            addresses[service.get("spec", {}).get("clusterIP", "")] = f"service {namespace}/{name}"
+        return Names({address: name for address, name in addresses.items() if address not in ("", "None")}, namespaces)
 
     def flow(self, word: str, namespace: str, asked: tuple[str, int] | None) -> Flow:
         """Return the packet that a word means, by protocol and port as `asked` or as its owner has them.
@@ -67,7 +69,7 @@ class Directory:
         if slash:
             return self._find_kind(kind, name, namespace)
         if _is_address(word):
-            return word, self._owner(word), self.names.get(word, word)
+            return word, self._owner(word), self.names.addresses.get(word, word)
         key = (namespace, word)
         if key in self._services:
             return self._find_kind("service", word, namespace)

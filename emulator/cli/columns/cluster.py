@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from emulator.api.ages import since
 from emulator.api.messages import Object
-from emulator.cli.ages import since
 from emulator.cli.columns.columns import NONE, Columns, age
 
 _ROLE = "node-role.kubernetes.io/"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from emulator.api.ages import since
 from emulator.api.messages import Object
-from emulator.cli.ages import since
 
 NONE = "<none>"
 UNSET = "<unset>"

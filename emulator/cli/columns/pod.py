@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from emulator.api.messages import Object
+from emulator.api.pod_status import summarize
 from emulator.cli.columns.columns import NONE, Columns, age
-from emulator.cli.pod_status import summarize
 
 
 def _pod(pod: Object, now: float) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from emulator.api.ages import human_duration, parse_time, since
 from emulator.api.messages import Object
-from emulator.cli.ages import human_duration, parse_time, since
 from emulator.cli.columns.columns import NONE, Columns, age, labels_text, selector_text
 
 
