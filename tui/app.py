@@ -84,7 +84,7 @@ class PodwireApp(App[None]):
     def draw(self) -> None:
         """Bring what changed onto the screen, and ages once a second."""
         began = time.monotonic()
-        changed = self.model.version != self._drawn_version
+        changed = self.model.version != self._drawn_version or self.model.flows.pending
         if began < self._next_draw or not (changed or began - self._drawn_at >= IDLE_REFRESH):
             return
         self._drawn_version = self.model.version

@@ -21,7 +21,14 @@ def flow(
 ) -> FlowRecord:
     """A connection; DNAT leads it `to` another destination, SNAT lets it come from `by`."""
     end, origin = to or destination, by or source
-    settings = {"protocol": "tcp", "state": "ESTABLISHED", "packets": 3, "reply_packets": 2, "bytes": 300, "first_seen": 1e9} | fields
+    settings = {
+        "protocol": "tcp",
+        "state": "ESTABLISHED",
+        "packets": 3,
+        "reply_packets": 2,
+        "bytes": 300,
+        "first_seen": 1e9,
+    } | fields
     return FlowRecord(
         identity=identity,
         node=node,

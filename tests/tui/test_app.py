@@ -189,11 +189,13 @@ def test_nodes_pods_and_services_follow_the_cluster(cluster: Processes) -> None:
         cluster.add_pod("late", "node-a", "10.244.0.9", labels={"app": "web"})
         await until(pilot, lambda: "late" in {row["name"] for row in cells(pilot)})
         await pilot.press("4")
-        await until(pilot, lambda: "2/2 10.244.0.9:8080 10.244.1.3:8080" in str(cells(pilot)))
+        await until(pilot, lambda: "0/2 (10.244.0.9:8080 not ready) (10.244." in str(cells(pilot)))
         service = next(row for row in cells(pilot) if row["name"] == "web")
         assert (service["cluster_ip"], service["ports"], service["type"]) == ("10.96.0.20", "80/TCP", "ClusterIP")
-        await pilot.press("end", "enter")
-        await until(pilot, lambda: isinstance(app.screen, Detail) and "default/late on node-a" in screen_text(pilot))
+        await pilot.press("home", "enter")
+        await until(
+            pilot, lambda: isinstance(app.screen, Detail) and "not ready   default/late on node-a" in screen_text(pilot)
+        )
 
     play(cluster, scenario, (160, 30))
 

@@ -79,7 +79,7 @@ class ClusterModel:
     def lost(self, process: str, reason: str, now: float) -> None:
         """A process does not answer."""
         self.links.down(process, reason, now)
-        self.flows.set_away(process, True)
+        self.flows.set_away(process, away=True)
         self.version += 1
 
     def forget_node(self, node: str) -> None:

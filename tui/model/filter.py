@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tui.model.flows import FlowRow
+from tui.model.flow_row import FlowRow
 
 Test = Callable[[FlowRow, str], bool]
 
@@ -29,7 +29,9 @@ class Filter:
 
     def matches(self, row: FlowRow) -> bool:
         """Whether a row is to be shown."""
-        return all(word in row.text for word in self.words) and all(FIELDS[name](row, v) for name, v in self.fields)
+        state = row.state.lower()
+        words = all(word in row.text or word in state for word in self.words)
+        return words and all(FIELDS[name](row, value) for name, value in self.fields)
 
 
 def parse(text: str) -> Filter:

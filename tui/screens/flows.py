@@ -16,12 +16,15 @@ from tui.feed import Feed, failure_text
 from tui.model.cluster import ClusterModel
 from tui.model.columns import Column
 from tui.model.filter import FIELDS, Filter, parse
-from tui.model.flows import FlowRow, conntrack_line, verdict
+from tui.model.flow_row import FlowRow, conntrack_line, verdict_of
 from tui.model.text import count
 from tui.screens.detail import Ask, Lines
 from tui.screens.page import Page
 
 _STYLES = {"FORWARDED": "good", "DROPPED": "bad", "REJECTED": "warning"}
+
+MOST_ROWS = 2_000
+"""Rows that are brought up to date at one tick, so that keys are answered while thousands of flows come at once."""
 
 COLUMNS: tuple[Column[FlowRow], ...] = (
     Column(
@@ -108,7 +111,7 @@ class FlowsPage(Page[FlowRow]):
 
     def wanted_rows(self) -> Sequence[FlowRow]:
         """Return the rows that pass the filter."""
-        rows = self.model.flows.rows()
+        rows = self.model.flows.rows(MOST_ROWS)
         return rows if self.filter == Filter() else [row for row in rows if self.filter.matches(row)]
 
     def marks(self) -> list[str]:
@@ -140,7 +143,7 @@ class FlowsPage(Page[FlowRow]):
         for record in self.model.flows.records(key):
             lines.append(("", ""))
             lines.append((f"{record.node}", f"namespace {record.netns}, as last told:"))
-            lines.append(("", conntrack_line(record) if verdict(record) == "FORWARDED" else record.drop_reason))
+            lines.append(("", conntrack_line(record) if verdict_of(record) == "FORWARDED" else record.drop_reason))
         after = f" ⇒ {row.endpoint}" if row.endpoint else ""
         return f"{row.protocol} {row.source} → {row.destination}{after}", lines
 
@@ -151,7 +154,7 @@ class FlowsPage(Page[FlowRow]):
     async def _entries(self, key: Any) -> Lines:
         lines = []
         for record in self.model.flows.records(key):
-            if verdict(record) != "FORWARDED":
+            if verdict_of(record) != "FORWARDED":
                 continue
             lines += [("", ""), ("", f"{record.node} # conntrack -L")]
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, ClassVar, Generic
 
 from textual.app import ComposeResult
@@ -83,14 +84,12 @@ class Page(Screen[None], Generic[R]):
     def update_rows(self) -> None:
         """Take the model's rows, unless paused."""
         now = time.time()
-        bar, notice = self.query_one(StatusBar), self.query_one(Notice)
-        bar.status = Status(self.TITLE_OF_PAGE, PAGES, self.model.name, tuple(self.marks()))
-        notice.text = self.notice(now)
-        if self.paused:
-            return
-        self.model.refresh_names()
-        rows = arrange(self.wanted_rows(), self.columns[self.order], descending=self.descending)
-        self.table.show(rows, now, sorted_by=self.order, descending=self.descending)
+        if not self.paused:
+            self.model.refresh_names()
+            rows = arrange(self.wanted_rows(), self.columns[self.order], descending=self.descending)
+            self.table.show(rows, now, sorted_by=self.order, descending=self.descending)
+        self.query_one(StatusBar).status = Status(self.TITLE_OF_PAGE, PAGES, self.model.name, tuple(self.marks()))
+        self.query_one(Notice).text = self.notice(now)
 
     def wanted_rows(self) -> Sequence[R]:
         """Return the rows that are to be seen."""
@@ -131,6 +130,9 @@ class Page(Screen[None], Generic[R]):
     def action_pause(self) -> None:
         """Hold the picture, or let it go on."""
         self.paused = not self.paused
+        if self.paused:  # rows are updated in place, so the picture needs its own
+            rows = [copy(row) for row in self.table.rows]
+            self.table.show(rows, time.time(), sorted_by=self.order, descending=self.descending)
         self.update_rows()
 
     def on_table_order_wanted(self, message: Table.OrderWanted) -> None:

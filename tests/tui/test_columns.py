@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.tui.records import flow
+from tests.tui.test_flows import CLIENT, ENDPOINT, model
+from tui.model.columns import GAP, arrange, place
+from tui.model.text import count, fit
+from tui.screens import flows, nodes, pods, services
+
+PAGES = (flows.COLUMNS, nodes.COLUMNS, pods.COLUMNS, services.COLUMNS)
+
+
+@given(st.sampled_from(PAGES), st.integers(1, 400))
+def test_columns_never_overlap_and_fit_where_more_than_one_is_shown(columns, width: int) -> None:
+    placed = place(columns, width)
+    assert placed
+    for left, right in itertools.pairwise(placed):
+        assert left.left + left.width + GAP == right.left
+        assert left.width >= left.column.width
+    if len(placed) > 1:
+        assert placed[-1].left + placed[-1].width <= width
+    assert [p.column for p in placed] == [column for column in columns if column in [p.column for p in placed]]
+
+
+def test_in_80_columns_the_first_to_go_are_those_that_details_have_too() -> None:
+    assert [p.column.name for p in place(flows.COLUMNS, 79)] == [
+        "verdict",
+        "protocol",
+        "source",
+        "destination",
+        "endpoint",
+        "packets",
+        "age",
+    ]
+    assert len(place(flows.COLUMNS, 200)) == len(flows.COLUMNS)
+    assert {"name", "state", "flows", "lost", "restarts"} <= {p.column.name for p in place(nodes.COLUMNS, 80)}
+    assert len(place(pods.COLUMNS, 80)) >= 6
+
+
+def test_equal_rows_keep_their_places() -> None:
+    rows = model(*[flow("node-a", str(n), (CLIENT[0], n), ENDPOINT) for n in range(9)]).rows()
+    column = next(column for column in flows.COLUMNS if column.name == "protocol")
+    expected = [("node-a", str(n)) for n in range(9)]
+    assert [row.key for row in arrange(reversed(rows), column, descending=False)] == expected
+    assert [row.key for row in arrange(rows, column, descending=True)] == expected
+
+
+def test_numbers_take_five_characters() -> None:
+    cases = {0: "0", 9_999: "9999", 10_000: "10k", 12_345: "12.3k", 999_499: "999k", 999_500: "1M", 4_560_000: "4.56M"}
+    assert {number: count(number) for number in cases} == cases
+    assert all(len(count(10**exponent - 1)) <= 5 for exponent in range(1, 15))
+
+
+@given(st.text(), st.integers(0, 40), st.booleans())
+def test_cells_are_printable_and_fit(text: str, width: int, keep_end: bool) -> None:
+    shown = fit(text, width, keep_end=keep_end)
+    assert len(shown) <= width
+    assert shown.isprintable()
+
+
+def test_cut_cells_keep_the_end_that_tells_more() -> None:
+    assert fit("default/client:43122", 12, keep_end=True) == "…lient:43122"
+    assert fit("default/client", 8) == "default…"
