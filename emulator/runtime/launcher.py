@@ -26,6 +26,7 @@ from emulator.runtime.processes import (
     StartProcess,
 )
 from emulator.runtime.state_directory import StateDirectoryLock
+from emulator.runtime.warm import warm_up
 
 _RECEIVE_SIZE = 65_536
 
@@ -69,6 +70,7 @@ class LocalLauncher:
     def fork(cls, lock: StateDirectoryLock, programs: Mapping[str, str] = PROGRAMS) -> LocalLauncher:
         """Import what the processes need, and fork. Call it in a process of one thread where trio does not run."""
         loaded = load_programs(programs)
+        warm_up()
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -38,6 +38,7 @@ from emulator.runtime.processes import (
     StartProcess,
 )
 from emulator.runtime.state_directory import StateDirectory, StateDirectoryLock
+from emulator.runtime.warm import warm_up
 
 PROGRAMS: Mapping[str, str] = {
     "controller": "emulator.runtime.controller:main",
@@ -299,7 +300,9 @@ def main(arguments: list[str]) -> None:
     channel, lock, made, path, name = arguments
     directory = StateDirectory(Path(path), name)
     held = StateDirectoryLock.adopt(directory, int(lock), made=made == "made")
-    LauncherProcess(socket.socket(fileno=int(channel)), load_programs(PROGRAMS), held).run()
+    programs = load_programs(PROGRAMS)
+    warm_up()
+    LauncherProcess(socket.socket(fileno=int(channel)), programs, held).run()
 
 
 if __name__ == "__main__":
