@@ -30,6 +30,7 @@ MODULES = {
     "exec": ("emulator.cli.exec:exec_command", "Run a command in a pod or on a node."),
     "logs": ("emulator.cli.logs:logs", "Print a container's log."),
     "trace": ("emulator.cli.trace:trace", "Follow one packet there and its reply back, every hop and rule."),
+    "traffic": ("emulator.cli.traffic:traffic", "Send traffic from pods by a script, with a report."),
     "tui": ("emulator.cli.tui:tui", "Watch the cluster: flows, nodes, pods, Services."),
     "completion": ("emulator.cli.completion:completion", "Print the completion script of a shell."),
     "version": ("emulator.cli.version:version", "Print the versions of the command and the cluster."),

@@ -260,6 +260,10 @@ class Place:
             raise PodwireError(f"pod {self.namespace}/{self.name} is on no node yet; wait until it is ready")
         return str(node)
 
+    async def located(self) -> Place:
+        """The same place with its node found once and for all: whoever opens many sockets asks no more."""
+        return Place(self._cluster, self.namespace, self.name, node=await self.node_name())
+
     async def address(self) -> str:
         """The pod's address; empty before it has one."""
         pod = await self._cluster.get("Pod", self.name, self.namespace)
