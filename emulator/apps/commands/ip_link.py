@@ -1,0 +1,204 @@
+"""`ip link`: show links with their counters; set them up or down, set their MTU or their bridge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from emulator.apps.commands import link_view
+from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command, unknown_command
+from emulator.kernel.bridge import Bridge
+from emulator.kernel.link import Link
+from emulator.packet.address import format_mac, mac_to_int
+
+_COLUMNS = (10, 7, 6, 7, 7, 7)
+
+
+@dataclass(slots=True)
+class Filter:
+    """Which links to show."""
+
+    name: str = ""
+    up: bool = False
+    kind: str = ""
+    master: str = ""
+
+    def links(self, context: Context) -> list[Link]:
+        """Return the links, by index. IpError for a name that there is not."""
+        if self.name:
+            return [context.shown_link(self.name)]
+        master = context.shown_link(self.master) if self.master else None
+        links = [
+            link
+            for link in context.netns.links.values()
+            if (link.up or not self.up) and self.kind in {"", link.kind} and (master is None or link.master is master)
+        ]
+        return sorted(links, key=lambda link: link.index)
+
+    @classmethod
+    def read(cls, words: Words) -> Filter:
+        """Read what follows `show`."""
+        found = cls()
+        while words:
+            word = words.next()
+            if word == "up":
+                found.up = True
+            elif word == "type":
+                found.kind = words.next()
+            elif word == "master":
+                found.master = words.next()
+            else:
+                found.name = words.next() if word == "dev" else word
+        return found
+
+
+def run(context: Context, arguments: list[str]) -> None:
+    """Run the rest of an `ip link` line."""
+    words = Words(arguments)
+    command = words.next() if words else "show"
+    if is_command(command, *SHOW):
+        show(context, Filter.read(words))
+    elif is_command(command, "set", "change"):
+        _set(context, words)
+    else:
+        raise unknown_command(command, "link")
+
+
+def show(context: Context, wanted: Filter) -> None:
+    """Print links."""
+    links = wanted.links(context)
+    if context.has("json"):
+        context.write_json([as_json(context, link, mode=True) for link in links])
+        return
+    for link in links:
+        if context.has("brief"):
+            words = f"{format_mac(link.mac)} <{','.join(link_view.flags(link))}> "
+            context.write(f"{brief_head(link)}{words}\n")
+            continue
+        lines = head(link, mode=True)
+        if context.has("statistics"):
+            lines += statistics(link)
+        context.write(("\\" if context.has("oneline") else "\n").join(lines) + "\n")
+
+
+def brief_head(link: Link) -> str:
+    """Return the first two columns of `-br`."""
+    return f"{link_view.title(link):<16s} {link_view.state(link):<14s} "
+
+
+def head(link: Link, *, mode: bool = False, addresses_of: str = "") -> list[str]:
+    """Return the lines about the link itself: one with `addresses_of` a family, as `ip -4 addr` has it, else two."""
+    master = "" if link.master is None else f" master {link.master.name}"
+    first = (
+        f"{link.index}: {link_view.title(link)}: <{','.join(link_view.flags(link))}> mtu {link.mtu}"
+        f" qdisc {link_view.queueing(link)}{master} state {link_view.state(link)}"
+        f"{' mode DEFAULT' if mode else ''} group default qlen 1000"
+    )
+    other = link_view.other_namespace(link)
+    where = "" if other is None else f" link-netns {other[0]}" if other[0] else f" link-netnsid {other[1]}"
+    if addresses_of:
+        return [first + where]
+    kind, broadcast = _hardware(link)
+    return [first, f"    link/{kind} {format_mac(link.mac)} brd {broadcast}{where}"]
+
+
+def statistics(link: Link) -> list[str]:
+    """Return the lines of `-s`."""
+    counters = link.counters
+    received = (counters.rx_bytes, counters.rx_packets, 0, counters.rx_dropped, 0, 0)
+    sent = (counters.tx_bytes, counters.tx_packets, 0, counters.tx_dropped, 0, 0)
+    widths = [max(width, *(len(str(row[i])) for row in (received, sent))) for i, width in enumerate(_COLUMNS)]
+    lines = []
+    for way, names, row in (
+        ("RX", ("bytes", "packets", "errors", "dropped", "missed", "mcast"), received),
+        ("TX", ("bytes", "packets", "errors", "dropped", "carrier", "collsns"), sent),
+    ):
+        cells = [f"{name:>{width}s}" for name, width in zip(names, widths, strict=True)]
+        lines.append(f"    {way}: {cells[0][4:]} {' '.join(cells[1:])}{' ' * 11}")
+        values = [f"{value:{width}d} " for value, width in zip(row, widths, strict=True)]
+        lines.append("    " + "".join(values))
+    return lines
+
+
+def as_json(context: Context, link: Link, *, mode: bool = False, hardware: bool = True) -> dict[str, Json]:
+    """Return the row of `-j`."""
+    row: dict[str, Json] = {"ifindex": link.index}
+    other = link_view.other_namespace(link)
+    if link.peer is not None:
+        row.update({"link": link.peer.name} if other is None else {"link_index": link.peer.index})
+    row |= {"ifname": link.name, "flags": link_view.flags(link), "mtu": link.mtu, "qdisc": link_view.queueing(link)}
+    if link.master is not None:
+        row["master"] = link.master.name
+    row["operstate"] = link_view.state(link)
+    if mode:
+        row["linkmode"] = "DEFAULT"
+    row |= {"group": "default", "txqlen": 1000}
+    if hardware:
+        kind, broadcast = _hardware(link)
+        row |= {"link_type": kind, "address": format_mac(link.mac), "broadcast": broadcast}
+    if other is not None:
+        row["link_netnsid"] = other[1]
+    if context.has("statistics") and mode:
+        row["stats64"] = _statistics_json(link)
+    return row
+
+
+def _statistics_json(link: Link) -> dict[str, Json]:
+    counters = link.counters
+    received = {"bytes": counters.rx_bytes, "packets": counters.rx_packets, "errors": 0, "dropped": counters.rx_dropped}
+    sent = {"bytes": counters.tx_bytes, "packets": counters.tx_packets, "errors": 0, "dropped": counters.tx_dropped}
+    return {
+        "rx": {**received, "over_errors": 0, "multicast": 0},
+        "tx": {**sent, "carrier_errors": 0, "collisions": 0},
+    }
+
+
+def _hardware(link: Link) -> tuple[str, str]:
+    return ("loopback", "00:00:00:00:00:00") if link.loopback else ("ether", "ff:ff:ff:ff:ff:ff")
+
+
+def _set(context: Context, words: Words) -> None:
+    """Run `ip link set [dev] NAME { up | down | mtu N | address MAC | master BRIDGE | nomaster }...`."""
+    name = words.next()
+    link = context.link(words.next() if name == "dev" else name)
+    while words:
+        word = words.next()
+        change = _CHANGES.get(word)
+        if change is None:
+            raise IpError(f'Error: either "dev" is duplicate, or "{word}" is a garbage.', 255)
+        change(context, link, words)
+
+
+def _set_mtu(_context: Context, link: Link, words: Words) -> None:
+    mtu = words.integer("mtu")
+    if not 68 <= mtu <= 65535:
+        raise IpError(
+            f"Error: mtu {'less' if mtu < 68 else 'greater'} than device {'min' if mtu < 68 else 'max'}imum.", 2
+        )
+    link.set_mtu(mtu)
+
+
+def _set_address(_context: Context, link: Link, words: Words) -> None:
+    link.mac = mac_to_int(words.next())
+
+
+def _set_master(context: Context, link: Link, words: Words) -> None:
+    bridge = context.link(words.next())
+    if not isinstance(bridge, Bridge):
+        raise IpError("RTNETLINK answers: Operation not supported", 2)
+    bridge.add_port(link)
+
+
+def _set_nomaster(_context: Context, link: Link, _words: Words) -> None:
+    if link.port is not None:
+        link.port.bridge.remove_port(link)
+
+
+_CHANGES: dict[str, Callable[[Context, Link, Words], None]] = {
+    "up": lambda _context, link, _words: link.set_up(),
+    "down": lambda _context, link, _words: link.set_up(False),
+    "mtu": _set_mtu,
+    "address": _set_address,
+    "master": _set_master,
+    "nomaster": _set_nomaster,
+}
