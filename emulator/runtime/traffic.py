@@ -266,7 +266,7 @@ def error_kind(error: BaseException) -> str:
             return "name not resolved"
         case OSError(errno=errno.EIO) | OSError(errno=None):  # of the node's socket: its text says what
             return error.strerror or str(error)
-        case OSError(errno=number):
+        case OSError(errno=int(number)):
             return os.strerror(number).lower()
         case trio.BrokenResourceError():
             return error_kind(error.__cause__) if isinstance(error.__cause__, OSError) else "connection broken"
