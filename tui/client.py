@@ -16,7 +16,7 @@ from emulator.api.messages import PROTOCOL_VERSION, ControlError, Empty, ErrorCo
 from emulator.errors import PodwireError
 
 RECEIVE_SIZE = 262_144
-CALL_TIMEOUT = 5.0
+CALL_TIMEOUT = 3.0
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 2.0
 """Seconds between two attempts to connect: doubled from the first to the longest."""

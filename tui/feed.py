@@ -96,11 +96,12 @@ class Feed:
 
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep(name, flows))
-            group.create_task(keep_connected(self._socket(name), self._ask_node, lambda _reason: None))
+            group.create_task(self._keep(name, self._ask_node))
 
     async def _ask_node(self, connection: Connection) -> None:
         while True:
-            self._model.node_status(await connection.call(messages.NODE_STATUS, Empty()))
+            status = await connection.call(messages.NODE_STATUS, Empty())  # a node that hangs is lost by this
+            self._model.node_status(status, time.time())
             await asyncio.sleep(STATUS_INTERVAL)
 
 

@@ -40,6 +40,7 @@ class NodeProcess:
         self.flows: dict[str, FlowRecord] = {}
         self.watchers: set[trio.MemorySendChannel[FlowsEvent]] = set()
         self.conntrack = ""
+        self.hangs = False
         self.commands: list[tuple[str, ...]] = []
 
     def methods(self) -> Methods:
@@ -54,6 +55,8 @@ class NodeProcess:
         return VersionResult(protocol=PROTOCOL_VERSION, version="0", role="node", name=self.name)
 
     async def status(self, _params: Any, _exchange: Any) -> NodeStatusResult:
+        if self.hangs:
+            await trio.sleep_forever()
         counters = UnderlayCounters(lost=3, received_frames=100)
         connected = {"controller_connected": True, "pods": 1, "drops": {"NO_SOCKET": 2}}
         return NodeStatusResult(

@@ -123,6 +123,7 @@ def test_filter_sort_and_pause(cluster: Processes) -> None:
         await pilot.press("slash", *"verdict:rej")
         await until(pilot, lambda: len(cells(pilot)) == 1)
         assert cells(pilot)[0]["protocol"] == "udp"
+        assert screen_text(pilot).splitlines()[-2].strip() == "verdict:rej"
         await pilot.press("enter")
         assert "filter: verdict:rej" in screen_text(pilot)
         await pilot.press("escape")
@@ -158,11 +159,13 @@ def test_details_have_the_entry_of_each_node(cluster: Processes) -> None:
         await until(pilot, lambda: "node-a,node-b" in str(app.model.flows.rows()) or len(cells(pilot)) == 1)
         await until(pilot, lambda: app.model.flows.rows()[0].nodes == ("node-a", "node-b"))
         await pilot.press("enter")
-        await until(pilot, lambda: "86399" in screen_text(pilot) and "no such entry" in screen_text(pilot))
+        await until(pilot, lambda: "86399" in screen_text(pilot) and "as last told" in screen_text(pilot))
         text = screen_text(pilot)
         assert "tcp default/client:43122 → default/svc/web:80 ⇒ default/web-1:8080" in text
         assert text.index("node-a # conntrack -L") < text.index("node-b # conntrack -L")
         assert "SYN_SENT" not in text
+        assert "no entry now, as last told:" in text
+        assert "tcp      6 ESTABLISHED src=10.244.0.2 dst=10.244.1.3 sport=43122 dport=8080" in text
         assert cluster.nodes["node-a"].commands[0][:4] == ("conntrack", "-L", "-p", "tcp")
         cluster.tell("node-a", ended=["root/1"])
         cluster.tell("node-b", ended=["root/9"])
@@ -225,6 +228,22 @@ def test_death_and_return_of_a_node_and_of_the_controller(cluster: Processes) ->
         cluster.add_pod("late", "node-a", "10.244.0.9")
         await until(pilot, lambda: "default/late:8080" in str(cells(pilot)))
         await until(pilot, lambda: not page(pilot).query_one(Notice).text)
+
+    play(cluster, scenario, (200, 30))
+
+
+def test_a_node_that_hangs_is_away_until_it_answers(cluster: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.client.CALL_TIMEOUT", 0.2)
+
+    async def scenario(pilot: Pilot[None], app: PodwireApp) -> None:
+        show_flows(cluster)
+        await until(pilot, lambda: len(cells(pilot)) == 2)
+        cluster.nodes["node-b"].hangs = True
+        await until(
+            pilot, lambda: [row["node"] for row in cells(pilot) if "stale" in row["node"]] == ["node-b (stale)"]
+        )
+        cluster.nodes["node-b"].hangs = False
+        await until(pilot, lambda: "stale" not in str(cells(pilot)))
 
     play(cluster, scenario, (200, 30))
 

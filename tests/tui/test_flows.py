@@ -238,7 +238,7 @@ def by_key(flows: FlowModel) -> dict[tuple[str, str], FlowRow]:
     return result
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(histories(), st.integers(0, 2**32), st.integers(1, 5))
 def test_rows_do_not_depend_on_order_and_none_is_lost(told: dict[str, list[FlowsEvent]], seed: int, most: int) -> None:
     source = random.Random(seed)

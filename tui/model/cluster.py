@@ -64,9 +64,11 @@ class ClusterModel:
         self.flows.apply(node, event)
         self.version += 1
 
-    def node_status(self, status: NodeStatusResult) -> None:
-        """A node told how it is."""
+    def node_status(self, status: NodeStatusResult, now: float) -> None:
+        """A node told how it is, and so it answers (again)."""
         self._statuses[status.name] = status
+        self.links.up(status.name, now)
+        self.flows.set_away(status.name, away=False)
         self.version += 1
 
     def supervisor_status(self, status: SupervisorStatusResult, now: float) -> None:

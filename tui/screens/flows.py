@@ -37,7 +37,7 @@ COLUMNS: tuple[Column[FlowRow], ...] = (
     ),
     Column("protocol", "PROT", 4, lambda row, _: row.protocol, lambda row: row.protocol, rank=2),
     Column(
-        "source", "SOURCE", 17, lambda row, _: row.source, lambda row: row.source, stretch=3, limit=44, keep_end=True
+        "source", "SOURCE", 16, lambda row, _: row.source, lambda row: row.source, stretch=3, limit=44, keep_end=True
     ),
     Column(
         "destination",
@@ -52,7 +52,7 @@ COLUMNS: tuple[Column[FlowRow], ...] = (
     Column(
         "endpoint",
         "⇒ AFTER NAT",
-        16,
+        18,
         lambda row, _: row.endpoint or (f"✗ {row.reason}" if row.reason else ""),
         lambda row: (row.endpoint, row.reason),
         stretch=3,
@@ -92,7 +92,8 @@ class FlowsPage(Page[FlowRow]):
     TITLE_OF_PAGE = "Flows"
     EMPTY = "No flows: nothing was sent yet, or nothing passes the filter."
     DEFAULT_CSS = """
-    FlowsPage Input { display: none; border: none; height: 1; padding: 0 1; background: $boost; }
+    FlowsPage Input { display: none; height: 1; padding: 0 1; background: $boost; }
+    FlowsPage Input, FlowsPage Input:focus { border: none; }
     FlowsPage Input.open { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -141,9 +142,8 @@ class FlowsPage(Page[FlowRow]):
             ("packets", f"{row.packets} both ways, {row.bytes} bytes"),
         ]
         for record in self.model.flows.records(key):
-            lines.append(("", ""))
-            lines.append((f"{record.node}", f"namespace {record.netns}, as last told:"))
-            lines.append(("", conntrack_line(record) if verdict_of(record) == "FORWARDED" else record.drop_reason))
+            counters = f"{record.packets} packets there, {record.reply_packets} back"
+            lines.append((f"on {record.node}", f"{counters}, namespace {record.netns}"))
         after = f" ⇒ {row.endpoint}" if row.endpoint else ""
         return f"{row.protocol} {row.source} → {row.destination}{after}", lines
 
@@ -152,16 +152,16 @@ class FlowsPage(Page[FlowRow]):
         return partial(self._entries, key)
 
     async def _entries(self, key: Any) -> Lines:
-        lines = []
+        lines: Lines = []
         for record in self.model.flows.records(key):
             if verdict_of(record) != "FORWARDED":
                 continue
-            lines += [("", ""), ("", f"{record.node} # conntrack -L")]
             try:
-                entries = await self.feed.conntrack(record)
+                entries, note = await self.feed.conntrack(record), "no entry now, as last told:"
             except (OSError, PodwireError) as error:
-                entries = [f"(no answer: {failure_text(error)})"]
-            lines += [("", entry) for entry in entries or ["(no such entry now)"]]
+                entries, note = [], f"no answer ({failure_text(error)}), as last told:"
+            lines += [("", ""), ("", f"{record.node} # conntrack -L" + ("" if entries else f"   {note}"))]
+            lines += [("", entry) for entry in entries or [conntrack_line(record)]]
         return lines
 
     # --- the filter line ---

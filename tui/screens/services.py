@@ -24,12 +24,14 @@ COLUMNS: tuple[Column[ServiceRow], ...] = (
     Column("namespace", "NAMESPACE", 11, lambda row, _: row.key[0], lambda row: row.key, rank=1, limit=24, stretch=1),
     Column("name", "NAME", 12, lambda row, _: row.key[1], lambda row: row.key[1], stretch=2, limit=40),
     Column("type", "TYPE", 9, lambda row, _: row.type, lambda row: row.type, rank=3, limit=12, stretch=1),
-    Column("cluster_ip", "CLUSTER-IP", 13, lambda row, _: row.cluster_ip, lambda row: row.cluster_ip, limit=15),
+    Column(
+        "cluster_ip", "CLUSTER-IP", 14, lambda row, _: row.cluster_ip, lambda row: row.cluster_ip, stretch=1, limit=15
+    ),
     Column("ports", "PORT(S)", 12, lambda row, _: row.ports, lambda row: row.ports, stretch=1, limit=30),
     Column(
         "endpoints",
         "ENDPOINTS",
-        10,
+        9,
         _endpoints,
         lambda row: (row.ready, len(row.endpoints)),
         stretch=4,

@@ -81,6 +81,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
         self._cursor: Any = None  # the key of the cursor's row; None: the top
         self._index = 0
         self._placed: list[Placed[R]] = []
+        self._placed_width = -1
 
     # --- attributes down ---
 
@@ -106,10 +107,12 @@ class Table(ScrollView, Generic[R], can_focus=True):
     @property
     def titles(self) -> list[str]:
         """The titles of the columns that fit."""
+        self._place(self.scrollable_content_region.width)
         return [placed.column.title for placed in self._placed]
 
     def cells(self, row: R) -> dict[str, str]:
         """Return the texts of a row's cells as they are drawn, by column name."""
+        self._place(self.scrollable_content_region.width)
         return {placed.column.name: self._cell(placed, row).strip() for placed in self._placed}
 
     def _follow_cursor(self) -> None:
@@ -137,13 +140,19 @@ class Table(ScrollView, Generic[R], can_focus=True):
     # --- drawing ---
 
     def on_resize(self) -> None:
-        """Choose the columns that fit."""
-        self._placed = place(self._columns, max(1, self.scrollable_content_region.width))
+        """Lay the columns out for the new width."""
         self._resize_content()
+
+    def _place(self, width: int) -> None:
+        """Choose the columns that fit; the width changes with the terminal, and when the scrollbar comes or goes."""
+        if width != self._placed_width:
+            self._placed_width = width
+            self._placed = place(self._columns, max(1, width))
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
         width = self.scrollable_content_region.width
+        self._place(width)
         if y == 0:
             return self._header(width)
         index = int(self.scroll_offset.y) + y - HEADER_LINES
