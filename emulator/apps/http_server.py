@@ -20,6 +20,8 @@ BODY_LIMIT = 1 << 20  # bytes of a request's body
 HEADER_LIMIT = 16 << 10  # bytes of a request's head
 IDLE_TIMEOUT = 75.0  # seconds, as nginx's keepalive_timeout
 CONNECTION_LIMIT = 1_000
+LINGER_TIMEOUT = 5.0  # seconds, as nginx's lingering_timeout
+LINGER_LIMIT = 8 << 20  # bytes
 _READ_SIZE = 65_536
 _REQUEST_LINE = re.compile(
     rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+( [\x21-\xff]*( (H(T(T(P(/([0-9](\.([0-9])?)?)?)?)?)?)?)?)?)?\r?"
@@ -177,10 +179,18 @@ class _Conversation:
         """Answer what is no proper request, and hang up."""
         if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             return
-        response = self._service.error(status)
-        await self._respond(
-            "GET", Response(response.status, response.body, (*response.headers, ("Connection", "close")))
-        )
+        error = self._service.error(status)
+        kept = tuple(header for header in error.headers if header[0] != "Connection")
+        await self._respond("GET", Response(error.status, error.body, (*kept, ("Connection", "close"))))
+        await self._linger()
+
+    async def _linger(self) -> None:
+        """Read on for a while: closing with data unread would reset the connection under our answer (RFC 9112, 9.6)."""
+        await self._stream.send_eof()
+        left = LINGER_LIMIT
+        with trio.move_on_after(LINGER_TIMEOUT):
+            while left > 0 and (data := await self._stream.receive_some(_READ_SIZE)):
+                left -= len(data)
 
     async def _send(self, event: h11.Event) -> None:
         await self._send_all(self._http.send(event) or b"")

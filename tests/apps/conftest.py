@@ -20,7 +20,7 @@ from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
 from emulator.kernel.route import Route
 from emulator.packet.address import ipv4_to_int
-from emulator.packet.dns_record import PTR, A, Record, Soa, SOA, reverse_name
+from emulator.packet.dns_record import PTR, SOA, A, Record, Soa, reverse_name
 from emulator.runtime.machine import Machine
 from emulator.runtime.network import NetnsNetwork
 from emulator.runtime.resolver import ResolverSettings

@@ -150,6 +150,7 @@ class Transfer:
             self._note("Found bundle for host: 0x55d0c0de0000 [serially]")
             self._note("Can not multiplex, even if we wanted to")
             self._note(f"Re-using existing connection #{self._number} with host {url.host}")
+            report.local, report.remote = connection.stream.local_address, connection.stream.remote_address
             return connection
         await self.close()
         self._number += 1

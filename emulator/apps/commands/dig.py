@@ -238,15 +238,14 @@ def _record(record: Record) -> str:
 
 
 def _columns(*cells: str, first: int = 32) -> str:
-    """Set cells at every eighth column from `first` on with tabs, or one blank where the last cell is too long."""
+    """Set cells at every eighth column from `first` on, with tabs where they do (lib/dns/masterdump.c, indent)."""
     line, column = "", 0
     for index, cell in enumerate(cells):
         if index:
-            goal = first + 8 * (index - 1)
+            goal = max(first + 8 * (index - 1), column + 1)
             tabs = goal // 8 - column // 8
-            gap = "\t" * tabs if tabs > 0 else " "
-            line += gap
-            column = goal if tabs > 0 else column + 1
+            line += "\t" * tabs + " " * (goal % 8 if tabs else goal - column)
+            column = goal
         line += cell
         column += len(cell)
     return line

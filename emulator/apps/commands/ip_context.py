@@ -125,5 +125,5 @@ def _pretty(value: Json, depth: int) -> str:
         members = ",\n".join(f'{inner}"{key}": {_pretty(member, depth + 1)}' for key, member in value.items())
         return f"{{\n{members}\n{outer}}}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[ " + ",".join(_pretty(member, depth) for member in value) + " ]"
+        return f"[ {','.join(_pretty(member, depth) for member in value)} ]" if value else "[ ]"
     return json.dumps(value)

@@ -136,7 +136,7 @@ def _line(columns: Sequence[_Column], widths: Sequence[int], row: Sequence[str])
 def _cells(info: SocketInfo, *, numeric: bool) -> list[str]:
     local, local_port = _address(info.local, info.protocol, numeric=numeric)
     remote, remote_port = _address(info.remote, info.protocol, numeric=numeric)
-    queues = [str(info.receive_queue), str(info.send_queue)]
+    queues = [f"{info.receive_queue:<6d}", f"{info.send_queue:<6d}"]
     return [info.protocol, info.state, *queues, local, local_port, remote, remote_port, ""]
 
 

@@ -1,7 +1,7 @@
 """The cluster's name server: answers over UDP and TCP on port 53 from the zone that the node keeps.
 
-Source: RFC 1035, RFC 7766 (TCP), the Kubernetes DNS specification. Names outside the cluster are refused: there is no
-resolver to forward to.
+Source: RFC 1035, RFC 7766 (TCP), the Kubernetes DNS specification. There is no resolver to forward to: names outside
+the cluster are refused, but single labels, which the root has none of, do not exist.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class NameServer:
             return query.reply(dns.REFUSED, authoritative=False)
         answer = self._zone.lookup(question.name, question.type)
         if not answer.authoritative:
-            return query.reply(dns.REFUSED, authoritative=False)
+            single = question.name.rstrip(".").count(".") == 0
+            return query.reply(dns.NXDOMAIN if single else dns.REFUSED, authoritative=False)
         records = tuple(_spelled(record, question.name) for record in answer.records)
         if records:
             return query.reply(answers=records)
