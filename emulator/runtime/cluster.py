@@ -7,7 +7,7 @@ cluster runs inside this process, on trio's clock, mock clocks included.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from emulator.api.messages import (
     ClusterOverview,
     DeleteParams,
     Empty,
+    EventType,
     ExecParams,
     GetParams,
     ListParams,
@@ -38,15 +39,17 @@ from emulator.api.messages import (
     TraceStartResult,
     TraceStep,
     UdpOpenParams,
+    WatchParams,
 )
 from emulator.errors import PodwireError
 from emulator.runtime import state_directory
 from emulator.runtime.backend import Backend, UnixBackend
-from emulator.runtime.control_client import ControlClient
+from emulator.runtime.control_client import ConnectionLostError, ControlClient
 from emulator.runtime.readiness import wait_ready
 from emulator.runtime.remote_sockets import RemoteStream, RemoteUdp, os_error
 from emulator.runtime.simulation import Simulation, simulated
 from emulator.runtime.supervised import supervised
+from emulator.runtime.tasks import tasks
 from emulator.runtime.underlay_memory import Conditions
 
 P = TypeVar("P", bound=Struct)
@@ -167,6 +170,31 @@ class Cluster:
         """Wait until all nodes, pods and workloads are ready. Raises trio.TooSlowError after `within` seconds."""
         with trio.fail_after(within):
             await wait_ready(await self._controller_client(), len(self.config.nodes))
+
+    async def wait_for(
+        self,
+        kind: str,
+        condition: Callable[[Sequence[Object]], bool],
+        namespace: str | None = None,
+        *,
+        selector: str = "",
+    ) -> list[Object]:
+        """Wait until the objects of a kind are as wanted, and return them; told by a watch, not by asking again."""
+        objects: dict[tuple[str, str], Object] = {}
+        listed = False
+        params = WatchParams(kind=kind, namespace=namespace, label_selector=selector)
+        client = await self._controller_client()
+        async with client.stream(messages.WATCH, params) as exchange:
+            while (event := await exchange.next_event()) is not None:
+                if event.type is EventType.BOOKMARK:
+                    listed = True
+                elif event.type is EventType.DELETED:
+                    objects.pop(_name(event.object), None)
+                else:
+                    objects[_name(event.object)] = event.object
+                if listed and condition([*objects.values()]):
+                    return [*objects.values()]
+        raise ConnectionLostError(client.lost)
 
     # What is in it
 
@@ -318,8 +346,11 @@ class Place:
         return RemoteUdp(exchange, (bound.host, bound.port), scope)
 
 
+def _name(obj: Object) -> tuple[str, str]:
+    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+
+
 @asynccontextmanager
 async def _opened(config: ClusterConfig, backend: Backend) -> AsyncIterator[Cluster]:
-    async with trio.open_nursery() as nursery:
+    async with tasks() as nursery:
         yield Cluster(config, backend, nursery)
-        nursery.cancel_scope.cancel()

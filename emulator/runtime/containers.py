@@ -77,8 +77,10 @@ class Exit:
 class RunningContainer:
     """One run of one program."""
 
-    def __init__(self, log: ContainerLog) -> None:
+    def __init__(self, log: ContainerLog, predecessor: RunningContainer | None = None) -> None:
         self.log = log
+        self._predecessor = predecessor
+        self._settled = trio.Event()  # it serves, or has ended
         self._scope = trio.CancelScope()
 
     def stop(self) -> None:
@@ -97,11 +99,14 @@ class RunningContainer:
         outcome = Exit(_TERMINATED)
         try:
             with self._scope:
-                status = await program(container, task_status=_Started(on_started))
+                if self._predecessor is not None:  # the containers of a pod start in their order
+                    await self._predecessor._settled.wait()
+                status = await program(container, task_status=_Started(self._settled.set, on_started))
                 outcome = Exit(status)
         except Exception as error:
             outcome = self._failure(error, container, log)
         finally:
+            self._settled.set()
             self.log.end()
             on_exit(outcome)
 
@@ -121,15 +126,15 @@ class RunningContainer:
 class _Started(trio.TaskStatus[None]):
     """Tells whoever runs a program that its ports are bound."""
 
-    def __init__(self, on_started: Callable[[], None]) -> None:
-        self._on_started: Callable[[], None] | None = on_started
+    def __init__(self, *listeners: Callable[[], None]) -> None:
+        self._listeners = listeners
 
     def started(self, value: None = None) -> None:
         """Called by the program, once."""
         del value  # programs have nothing to hand over
-        on_started, self._on_started = self._on_started, None
-        if on_started is not None:
-            on_started()
+        listeners, self._listeners = self._listeners, ()
+        for listener in listeners:
+            listener()
 
 
 def _single(error: Exception) -> Exception:

@@ -18,7 +18,7 @@ _CHUNK = 65_536
 
 
 async def carry_tcp(network: NetnsNetwork, host: str, port: int, exchange: Exchange[TcpData]) -> None:
-    """Connect, say so, and carry bytes both ways until the other side has sent its last.
+    """Connect, say so, and carry bytes both ways until both sides have sent their last.
 
     Raises ControlError (UNAVAILABLE, with the errno's name in front) where the connection cannot be made or breaks.
     """
@@ -35,7 +35,7 @@ async def carry_tcp(network: NetnsNetwork, host: str, port: int, exchange: Excha
                     await exchange.send(TcpData(data=data))
             except trio.BrokenResourceError as error:
                 raise socket_error(error.__cause__ or error) from None
-            # The other side has ended; what we still send is the client's to end, by closing its stream.
+            await exchange.send(TcpData())
 
 
 async def _send_input(stream: TcpStream, exchange: Exchange[TcpData]) -> None:

@@ -176,7 +176,8 @@ class PodRunner:
             running.previous_logs[name] = before.log
         container_log = ContainerLog(self._machine.wall_clock)
         container = self._container(running, action.container, container_log)
-        task = running.containers[name] = RunningContainer(container_log)
+        predecessor = None if before is not None else next(reversed(running.containers.values()), None)
+        task = running.containers[name] = RunningContainer(container_log, predecessor)
         uid = action.uid
         assert self._nursery is not None
         self._nursery.start_soon(

@@ -61,7 +61,7 @@ class RemoteStream(trio.abc.HalfCloseableStream):
             except ControlError as error:
                 cause = os_error(error)
                 raise trio.BrokenResourceError(str(cause)) from cause
-            if event is None:
+            if event is None or not event.data:
                 self._ended = True
             else:
                 self._left = event.data

@@ -11,12 +11,14 @@ from contextlib import asynccontextmanager
 from random import Random
 
 import trio
+from trio._core import _run as scheduler
 
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
 from emulator.runtime.backend import MemoryBackend
 from emulator.runtime.controller import run_controller
 from emulator.runtime.memory_listener import MemoryListener
 from emulator.runtime.node import NodeSetting, run_node
+from emulator.runtime.tasks import tasks
 from emulator.runtime.underlay_memory import Conditions, MemoryNetwork
 
 WALL_START = 1_767_225_600.0
@@ -94,13 +96,23 @@ class Simulation:
             )
 
 
+def schedule_by_seed(seed: int) -> None:
+    """Have trio choose by `seed` which of several tasks runs first, so that a simulation can be run again exactly.
+
+    Trio draws that order, lest anybody relies on it, and lets tests fix it; pytest-trio does the same for Hypothesis.
+    It holds for the whole process.
+    """
+    vars(scheduler)["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
+    scheduler._r.seed(seed)
+
+
 @asynccontextmanager
 async def simulated(
     config: ClusterConfig, conditions: Conditions | None = None, log: logging.Logger | None = None
 ) -> AsyncIterator[Simulation]:
     """Run a simulated cluster as long as the block lasts."""
+    schedule_by_seed(config.seed)
     simulation = Simulation(config, conditions, log or logging.getLogger(__name__))
-    async with trio.open_nursery() as nursery:
+    async with tasks() as nursery:
         await nursery.start(simulation.run)
         yield simulation
-        nursery.cancel_scope.cancel()

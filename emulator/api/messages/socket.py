@@ -10,8 +10,8 @@ from emulator.api.messages.envelope import Empty, Method
 class TcpConnectParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Connect from a pod (or the node when `pod` is empty) to a name or address.
 
-    Input is what is sent, its end a FIN. The first event is empty and means connected; later ones are what came in,
-    and the result comes at the other side's FIN.
+    Input is what is sent, its end a FIN. The first event is empty and means connected; later ones are what came in, an
+    empty one the other side's FIN. The result comes when both sides have ended.
     """
 
     host: str
