@@ -75,48 +75,51 @@ def alike(text: str) -> str:
     return re.sub(r" +(?=\b(?:UP|UNKNOWN)\b)", " ", text)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "ip addr",
-        "ip -4 addr",
-        "ip -br addr",
-        "ip -br link",
-        "ip link",
-        "ip -o addr",
-        "ip -o link",
-        "ip -j addr",
-        "ip -j link",
-        "ip route",
-        "ip route show table all",
-        "ip -j route",
-        "ip route get 8.8.8.8",
-        "ip route get 127.0.0.1",
-        "ip rule",
-        "ip -j rule",
-        "ip neigh",
-        "ip nonsense",
-        "ip route nonsense",
-        "ip addr show nope",
-        "ip -j -p addr show eth0",
-        "bridge link nonsense",
-        "bridge nonsense",
-        "sysctl net.ipv4.ip_default_ttl",
-        "sysctl net.nope",
-        "ss -tan",
-        "ss -tuan",
-        "ss -u",
-        "conntrack -L -p foo",
-        "conntrack -L",
-        "iptables-save -Z",
-    ],
+LINES = (
+    "ip addr",
+    "ip -4 addr",
+    "ip -br addr",
+    "ip -br link",
+    "ip link",
+    "ip -o addr",
+    "ip -o link",
+    "ip -j addr",
+    "ip -j link",
+    "ip route",
+    "ip route show table all",
+    "ip -j route",
+    "ip route get 8.8.8.8",
+    "ip route get 127.0.0.1",
+    "ip rule",
+    "ip -j rule",
+    "ip neigh",
+    "ip nonsense",
+    "ip route nonsense",
+    "ip addr show nope",
+    "ip -j -p addr show eth0",
+    "bridge link nonsense",
+    "bridge nonsense",
+    "sysctl net.ipv4.ip_default_ttl",
+    "sysctl net.nope",
+    "ss -tan",
+    "ss -tuan",
+    "ss -u",
+    "conntrack -L -p foo",
+    "conntrack -L",
+    "iptables-save -Z",
 )
-@pytest.mark.parametrize("place", ["client", "node"])
-async def test_prints_the_same(lab: Lab, autojump_clock: MockClock, real: None, place: str, line: str) -> None:
-    if place == "node" and ("8.8.8.8" in line or "eth0" in line):
-        pytest.skip("the node has no way out and no eth0 here")
+POD_ONLY = frozenset({"ip route get 8.8.8.8", "ip -j -p addr show eth0"})
+CASES = [(place, line) for line in LINES for place in ("client", "node") if place == "client" or line not in POD_ONLY]
+
+
+def judged(place: str, line: str) -> subprocess.CompletedProcess[str]:
     words = ["ip", "netns", "exec", f"pwi-{place}", *line.split()]
-    judge = subprocess.run(words, check=False, capture_output=True, text=True)
+    return subprocess.run(words, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("place", "line"), CASES)
+async def test_prints_the_same(lab: Lab, autojump_clock: MockClock, real: None, place: str, line: str) -> None:
+    judge = judged(place, line)
     ours = await lab.run(line, place)
     assert alike(ours.out) == alike(judge.stdout)
     assert ours.error == judge.stderr
