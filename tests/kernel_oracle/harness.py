@@ -43,6 +43,7 @@ from tests.kernel.frames import ipv4 as ipv4
 from tests.kernel.frames import udp as udp
 
 QUIET = 0.03  # seconds without a frame after which the real side has nothing more to say
+GRACE = 0.003  # the same, once it has said as much as the emulator: a veth delivers before `send` returns
 ETH_P_ALL = 0x0003
 SIOCETHTOOL = 0x8946
 ETHTOOL_STXCSUM = 0x17
@@ -62,6 +63,10 @@ class Observed:
 
     real: Frames = field(default_factory=dict)
     emulated: Frames = field(default_factory=dict)
+
+    def owed(self) -> bool:
+        """Whether the real side has sent less than the emulator at some link."""
+        return any(len(self.real[link]) < len(frames) for link, frames in self.emulated.items())
 
 
 class Testbed:
@@ -167,8 +172,14 @@ class Testbed:
 
     def add_neighbour(self, link: str, address: str, mac: str) -> None:
         """Add a permanent neighbour, so that no ARP is needed."""
-        self.ip(f"neigh replace {address} lladdr {mac} nud permanent dev {link}")
-        self.ns.neighbours.add(self.ns.links[link], ipv4_to_int(address), mac_to_int(mac), NudState.PERMANENT)
+        self.add_neighbours(link, [address], mac)
+
+    def add_neighbours(self, link: str, addresses: Sequence[str], mac: str) -> None:
+        """Add permanent neighbours with one MAC."""
+        lines = [f"neigh replace {address} lladdr {mac} nud permanent dev {link}\n" for address in addresses]
+        self.run("ip", "-n", self.name, "-batch", "-", stdin="".join(lines))
+        for address in addresses:
+            self.ns.neighbours.add(self.ns.links[link], ipv4_to_int(address), mac_to_int(mac), NudState.PERMANENT)
 
     def set_sysctl(self, name: str, value: int | str) -> None:
         """`sysctl -w NAME=VALUE`."""
@@ -195,8 +206,12 @@ class Testbed:
             self._collect_real(observed.real, 0.0)
             self._nics[link].receive_frame(frame)
             self._run_emulated()
-        self._collect_real(observed.real, QUIET)
         self._collect_emulated(observed.emulated)
+        self._collect_real(observed.real, 0.0)
+        while observed.owed():
+            if not self._collect_real(observed.real, QUIET):
+                break
+        self._collect_real(observed.real, GRACE)
         return observed
 
     def advance(self, seconds: float) -> Observed:
@@ -242,16 +257,19 @@ class Testbed:
             emulated = [normalise(frame, own) for frame in observed.emulated[link]]
             assert emulated == real, _difference(link, real, emulated)
 
-    def _collect_real(self, into: Frames, timeout: float) -> None:
+    def _collect_real(self, into: Frames, timeout: float) -> bool:
+        """Take what is there, and what comes before nothing does for `timeout` seconds. True if there was any."""
         by_socket = {sock: name for name, sock in self._sockets.items()}
+        found = False
         while True:
             readable, _, _ = select.select(list(by_socket), [], [], timeout)
             if not readable:
-                return
+                return found
             for sock in readable:
                 frame, ancillary, _, address = sock.recvmsg(65_600, 64)
                 if address[2] != PACKET_OUTGOING:
                     into[by_socket[sock]].append(_with_tag(frame, ancillary))
+                    found = True
 
     def _run_emulated(self, seconds: float = 0.0) -> None:
         end = self.kernel.now + seconds

@@ -23,8 +23,7 @@ class RouterBed(Testbed):
         for number, (name, mac) in enumerate(MACS.items(), 1):
             self.add_link(name, mac)
             self.add_address(name, f"10.0.{number}.1/24")
-            for host in range(2, 10):
-                self.add_neighbour(name, f"10.0.{number}.{host}", HOST_MAC)
+            self.add_neighbours(name, [f"10.0.{number}.{host}" for host in range(2, 10)], HOST_MAC)
         self.restore(rules)
         for name, value in (sysctls or {}).items():
             self.set_sysctl(name, value)
