@@ -25,6 +25,7 @@ from emulator.errors import PodwireError, WireError
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
 from emulator.kernel.nic import Nic
+from emulator.kernel.route import Route
 from emulator.kube.cni.bridge import BridgePlugin, NodeNetwork
 from emulator.kube.ipam import dns_address
 from emulator.kube.proxy.iptables import IptablesProxy
@@ -133,6 +134,8 @@ class NodeMachine:
         network = setting.config.node_network
         address = IPv4Address(node.status.internal_ip)
         self.root.add_address(self.uplink, int(address), network.prefixlen, broadcast=int(network.broadcast_address))
+        # Beyond the gateway is nothing yet, but without a way there no packet would get as far as kube-proxy's REJECT.
+        self.root.fib.add(Route(0, 0, link=self.uplink, gateway=int(network.network_address) + 1))
         plugin = BridgePlugin(self.machine.kernel, self.root, self.uplink, _node_network(node, setting.config))
         writer = StatusWriter(self.link, setting.log)
         host = PodHost(

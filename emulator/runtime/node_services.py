@@ -256,11 +256,15 @@ async def _until_closed(command: Command, invocation: Invocation, pod: RunningPo
 
 async def _while_open(pod: RunningPod | None, act: Callable[[], Awaitable[None]]) -> None:
     """Do something in a pod's namespace to its end, or until the pod goes away."""
-    async with trio.open_nursery() as nursery:
-        if pod is not None:
-            nursery.start_soon(_cancel_when, pod.closed, nursery.cancel_scope)
-        await act()
-        nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            if pod is not None:
+                nursery.start_soon(_cancel_when, pod.closed, nursery.cancel_scope)
+            await act()
+            nursery.cancel_scope.cancel()
+    except Exception:
+        if pod is None or not pod.closed.is_set():
+            raise  # else its sockets went away under it
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -24,9 +24,7 @@ def test_first_steps_of_a_newcomer(running: Running) -> None:
 
 
 def test_killed_node_comes_back_and_the_others_forward_meanwhile(running: Running) -> None:
-    client_node = (
-        running.run("get", "pod", "client", "-o", "json").stdout.partition('"nodeName": "')[2].partition('"')[0]
-    )
+    client_node = running.node_of("client")
     victim = next(name for name in running.pids() if name.startswith("node-") and name != client_node)
     listing = running.run("get", "pods", "-o", "wide").stdout
     beside = next(line for line in listing.splitlines() if line.startswith("web-") and victim not in line)

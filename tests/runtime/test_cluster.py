@@ -220,3 +220,70 @@ async def test_loss_and_disorder_below_hurt_no_request(autojump_clock: MockClock
         for _ in range(10):
             outcome = await cluster.pod("client").exec("curl", "-s", "--max-time", "60", "http://web/")
             assert outcome.exit_status == 0, outcome
+
+
+async def test_service_without_endpoints_refuses_at_once(cluster: Cluster, autojump_clock: MockClock) -> None:
+    await apply(cluster, WEB)
+    await cluster.scale("Deployment", "web", 0)
+    with trio.fail_after(60):
+        await cluster.wait_for("Pod", lambda pods: not pods, selector="app=web")
+    await trio.sleep(1)
+    start = trio.current_time()
+    with pytest.raises(ConnectionRefusedError):
+        await cluster.pod("client").open_tcp_stream("web", 80)
+    assert trio.current_time() - start < 0.5
+
+
+async def test_address_outside_the_cluster_is_unreachable(cluster: Cluster, autojump_clock: MockClock) -> None:
+    await apply(cluster, WEB)
+    with pytest.raises(OSError, match="No route to host"):
+        await cluster.pod("client").open_tcp_stream("192.0.2.1", 80)
+
+
+async def test_udp_client_follows_the_endpoints(cluster: Cluster, autojump_clock: MockClock) -> None:
+    """A client that keeps its port reaches the new endpoint after the old one went: its entries are cleared."""
+    await cluster.apply("""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: echo}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: echo}}
+  template:
+    metadata: {labels: {app: echo}}
+    spec:
+      containers:
+      - name: echo
+        image: registry.k8s.io/e2e-test-images/agnhost:2.53
+        args: [netexec, --http-port=8080, --udp-port=8081]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: echo}
+spec:
+  selector: {app: echo}
+  ports: [{port: 81, protocol: UDP, targetPort: 8081}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client}
+spec: {containers: [{name: curl, image: curlimages/curl}]}
+""")
+    await cluster.wait_ready()
+    with await cluster.pod("client").udp_socket(4000) as client:
+
+        async def ask() -> str:
+            with trio.move_on_after(2):
+                await client.send_to(b"hostname\n", ("echo", 81))
+                return (await client.receive())[0].decode()
+            return ""
+
+        (before,) = await pod_names(cluster, "app=echo")
+        assert await ask() == before
+        await cluster.delete("Pod", before, "default", grace=0)
+        with trio.fail_after(60):
+            await cluster.wait_for("Pod", lambda pods: before not in str(pods) and len(pods) == 1, selector="app=echo")
+        await cluster.wait_ready()
+        (after,) = await pod_names(cluster, "app=echo")
+        await trio.sleep(0.5)
+        assert await ask() == after
