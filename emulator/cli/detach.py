@@ -16,8 +16,9 @@ from emulator.api.cluster_file import ClusterConfig
 from emulator.api.messages import Object
 from emulator.cli.exit_status import FAILED, INTERRUPTED, OK
 from emulator.cli.output import note, print_error
+from emulator.cli.supervise import supervise
 from emulator.errors import PodwireError
-from emulator.runtime.state_directory import SUPERVISOR, StateDirectory, create
+from emulator.runtime.state_directory import SUPERVISOR, StateDirectory
 
 _SAY = "say"
 _READY = "ready"
@@ -85,6 +86,8 @@ def _supervise(config: ClusterConfig, objects: Sequence[Object], directory: Stat
         os.setsid()
         _redirect(os.open(os.devnull, os.O_RDWR), 0, 1, 2)
         status = _run(config, objects, directory, pipe)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
     except BaseException:
         traceback.print_exc()  # into the supervisor's log
     finally:
@@ -93,16 +96,13 @@ def _supervise(config: ClusterConfig, objects: Sequence[Object], directory: Stat
 
 def _run(config: ClusterConfig, objects: Sequence[Object], directory: StateDirectory, pipe: int) -> int:
     starter = _Pipe(pipe)
-    try:
-        lock = create(directory, [node.name for node in config.nodes])
+
+    def open_log() -> None:
         log = os.open(directory.log(SUPERVISOR), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         _redirect(log, 1, 2)
-        from emulator.cli.start_progress import Narrator
-        from emulator.runtime.supervisor import run_supervisor
 
-        narrator = Narrator(starter.say, starter.ready)
-        narrator.begin(config.name, len(config.nodes), len(objects))
-        run_supervisor(config, objects, lock, narrator.report)
+    try:
+        supervise(config, objects, directory, starter.say, starter.ready, open_log)
     except PodwireError as error:
         starter.tell(_ERROR, str(error))
         return FAILED

@@ -16,8 +16,9 @@ from emulator.cli.command import command, pass_session
 from emulator.cli.exit_status import INTERRUPTED, OK
 from emulator.cli.output import note, print_error, print_json, print_lines
 from emulator.cli.session import Session
+from emulator.cli.supervise import supervise
 from emulator.errors import ManifestError, PodwireError
-from emulator.runtime.state_directory import StateDirectory, create, locate
+from emulator.runtime.state_directory import StateDirectory, locate
 
 EXAMPLES = """
 emulator start configs/3node.toml
@@ -104,20 +105,14 @@ def _objects(config: ClusterConfig) -> list[Object]:
 def _foreground(
     config: ClusterConfig, objects: Sequence[Object], directory: StateDirectory, session: Session, *, quiet: bool
 ) -> int:
-    lock = create(directory, [node.name for node in config.nodes])
-    from emulator.cli.start_progress import Narrator
-    from emulator.runtime.supervisor import run_supervisor
-
     # The page is made in a thread of its own: the supervisor must not wait for those that it supervises.
     page_maker = threading.Thread(target=_page_and_hint, args=(session,), daemon=True)
     say = _silent if quiet else _say
-    narrator = Narrator(say, _nothing if quiet else page_maker.start)
-    narrator.begin(config.name, len(config.nodes), len(objects))
-    run_supervisor(config, objects, lock, narrator.report)
+    was_ready = supervise(config, objects, directory, say, _nothing if quiet else page_maker.start)
     if page_maker.is_alive():
         page_maker.join(_LAST_WORDS)
     say(f'cluster "{config.name}" has ended')
-    return OK if narrator.was_ready else INTERRUPTED
+    return OK if was_ready else INTERRUPTED
 
 
 def _silent(_line: str) -> None:

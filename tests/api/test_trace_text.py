@@ -1,0 +1,135 @@
+"""Steps of a traced packet as people read them: one golden text, and what it leaves out or explains."""
+
+from __future__ import annotations
+
+from emulator.api.messages import TraceOutcome, TraceStep
+from emulator.api.trace_text import Names, Style, in_order, named, render, verdict
+
+SYN = "IP 10.244.0.2.40000 > 10.96.0.9.80: Flags [S], length 0"
+NAMES = Names(
+    {"10.244.0.2": "pod default/client", "10.96.0.9": "service default/web", "10.244.1.3": "pod default/web-1"},
+    {"cni-1": "pod default/client"},
+)
+
+
+def step(number: int, kind: str, packet: str = SYN, /, place: str = "node-a/root", **detail: str | int) -> TraceStep:
+    machine, _, netns = place.partition("/")
+    detail = {name.rstrip("_"): value for name, value in detail.items()}
+    return TraceStep(
+        trace=1, number=number, time=0.0, machine=machine, netns=netns, kind=kind, packet=packet, detail=detail
+    )
+
+
+ARP = "ARP, Request who-has 172.18.0.3 tell 172.18.0.2, length 28"
+STEPS = [
+    step(1, "send", place="node-a/cni-1", socket="tcp 10.244.0.2:40000 10.96.0.9:80"),
+    step(2, "route", place="node-a/cni-1", decision="output", route="default via 10.244.0.1 dev eth0", link="eth0"),
+    step(3, "transmit", place="node-a/cni-1", link="eth0", frame="0a:00:00:00:00:01 > 0a:00:00:00:00:02"),
+    step(4, "receive", link="veth1", frame="0a:00:00:00:00:01 > 0a:00:00:00:00:02"),
+    step(5, "conntrack", state="NEW", entry="tcp      6 SYN_SENT src=10.244.0.2"),
+    step(
+        6,
+        "rule",
+        table="nat",
+        chain="KUBE-SERVICES",
+        number=4,
+        rule='-A KUBE-SERVICES -d 10.96.0.9/32 -m comment --comment "default/web cluster IP" -j KUBE-SVC-X',
+        verdict="KUBE-SVC-X",
+    ),
+    step(
+        7,
+        "nat",
+        kind="DNAT",
+        before="10.244.0.2:40000 > 10.96.0.9:80",
+        after="10.244.0.2:40000 > 10.244.1.3:80",
+    ),
+    step(8, "policy", table="filter", chain="FORWARD", verdict="ACCEPT"),
+    step(9, "neighbour", address="172.18.0.3", link="eth0", state="NONE", mac=""),
+    step(10, "transmit", ARP, link="eth0", frame="x > ff:ff:ff:ff:ff:ff"),
+    step(11, "reply", ARP, place="node-b/root", why="ARP: 172.18.0.3 is at 0b:00:00:00:00:03"),
+    step(12, "transmit", link="eth0", frame="0b:00:00:00:00:02 > 0b:00:00:00:00:03"),
+    step(13, "underlay", place="node-b/root", from_="node-a", to="node-b"),
+    step(14, "deliver", place="node-b/cni-2", protocol="tcp", socket="tcp 10.244.1.3:80"),
+    step(15, "reply", place="node-b/cni-2", why="TCP SYN, ACK"),
+    step(
+        16, "send", "IP 10.244.1.3.80 > 10.244.0.2.40000: Flags [S.]", place="node-b/cni-2", socket="tcp 10.244.1.3:80"
+    ),
+    step(17, "drop", place="node-b/root", reason="IP_TTL_EXPIRED", explanation="the TTL ran out", hops=64),
+]
+
+GOLDEN = """\
+── request: 10.244.0.2.40000 (pod default/client) > 10.96.0.9.80 (service default/web): Flags [S], length 0
+node-a
+  pod default/client (netns cni-1)
+       1  send       tcp 10.244.0.2:40000 10.96.0.9:80
+       2  route      output: default via 10.244.0.1 dev eth0
+       3  transmit   eth0  0a:00:00:00:00:01 > 0a:00:00:00:00:02
+  netns root
+       4  receive    veth1  0a:00:00:00:00:01 > 0a:00:00:00:00:02
+       5  conntrack  NEW  tcp 6 SYN_SENT src=10.244.0.2
+       6  nat        KUBE-SERVICES:4 → KUBE-SVC-X  "default/web cluster IP"  -d 10.96.0.9/32
+       7  DNAT       to 10.96.0.9:80 (service default/web)  ⇒  10.244.1.3:80 (pod default/web-1)
+       8  filter     FORWARD policy → ACCEPT
+       9  neighbour  172.18.0.3 on eth0 is not known yet (NONE)
+          arp        asked by broadcast: 172.18.0.3 is at 0b:00:00:00:00:03 (2 steps of ARP are left out)
+      12  transmit   eth0  0b:00:00:00:00:02 > 0b:00:00:00:00:03
+══ underlay: node-a ══▶ node-b ══
+node-b
+  netns cni-2
+      14  deliver    to tcp socket 10.244.1.3:80 (pod default/web-1)
+      15  reply      TCP SYN, ACK
+── reply: 10.244.1.3.80 (pod default/web-1) > 10.244.0.2.40000 (pod default/client): Flags [S.]
+node-b
+  netns cni-2
+      16  send       tcp 10.244.1.3:80
+  netns root
+      17  DROP       IP_TTL_EXPIRED: the TTL ran out (hops 64)
+"""
+
+
+def test_golden() -> None:
+    assert "".join(f"{line}\n" for line in render(STEPS, NAMES)) == GOLDEN
+
+
+def test_verbose_leaves_nothing_out() -> None:
+    lines = [str(line) for line in render(STEPS, NAMES, verbose=True)]
+    shown = {int(line.split()[0]) for line in lines if line.split()[0].isdigit()}
+    assert shown == {entry.number for entry in STEPS} - {13}
+    assert not any("left out" in line for line in lines)
+
+
+def test_order_is_the_packets_own() -> None:
+    assert in_order(reversed(STEPS)) == STEPS
+
+
+def test_a_loop_to_oneself_has_a_reply() -> None:
+    ping = "IP 10.244.0.2 > 10.244.0.2: ICMP echo request"
+    steps = [step(1, "send", ping), step(2, "reply", ping, why="ICMP echo reply"), step(3, "send", ping)]
+    legs = [line.text.split(":")[0] for line in render(steps, NAMES) if line.style is Style.LEG]
+    assert legs == ["── request", "── reply"]
+    steps = [step(1, "send", ping), step(2, "send", ping)]
+    legs = [line.text.split(":")[0] for line in render(steps, NAMES) if line.style is Style.LEG]
+    assert legs == ["── request", "── next packet"]
+
+
+def test_the_verdict_explains_a_loss() -> None:
+    line = verdict(STEPS, TraceOutcome.TIMEOUT, "no answer within 3 s")
+    assert line.style is Style.BAD
+    assert line.text == (
+        "verdict: not answered (no answer within 3 s); dropped at step 17 on node-b in netns root, "
+        "IP_TTL_EXPIRED: the TTL ran out"
+    )
+    lost = verdict(STEPS[:4], TraceOutcome.TIMEOUT, "no answer")
+    assert lost.text.endswith("last seen at step 4 on node-a in netns root")
+    assert (
+        verdict(STEPS[:-1], TraceOutcome.REPLIED, "ok").text == "verdict: answered (ok): 14 steps on 2 nodes, 1 rewrite"
+    )
+
+
+def test_names_stand_behind_whole_addresses_only() -> None:
+    assert named("10.96.0.99 10.96.0.9 110.96.0.9", NAMES) == "10.96.0.99 10.96.0.9 (service default/web) 110.96.0.9"
+
+
+def test_control_characters_are_escaped() -> None:
+    evil = step(1, "send", "IP \x1b[2J", place="node\x1b/root\n", socket="a\x07")
+    assert all("\x1b" not in line.text and "\x07" not in line.text for line in render([evil], NAMES))

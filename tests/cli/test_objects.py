@@ -1,0 +1,127 @@
+"""apply, delete, scale and describe against a real controller."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Ask, run
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: NAME}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: NAME}}
+  template:
+    metadata: {labels: {app: NAME}}
+    spec: {containers: [{name: main, image: traefik/whoami, readinessProbe: {exec: {command: [true-ish]}}}]}
+"""
+CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: '1'}\n"
+
+
+def test_apply_says_what_it_did_and_what_has_no_effect(ask: Ask, tmp_path: Path) -> None:
+    file = tmp_path / "objects.yaml"
+    file.write_text(f"{DEPLOYMENT.replace('NAME', 'applied')}---\n{CONFIG_MAP}")
+    done = ask("apply", "-f", str(file))
+    assert done.out == "deployment.apps/applied created\nconfigmap/settings created\n"
+    assert done.err == "note: configmaps settings: kept, has no effect\n"
+    file.write_text(file.read_text().replace("replicas: 1", "replicas: 2"))
+    assert ask.ok("apply", "-f", str(file), "--dry-run=server").splitlines() == [
+        "deployment.apps/applied configured (server dry run)",
+        "configmap/settings unchanged (server dry run)",
+    ]
+    assert ask.lines("apply", "-f", str(file))[0] == "deployment.apps/applied configured"
+    assert ask.lines("delete", "-f", str(file)) == [
+        'deployment.apps "applied" deleted',
+        'configmap "settings" deleted',
+    ]
+
+
+def test_apply_lists_all_problems_and_applies_nothing(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(CONFIG_MAP)
+    (tmp_path / "b.yaml").write_text("apiVersion: v1\nkind: Service\nmetadata: {name: b}\nspec: {ports: [{port: 0}]}\n")
+    (tmp_path / "c.json").write_text('{"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {"x": 1}}')
+    done = ask("apply", "-f", str(tmp_path))
+    assert (done.status, done.out) == (1, "")
+    assert all(line.startswith("error: ") for line in done.err.splitlines())
+    assert "b.yaml:4: spec.ports[0].port: Invalid value: 0" in done.err
+    assert "c.json:1:" in done.err
+    assert ask("get", "configmap", "settings").status == 1
+
+
+def test_apply_refuses_nodes_and_namespaces_that_do_not_exist(ask: Ask) -> None:
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: SPACE}\nspec:\n  nodeName: NODE\n"
+    pod += "  containers: [{name: c, image: nginx}]\n"
+    done = ask("apply", "-f", "-", stdin=pod.replace("NODE", "node-z").replace("SPACE", "default"))
+    assert done.status == 1
+    assert done.err == (
+        'error: standard input:1: spec.nodeName: there is no node "node-z"; the nodes are: node-a, node-b\n'
+    )
+    done = ask("apply", "-f", "-", stdin=pod.replace("NODE", "node-a").replace("SPACE", "elsewhere"))
+    assert 'there is no namespace "elsewhere"' in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_client_dry_run_needs_no_cluster(tmp_path: Path) -> None:
+    extra = {"XDG_RUNTIME_DIR": "", "XDG_STATE_HOME": str(tmp_path)}
+    done = run("apply", "-f", "-", "--dry-run", "client", stdin=CONFIG_MAP, extra=extra)
+    assert (done.status, done.out) == (0, "configmap/settings checked (dry run)\n")
+
+
+def test_directories_below_are_read_on_request(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "map.yaml").write_text(CONFIG_MAP)
+    done = ask("apply", "-f", str(tmp_path), "--dry-run=client")
+    assert done.status == 1
+    assert "add -R" in done.err
+    assert ask.ok("apply", "-R", "-f", str(tmp_path), "--dry-run=client", "-o", "name") == "configmap/settings\n"
+
+
+def test_delete_waits_until_pods_are_gone(ask: Ask) -> None:
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: brief}\nspec: {containers: [{name: c, image: busybox}]}\n"
+    ask.ok("apply", "-f", "-", stdin=pod)
+    assert ask.ok("delete", "pod", "brief") == 'pod "brief" deleted\n'
+    assert ask("get", "pod", "brief").status == 1
+    done = ask("delete", "pod", "brief")
+    assert (done.status, done.err) == (1, 'Error from server (NotFound): pods "brief" not found\n')
+    assert ask("delete", "pod", "brief", "--ignore-not-found").status == 0
+
+
+def test_delete_wants_to_know_which(ask: Ask) -> None:
+    assert ask("delete", "pods").status == 2
+    assert ask("delete").status == 2
+    assert ask("delete", "pod", "x", "--all").status == 2
+
+
+def test_scale_up_and_down(ask: Ask) -> None:
+    ask.ok("apply", "-f", "-", stdin=DEPLOYMENT.replace("NAME", "scaled"))
+    assert ask.ok("scale", "deploy/scaled", "--replicas", "3") == "deployment.apps/scaled scaled\n"
+    done = ask("scale", "deploy/scaled", "--replicas", "4", "--current-replicas", "1")
+    assert done.status == 1
+    assert done.err.startswith("Error from server (Conflict): Expected replicas to be 1, was 3")
+    assert json.loads(ask.ok("get", "deploy/scaled", "-o", "json"))["spec"]["replicas"] == 3
+    assert ask("scale", "svc/web", "--replicas", "1").err == "error: services cannot be scaled\n"
+    ask.ok("delete", "deploy", "scaled")
+
+
+def test_describe(ask: Ask) -> None:
+    pod = ask.ok("describe", "pod", "client")
+    assert pod.splitlines()[0] == "Name:            client"
+    assert "    Image:          curlimages/curl" in pod
+    service = ask.ok("describe", "svc/web")
+    assert "TargetPort:               http/TCP" in service
+    assert "PodCIDR:" in ask.ok("describe", "node", "node-a")
+    deployment = ask.ok("describe", "deploy/web")
+    assert "2 desired | 2 updated | 2 total | 2 ready" in deployment
+    assert ask.ok("describe", "ns/default").startswith("Name:")
+    assert ask("describe", "pod", "nobody").err == 'Error from server (NotFound): pods "nobody" not found\n'
+
+
+def test_describe_says_which_probes_count_as_passed(ask: Ask) -> None:
+    ask.ok("apply", "-f", "-", stdin=DEPLOYMENT.replace("NAME", "probed"))
+    ask.ok("exec", "deploy/probed", "--", "hostname")
+    text = ask.ok("describe", "pods", "-l", "app=probed")
+    assert "count as passed: main readinessProbe" in text
+    ask.ok("delete", "deploy", "probed")

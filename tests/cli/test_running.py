@@ -1,0 +1,156 @@
+"""exec, logs, trace and completion against real nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.conftest import Ask, command, environment, run
+
+
+def test_curl_reaches_the_service_from_a_pod(ask: Ask) -> None:
+    out = ask.ok("exec", "client", "--", "curl", "-s", "http://web/")
+    assert out.startswith("Hostname: web-")
+
+
+def test_the_exit_status_is_the_commands(ask: Ask) -> None:
+    done = ask("exec", "client", "--", "nosuch")
+    assert (done.status, done.out) == (127, "")
+    assert done.err == 'exec: "nosuch": executable file not found in $PATH\n'
+    assert ask("exec", "client", "--", "curl", "-s", "http://nowhere.invalid/").status == 6
+
+
+def test_targets(ask: Ask) -> None:
+    assert ask.ok("exec", "deploy/web", "--", "hostname").startswith("web-")
+    assert ask.ok("exec", "svc/web", "--", "hostname").startswith("web-")
+    assert ask.ok("exec", "pod/client", "--", "hostname") == "client\n"
+    assert "cbr0" in ask.ok("exec", "node/node-a", "--", "ip", "addr")
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ("clien", "did you mean client?"),
+        ("web", "did you mean deploy/web?"),
+        ("node-a", "did you mean node/node-a?"),
+    ],
+)
+def test_a_pod_that_does_not_exist(ask: Ask, target: str, hint: str) -> None:
+    done = ask("exec", target, "--", "hostname")
+    assert done.status == 1
+    assert done.err == f'Error from server (NotFound): pods "{target}" not found; {hint}\n'
+
+
+def test_a_pod_of_another_namespace_is_pointed_out(ask: Ask) -> None:
+    pod = ask.lines("get", "pods", "-n", "kube-system", "-o", "name")[0].removeprefix("pod/")
+    assert "add -n kube-system" in ask("exec", pod, "--", "hostname").err
+
+
+def test_input_is_passed_on(ask: Ask) -> None:
+    dns = ask.ok("get", "svc", "web", "-o", "json")
+    address = json.loads(dns)["spec"]["clusterIP"]
+    words = ["--cluster", ask.cluster, "exec", "client", "--", "nc", "-w", "2", address, "80"]
+    done = run(*words, stdin="GET / HTTP/1.0\r\n\r\n")
+    assert "Hostname: web-" in done.out
+
+
+def test_ctrl_c_ends_the_command_there(ask: Ask) -> None:
+    process = subprocess.Popen(
+        command("--cluster", ask.cluster, "exec", "client", "--", "ping", "127.0.0.1"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("PING 127.0.0.1")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode in (0, 130)
+    assert "Traceback" not in errors
+
+
+def test_logs(ask: Ask) -> None:
+    lines = ask.lines("logs", "deploy/web")
+    assert lines
+    assert ask.lines("logs", "deploy/web", "--tail", "1") == lines[-1:]
+    entry = json.loads(ask.lines("logs", "deploy/web", "-o", "json")[0])
+    assert entry["text"] == lines[0]
+    assert ask("logs", "node/node-a").status == 2
+
+
+def test_trace_shows_the_way_there_and_back(ask: Ask) -> None:
+    text = ask.ok("trace", "client", "web")
+    lines = text.splitlines()
+    assert lines[0].startswith("trace: default/client → service default/web (10.")
+    assert lines[-1].startswith("verdict: answered")
+    assert any(line.startswith("── request: 10.244.") for line in lines)
+    assert any(line.startswith("── reply: ") for line in lines)
+    assert "KUBE-SERVICES:" in text
+    assert " DNAT       to 10." in text
+    assert " un-DNAT    from 10.244." in text
+    assert "  pod default/client (netns " in text
+    numbers = [int(line.split()[0]) for line in lines if line.startswith("     ") and line.split()[0].isdigit()]
+    assert numbers == sorted(numbers)
+
+
+def test_trace_as_json_has_every_step(ask: Ask) -> None:
+    value = json.loads(ask.ok("trace", "client", "web", "-o", "json"))
+    assert value["outcome"] == "replied"
+    assert value["destination"]["protocol"] == "tcp"
+    kinds = [step["kind"] for step in value["steps"]]
+    assert kinds[0] == "send"
+    assert "nat" in kinds
+    assert len({step["number"] for step in value["steps"]}) > 10
+
+
+def test_trace_of_what_nobody_answers_says_why(ask: Ask) -> None:
+    done = ask("trace", "client", "web", "--udp", "9", "--timeout", "0.2")
+    assert done.status == 1
+    assert done.out.splitlines()[-1].startswith("verdict: ")
+    assert ask("trace", "client", "nowhere").status == 2
+    assert ask("trace", "client", "web", "--tcp", "80", "--icmp").status == 2
+
+
+def test_trace_to_a_pod_by_ping(ask: Ask) -> None:
+    pod = ask.lines("get", "pods", "-l", "app=web", "-o", "name")[0]
+    assert "ICMP echo reply" in ask.ok("trace", "client", pod, "--icmp")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("emulator sta", {"start", "status"}),
+        ("emulator get dep", {"deployments"}),
+        ("emulator get svc w", {"web"}),
+        ("emulator exec cl", {"client"}),
+        ("emulator exec node/", {"node/node-a", "node/node-b"}),
+        ("emulator scale deploy/w", {"deploy/web"}),
+        ("emulator get pods -n kube-s", {"kube-system"}),
+    ],
+)
+def test_completion_knows_the_cluster(cluster: str, words: str, expected: set[str]) -> None:
+    extra = {
+        "PODWIRE_CLUSTER": cluster,
+        "_EMULATOR_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "emulator"], capture_output=True, text=True, env={**environment(), **extra}, check=True
+    )
+    assert {line.partition(",")[2] for line in done.stdout.splitlines()} == expected
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str) -> None:
+    done = subprocess.run(command("completion", shell), capture_output=True, text=True, env=environment(), check=True)
+    assert "_EMULATOR_COMPLETE" in done.stdout
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=done.stdout, text=True, check=True, env=os.environ)
