@@ -116,6 +116,7 @@ class Bridge(Link):
         port = self.ports.pop(link)
         link.port = None
         self.fdb.remove_port(port)
+        self._add_local_entries()
         self._follow_mac()
         self.follow_mtu()
 
@@ -123,7 +124,7 @@ class Bridge(Link):
         """Keep the permanent entry of a port equal to its MAC."""
         for entry in [entry for entry in self.fdb if entry.local and entry.port is port]:
             self.fdb.remove(entry.mac)
-        self.fdb.add(port.link.mac_bytes, port, local=True)
+        self._add_local_entries()
         self._follow_mac()
 
     def set_mac(self, mac: int) -> None:
@@ -260,6 +261,12 @@ class Bridge(Link):
         for entry in [entry for entry in self.fdb if entry.local and entry.port is None]:
             self.fdb.remove(entry.mac)
         self.mac = mac
+        self._add_local_entries()
+
+    def _add_local_entries(self) -> None:
+        """Have the MACs of all ports and of the bridge: one that went may be another's too (fdb_delete_local)."""
+        for port in self.ports.values():
+            self.fdb.add(port.link.mac_bytes, port, local=True)
         self.fdb.add(self.mac_bytes, None, local=True)
 
     def _trace(self, skb: Skb, link: Link, decision: str) -> None:

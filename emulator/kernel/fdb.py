@@ -78,7 +78,6 @@ class Fdb:
         if entry is not None:
             if entry.port is not port and not entry.local:
                 entry.port = port
-                entry.static = False
             entry.updated = now
             return
         if self.learned >= CAPACITY:

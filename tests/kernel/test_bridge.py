@@ -202,3 +202,26 @@ def test_a_loop_of_bridges_ends() -> None:
     assert switch.kernel.next_deadline() != switch.kernel.now
     assert switch.ns.drops[DropReason.HOP_LIMIT] > 0
     assert not switch.kernel.faults
+
+
+def test_a_static_entry_that_moves_stays_static_and_ages_nothing() -> None:
+    switch = Switch()
+    switch.bridge.fdb.add(mac_to_int(ONE).to_bytes(6, "big"), switch.ports[0])
+    switch.feed(1, frame(ONE, BROADCAST))
+    switch.feed(2, frame(TWO, BROADCAST))
+    assert [str(entry) for entry in switch.bridge.fdb if not entry.local] == [
+        f"{ONE} dev p1 master br0 static",
+        f"{TWO} dev p2 master br0",
+    ]
+    run(switch.kernel, 2 * AGEING_TIME)
+    assert switch.bridge.fdb.learned == 0
+    assert [str(entry) for entry in switch.bridge.fdb if not entry.local] == [f"{ONE} dev p1 master br0 static"]
+
+
+def test_the_bridge_keeps_its_mac_when_a_port_that_has_the_same_leaves() -> None:
+    switch = Switch()
+    switch.nics[1].mac = mac_to_int(BRIDGE_MAC)
+    switch.bridge.remove_port(switch.nics[1])
+    assert [entry.port for entry in switch.bridge.fdb if entry.address == mac_to_int(BRIDGE_MAC)] == [None]
+    switch.feed(0, frame(ONE, BRIDGE_MAC))
+    assert switch.bridge.counters.rx_packets == 1
