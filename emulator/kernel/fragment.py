@@ -5,6 +5,8 @@ Reassembly as in net/ipv4/ip_fragment.c and inet_fragment.c; cutting as ip_do_fr
 
 from __future__ import annotations
 
+import enum
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
@@ -33,34 +35,65 @@ CONNTRACK_OUT = 2
 TIME_EXCEEDED, FRAGMENT_TIME = 11, 1
 MAXIMUM_LENGTH = 65_535
 _OVERHEAD = 640  # what an skb weighs beside its bytes
+_QUEUE_OVERHEAD = 256  # sizeof(struct ipq), rounded
 
 Key = tuple[int, int, int, int, int]
 
 
 class _Queue:
-    """The fragments of one packet so far, by offset."""
+    """The fragments of one packet so far, by offset. Offsets and lengths are bytes of payload."""
 
-    __slots__ = ("fragments", "last_seen", "length", "maximum_df", "maximum_size", "memory", "timer")
+    __slots__ = (
+        "_run_ends",
+        "_run_starts",
+        "fragments",
+        "last_seen",
+        "length",
+        "maximum_df",
+        "maximum_size",
+        "memory",
+        "received",
+        "timer",
+    )
 
     def __init__(self, timer: Timer) -> None:
         self.fragments: dict[int, Skb] = {}
+        self._run_starts: list[int] = []  # the stretches of payload that are there, in order
+        self._run_ends: list[int] = []
         self.length = 0
+        self.received = 0
         self.last_seen = False
         self.maximum_size = 0
         self.maximum_df = 0
-        self.memory = 0
+        self.memory = _QUEUE_OVERHEAD
         self.timer = timer
 
-    def runs(self) -> list[tuple[int, int]]:
-        """The stretches of payload that are there, in order."""
-        runs: list[tuple[int, int]] = []
-        for start in sorted(self.fragments):
-            end = start + _payload_length(self.fragments[start])
-            if runs and runs[-1][1] == start:
-                runs[-1] = (runs[-1][0], end)
-            else:
-                runs.append((start, end))
-        return runs
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing: fragments do not overlap, so their lengths tell."""
+        return self.last_seen and self.received == self.length
+
+    def insert(self, start: int, end: int) -> _Overlap:
+        """Note that a stretch has come (inet_frag_queue_insert): only the last one grows, others stand beside it."""
+        starts, ends = self._run_starts, self._run_ends
+        if starts and start == ends[-1]:
+            ends[-1] = end
+        else:
+            at = bisect_left(ends, start + 1)  # the first run that ends behind our start
+            if at < len(starts) and starts[at] < end:
+                return _Overlap.INSIDE if starts[at] <= start and end <= ends[at] else _Overlap.PARTLY
+            starts.insert(at, start)
+            ends.insert(at, end)
+        self.received += end - start
+        return _Overlap.NONE
+
+
+class _Overlap(enum.Enum):
+    """How a fragment lies to what is there."""
+
+    NONE = 0
+    INSIDE = 1  # a repetition
+    PARTLY = 2  # an attack (RFC 5722)
 
 
 class Reassembler:
@@ -91,9 +124,14 @@ class Reassembler:
         if reason is not None:
             self._netns.drop(skb, reason)
             return None
-        if not queue.last_seen or queue.runs() != [(0, queue.length)]:
-            return None
-        return self._join(key, queue, skb)
+        return self._join(key, queue, skb) if queue.complete else None
+
+    def close(self) -> None:
+        """Forget all fragments, because the namespace goes away."""
+        for queue in self._queues.values():
+            queue.timer.cancel()
+        self._queues.clear()
+        self._memory = 0
 
     def _open(self, key: Key) -> _Queue | None:
         if self._memory > self._netns.sysctl.number("net.ipv4.ipfrag_high_thresh"):
@@ -101,27 +139,26 @@ class Reassembler:
         seconds = self._netns.sysctl.number("net.ipv4.ipfrag_time")
         queue = _Queue(self._netns.kernel.schedule(seconds, lambda: self._expire(key)))
         self._queues[key] = queue
+        self._memory += queue.memory
         return queue
 
     def _insert(self, key: Key, queue: _Queue, skb: Skb) -> DropReason | None:
-        """Check a fragment against what is there, and keep it (ip_frag_queue)."""
+        """Check a fragment against what is there, and keep it (ip_frag_queue). A corrupt one ends its packet."""
         more = skb.fragment & MORE_FRAGMENTS
         start = (skb.fragment & OFFSET_MASK) << 3
         length = _payload_length(skb)
         if more:
             length &= ~7
         end = start + length
-        if not length or end + skb.transport - NETWORK > MAXIMUM_LENGTH:
+        beyond = queue.last_seen and (end > queue.length or (not more and end != queue.length))
+        if not length or end + skb.transport - NETWORK > MAXIMUM_LENGTH or beyond or (not more and end < queue.length):
+            self._discard(key, queue, DropReason.IP_INHDR)
             return DropReason.IP_INHDR
-        if queue.last_seen and (end > queue.length or (not more and end != queue.length)):
-            return DropReason.IP_INHDR
-        if not more and end < queue.length:
-            return DropReason.IP_INHDR
-        for run_start, run_end in queue.runs():
-            if start < run_end and run_start < end:
-                if run_start > start or end > run_end:
-                    self._discard(key, queue)
-                return DropReason.DUP_FRAG
+        overlap = queue.insert(start, end)
+        if overlap is not _Overlap.NONE:
+            if overlap is _Overlap.PARTLY:
+                self._discard(key, queue, DropReason.DUP_FRAG)
+            return DropReason.DUP_FRAG
         del skb.data[skb.transport + length :]
         queue.length = max(queue.length, end)
         queue.last_seen = queue.last_seen or not more
@@ -174,10 +211,10 @@ class Reassembler:
                     self._netns.icmp.send_error(first, TIME_EXCEEDED, FRAGMENT_TIME)
         self._drop_all(queue, DropReason.FRAG_REASM_TIMEOUT)
 
-    def _discard(self, key: Key, queue: _Queue) -> None:
-        """Overlapping fragments are an attack: forget the whole packet (RFC 5722)."""
+    def _discard(self, key: Key, queue: _Queue, reason: DropReason) -> None:
+        """Forget the whole packet: its fragments contradict one another."""
         self._close(key, queue)
-        self._drop_all(queue, DropReason.DUP_FRAG)
+        self._drop_all(queue, reason)
 
     def _close(self, key: Key, queue: _Queue) -> None:
         queue.timer.cancel()

@@ -109,3 +109,24 @@ def test_memory_is_bounded(limit: int) -> None:
     assert len(router.ns.reassembler) < 20
     router.run(31.0)
     assert len(router.ns.reassembler) == 0
+
+
+def test_fragments_that_are_refused_leave_no_queue() -> None:
+    router = Router()
+    for number in range(100):
+        router.feed(router.a, packet(0, fragment=0x2000, identification=number))
+    assert dict(router.ns.drops) == {DropReason.IP_INHDR: 100}
+    assert len(router.ns.reassembler) == 0
+
+
+def test_what_contradicts_the_end_ends_the_packet() -> None:
+    router = Router()
+    pieces = [
+        packet(80, fragment=0x2000),
+        packet(80, fragment=20),
+        packet(80, fragment=30),
+        packet(80, fragment=0x200A),
+    ]
+    router.feed(router.a, *pieces)
+    assert router.ns.drops == {DropReason.IP_INHDR: 3}  # the corrupt one, and both that waited
+    assert len(router.ns.reassembler) == 1

@@ -77,21 +77,27 @@ def test_an_echo_in_pieces_is_put_together_and_answered_in_pieces(known: Testbed
         assert len(observed.emulated["a"]) == 3
 
 
-@pytest.mark.parametrize(
-    "cuts",
-    [
-        [(0, 80, True), (40, 160, True), (160, 203, False)],  # overlap
-        [(0, 80, True), (80, 160, True), (40, 80, True), (160, 203, False)],  # duplicate part
-        [(0, 80, True), (160, 203, False), (80, 240, True)],  # beyond the end
-        [(0, 80, True), (160, 203, False), (80, 160, False)],  # two ends
-        [(0, 83, True), (80, 203, False)],  # not a multiple of eight
-        [(0, 0, True), (0, 203, False)],
-    ],
-)
+ODD_CUTS = [
+    [(0, 80, True), (40, 160, True), (160, 203, False)],  # overlap
+    [(0, 80, True), (80, 160, True), (40, 80, True), (160, 203, False)],  # duplicate part
+    [(0, 80, True), (160, 203, False), (80, 240, True)],  # beyond the end
+    [(0, 80, True), (160, 203, False), (80, 160, False)],  # two ends
+    [(0, 83, True), (80, 203, False)],  # not a multiple of eight
+    [(0, 0, True), (0, 203, False)],
+    [(0, 80, True), (160, 308, False), (160, 304, False), (80, 160, True)],  # two ends, then what was missing
+    [(0, 80, True), (160, 308, False), (304, 304, True), (80, 160, True)],  # an empty one, then what was missing
+    [(160, 240, True), (0, 80, True), (80, 160, True), (80, 240, True), (240, 308, False)],  # over two runs
+    [(80, 240, True), (0, 80, True), (160, 240, True), (240, 308, False)],  # inside of a run
+]
+
+
+@pytest.mark.parametrize("cuts", ODD_CUTS)
 def test_odd_fragments_end_as_in_linux(known: Testbed, cuts: list[tuple[int, int, bool]]) -> None:
     message = echo(payload=bytes(300))
     frames = [
-        to_here(1, message[start:end], fragment=start >> 3 | (0x2000 if more else 0), identification=77)
+        to_here(
+            1, message[start:end], fragment=start >> 3 | (0x2000 if more else 0), identification=ODD_CUTS.index(cuts)
+        )
         for start, end, more in cuts
     ]
     known.compare([("a", frame) for frame in frames])
