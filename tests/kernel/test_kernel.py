@@ -29,6 +29,20 @@ def test_timers_run_in_order_and_cancelled_ones_do_not() -> None:
     assert kernel.next_deadline() is None
 
 
+def test_cancelled_timers_do_not_pile_up() -> None:
+    kernel = Kernel("machine", random.Random(1))
+    ran: list[int] = []
+    for number in range(10):
+        kernel.schedule(100.0 + number, lambda number=number: ran.append(number))  # type: ignore[misc]
+    for _ in range(10_000):
+        kernel.schedule(1_000.0, list).cancel()
+    assert len(kernel.timers) == 10
+    assert kernel.timers.allocated < 200
+    kernel.run(2_000.0)
+    assert ran == list(range(10))
+    assert kernel.timers.allocated == 0
+
+
 def test_a_budget_leaves_work_for_later() -> None:
     router = Router()
     for _ in range(10):
