@@ -284,7 +284,10 @@ def verdict(steps: Sequence[TraceStep], outcome: TraceOutcome, message: str) -> 
         why = f"{drop.detail.get('reason')}: {drop.detail.get('explanation')}"
         text += f"; dropped at step {drop.number} on {drop.machine} in netns {drop.netns}, {why}"
     elif outcome is TraceOutcome.TIMEOUT and own:
-        text += f"; last seen at step {own[-1].number} on {own[-1].machine} in netns {own[-1].netns}"
+        last = own[-1]
+        text += f"; last seen at step {last.number} on {last.machine} in netns {last.netns}"
+        if last.kind == "neighbour" and not last.detail.get("mac"):
+            text += f", where nobody answers ARP for {last.detail.get('address')}"
     return Line(0, Style.BAD, printable(text))
 
 

@@ -121,6 +121,8 @@ def test_the_verdict_explains_a_loss() -> None:
     )
     lost = verdict(STEPS[:4], TraceOutcome.TIMEOUT, "no answer")
     assert lost.text.endswith("last seen at step 4 on node-a in netns root")
+    stuck = verdict(STEPS[:10], TraceOutcome.TIMEOUT, "no answer")
+    assert stuck.text.endswith("step 9 on node-a in netns root, where nobody answers ARP for 172.18.0.3")
     assert (
         verdict(STEPS[:-1], TraceOutcome.REPLIED, "ok").text == "verdict: answered (ok): 14 steps on 2 nodes, 1 rewrite"
     )
