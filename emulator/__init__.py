@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +16,5 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     """Import `Cluster` when it is first asked for: the command line has no use for it, and trio takes its time."""
     if name == "Cluster":
-        from emulator.runtime.cluster import Cluster
-
-        return Cluster
+        return import_module("emulator.runtime.cluster").Cluster
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

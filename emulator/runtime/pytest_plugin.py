@@ -41,6 +41,6 @@ async def cluster(request: pytest.FixtureRequest, cluster_config: ClusterConfig 
     """A cluster that is ready, for one test: simulated, on the test's clock, unless --podwire-real is given."""
     from emulator.runtime.cluster import Cluster
 
-    simulate = not request.config.getoption(REAL_OPTION)
+    simulate = not request.config.getoption(REAL_OPTION, default=False)
     async with Cluster.start(cluster_config, simulate=simulate) as started:
         yield started

@@ -15,9 +15,14 @@ from emulator.kernel.netns import Netns
 from emulator.packet.address import ipv4_to_int
 from emulator.runtime.machine import Machine
 from emulator.runtime.network import NetnsNetwork
+from emulator.runtime.pytest_plugin import cluster, cluster_config
 from emulator.runtime.resolver import ResolverSettings
 from emulator.runtime.tcp_stream import TcpStream
 from emulator.runtime.underlay_memory import MemoryNetwork
+
+
+# The plugin's fixtures, also where the project is not installed and pytest has not loaded it.
+__all__ = ["cluster", "cluster_config"]
 
 
 class Pair(NamedTuple):
