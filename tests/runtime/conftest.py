@@ -20,7 +20,6 @@ from emulator.runtime.resolver import ResolverSettings
 from emulator.runtime.tcp_stream import TcpStream
 from emulator.runtime.underlay_memory import MemoryNetwork
 
-
 # The plugin's fixtures, also where the project is not installed and pytest has not loaded it.
 __all__ = ["cluster", "cluster_config"]
 
