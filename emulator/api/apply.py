@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emulator.api.merge import three_way
-from emulator.api.messages import ApplyAction, ApplyOutcome, Object
+from emulator.api.messages import ApplyAction, ApplyOutcome, ControlError, ErrorCode, Object
 from emulator.api.normalize import normalized, reference_of
+from emulator.api.service_update import without_stale_fields
 from emulator.api.store import Store
+from emulator.api.validate import validate
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -34,11 +36,22 @@ def _apply(store: Store, obj: Object) -> ApplyOutcome:
     if old is None:
         action, stored = ApplyAction.CREATED, store.create(modified)
     else:
-        stored = store.replace(three_way(_last_applied(old), modified, old))
+        stored = store.replace(_merged(modified, old))
         action = ApplyAction.UNCHANGED if stored is old else ApplyAction.CONFIGURED
     return ApplyOutcome(
         kind=reference.kind, namespace=reference.namespace, name=reference.name, action=action, object=stored
     )
+
+
+def _merged(modified: Object, old: Object) -> Object:
+    """Return `old` as `modified` changes it. Raises ControlError (INVALID): both may be right, and the result wrong."""
+    merged = without_stale_fields(three_way(_last_applied(old), modified, old), old)
+    problems = [] if merged.get("spec") == old.get("spec") else validate(merged)
+    if problems:
+        reference = reference_of(old)
+        text = "; ".join(map(str, problems))
+        raise ControlError(ErrorCode.INVALID, f'{reference.kind} "{reference.name}": {text}')
+    return merged
 
 
 def _annotated(obj: Object) -> Object:

@@ -33,6 +33,9 @@ _MERGE_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+# Maps of which only what is said remains (patchStrategy retainKeys): another type of strategy has other fields.
+_RETAINED_ONLY = frozenset({"strategy"})
+
 
 def merge_patch(target: JsonMap, patch: JsonMap) -> dict[str, Any]:
     """Return `target` with a JSON merge patch applied: null removes, maps merge, all else replaces (RFC 7386)."""
@@ -65,11 +68,10 @@ def three_way(original: JsonMap, modified: JsonMap, current: JsonMap) -> dict[st
 
 def _merge_value(name: str, original: Any, modified: Any, current: Any) -> Any:
     if isinstance(modified, Mapping):
-        return three_way(
-            original if isinstance(original, Mapping) else {},
-            modified,
-            current if isinstance(current, Mapping) else {},
-        )
+        now = current if isinstance(current, Mapping) else {}
+        if name in _RETAINED_ONLY:
+            now = {key: value for key, value in now.items() if key in modified}
+        return three_way(original if isinstance(original, Mapping) else {}, modified, now)
     if isinstance(modified, list) and isinstance(current, list) and name in _MERGE_KEYS:
         keys = _MERGE_KEYS[name]
         if all(_identity(element, keys) for element in (*modified, *current)):

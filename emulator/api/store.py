@@ -6,11 +6,12 @@ controllers). Stored objects are shared with readers and never changed in place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from emulator.api.history import History, Reference, StoreEvent
+from emulator.api.index import Index, IndexEntries
 from emulator.api.merge import merge_patch
 from emulator.api.messages import ControlError, ErrorCode, EventType, Object
 from emulator.api.normalize import grace_of, normalized, not_found, owner_uids, reference_of, resource_of, rfc3339
@@ -45,6 +46,12 @@ class StoreReader(Protocol):
     def list(self, kind: str, namespace: str | None = None) -> Iterable[Object]:
         """Return the objects of a kind, of one namespace or of all."""
 
+    def find(self, index: Index, value: Hashable) -> Sequence[Object]:
+        """Return the objects that have `value` in `index`."""
+
+    def count(self, index: Index, value: Hashable) -> int:
+        """Return how many objects have `value` in `index`."""
+
 
 Admit = Callable[[StoreReader, Object, Object | None], Object]
 """Fills in or refuses (with a PodwireError) what is about to be stored: (store, new, old or None) -> what to store."""
@@ -74,6 +81,7 @@ class Store:
         self._objects: dict[str, dict[str, dict[str, Object]]] = {}
         self._by_uid: dict[str, Reference] = {}
         self._dependents: dict[str, dict[Reference, None]] = {}
+        self._indexes: dict[str, dict[Index, IndexEntries]] = {}
         self._listeners: dict[object, Listener] = {}
         self._pending: list[StoreEvent] = []
         self._depth = 0
@@ -98,6 +106,15 @@ class Store:
         if namespace is not None:
             return [*spaces.get(namespace, {}).values()]
         return [obj for space in spaces.values() for obj in space.values()]
+
+    def find(self, index: Index, value: Hashable) -> Sequence[Object]:
+        """Return the objects that have `value` in `index`, in no particular order."""
+        spaces = self._objects.get(index.kind, {})
+        return [spaces[space][name] for _, space, name in self._entries(index).references(value)]
+
+    def count(self, index: Index, value: Hashable) -> int:
+        """Return how many objects have `value` in `index`."""
+        return self._entries(index).count(value)
 
     def everything(self) -> Iterator[Object]:
         """Return all objects of all kinds."""
@@ -329,6 +346,18 @@ class Store:
             self._by_uid[obj["metadata"]["uid"]] = reference
             for owner in owner_uids(obj):
                 self._dependents.setdefault(owner, {})[reference] = None
+        for entries in self._indexes.get(reference.kind, {}).values():
+            entries.change(reference, old, obj)
+
+    def _entries(self, index: Index) -> IndexEntries:
+        """Return what an index holds; the first call for it reads all objects of its kind."""
+        known = self._indexes.setdefault(index.kind, {})
+        entries = known.get(index)
+        if entries is None:
+            entries = known[index] = IndexEntries(index)
+            for obj in self.list(index.kind):
+                entries.change(reference_of(obj), None, obj)
+        return entries
 
     def _undo(self, mark: int, revision: int) -> None:
         for event in reversed(self._pending[mark:]):

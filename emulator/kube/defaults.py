@@ -22,17 +22,17 @@ _SERVICE: Object = {
     "ipFamilies": ["IPv4"],
     "ipFamilyPolicy": "SingleStack",
 }
-_DEPLOYMENT: Object = {
-    "replicas": 1,
-    "revisionHistoryLimit": 10,
-    "progressDeadlineSeconds": 600,
-    "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},
-}
 _WORKLOADS: dict[str, Object] = {
-    "Deployment": _DEPLOYMENT,
+    "Deployment": {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600},
     "ReplicaSet": {"replicas": 1},
     "StatefulSet": {"replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10},
     "DaemonSet": {"revisionHistoryLimit": 10},
+}
+# Where a kind keeps its update strategy, and the fields of a rolling update.
+_STRATEGIES: dict[str, tuple[str, Object]] = {
+    "Deployment": ("strategy", {"maxSurge": "25%", "maxUnavailable": "25%"}),
+    "StatefulSet": ("updateStrategy", {"partition": 0}),
+    "DaemonSet": ("updateStrategy", {"maxSurge": 0, "maxUnavailable": 1}),
 }
 
 
@@ -46,11 +46,21 @@ def with_defaults(obj: Object) -> Object:
     if kind == "Service":
         return obj | {"spec": _service_spec(spec)}
     if kind in _WORKLOADS:
-        filled = _WORKLOADS[kind] | spec
-        template = spec["template"]
-        filled["template"] = template | {"spec": _pod_spec(template["spec"])}
-        return obj | {"spec": filled}
+        return obj | {"spec": _workload_spec(kind, spec)}
     return obj
+
+
+def _workload_spec(kind: str, spec: Object) -> Object:
+    filled = _WORKLOADS[kind] | spec
+    if kind in _STRATEGIES:
+        field, rolling = _STRATEGIES[kind]
+        strategy = {"type": "RollingUpdate"} | (spec.get(field) or {})
+        if strategy["type"] == "RollingUpdate":
+            strategy["rollingUpdate"] = rolling | (strategy.get("rollingUpdate") or {})
+        filled[field] = strategy
+    template = spec["template"]
+    filled["template"] = template | {"spec": _pod_spec(template["spec"])}
+    return filled
 
 
 def _pod_spec(spec: Object) -> Object:
@@ -75,7 +85,10 @@ def _service_spec(spec: Object) -> Object:
     if kind == "LoadBalancer":
         filled = {"allocateLoadBalancerNodePorts": True} | filled
     if filled.get("sessionAffinity") == "ClientIP":
-        filled.setdefault("sessionAffinityConfig", {"clientIP": {"timeoutSeconds": 10800}})
+        config = filled.get("sessionAffinityConfig") or {}
+        filled["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": 10800} | (config.get("clientIP") or {})}
+    else:
+        filled.pop("sessionAffinityConfig", None)
     if spec.get("ports"):
         filled["ports"] = [{"protocol": "TCP", "targetPort": port["port"]} | port for port in spec["ports"]]
     return filled

@@ -49,12 +49,14 @@ class DeploymentController:
         new = next((entry for entry in replica_sets if entry[1].metadata.labels.get(HASH_LABEL) == suffix), None)
         old = [entry for entry in replica_sets if entry is not new]
         changes: list[Change] = []
-        if not deployment.spec.paused or new is not None:
+        if deployment.spec.paused:
+            changes += _scale_only(deployment, replica_sets)
+        else:
             waits = deployment.spec.strategy.type == "Recreate" and _any_pods(reader, old)
             changes += self._scale_new(obj, deployment, new, old, suffix, waits=waits)
-        if new is not None:
-            changes += self._scale_old(deployment, new[1], old)
-            changes += self._forget_history(deployment, new[1], old)
+            if new is not None:
+                changes += self._scale_old(deployment, new[1], old)
+                changes += self._forget_history(deployment, new[1], old)
         return [*changes, *self._status(key, obj, deployment, new, old, moment)]
 
     def _scale_new(
@@ -138,6 +140,17 @@ class DeploymentController:
             yield UpdateStatus(key, status)
 
 
+def _scale_only(deployment: Deployment, replica_sets: Sequence[_Owned]) -> Iterable[Change]:
+    """Resize the one ReplicaSet of a Deployment that is paused; while several have pods, the pause holds them so."""
+    latest_first = sorted(replica_sets, key=lambda entry: _revision(entry[1]), reverse=True)
+    active = [entry for entry in latest_first if entry[1].spec.replicas] or latest_first[:1]
+    if len(active) == 1:
+        target, replica_set = active[0]
+        if replica_set.spec.replicas != deployment.spec.replicas:
+            annotations = target["metadata"].get("annotations") or {}
+            yield Replace(_resized(target, deployment.spec.replicas, annotations))
+
+
 def _any_pods(reader: Reader, old: Sequence[_Owned]) -> bool:
     """Whether an old ReplicaSet still has pods, terminating ones too: Recreate waits until they are gone."""
     return any(owned(reader, "Pod", replica_set.metadata, Pod) for _, replica_set in old)
@@ -178,7 +191,8 @@ def _resized(target: Object, replicas: int, annotations: Object) -> Object:
 
 
 def _revision(replica_set: ReplicaSet) -> int:
-    return int(replica_set.metadata.annotations.get(REVISION, "0"))
+    text = replica_set.metadata.annotations.get(REVISION, "")
+    return int(text) if text.isdecimal() else 0
 
 
 def _available_condition(deployment: Deployment, available: int) -> Object:
@@ -203,7 +217,14 @@ def _available_condition(deployment: Deployment, available: int) -> Object:
 def _progressing_condition(
     deployment: Deployment, new: ReplicaSet | None, total: int, updated: int, available: int
 ) -> Object:
-    name = f"{deployment.metadata.name}" if new is None else new.metadata.name
+    if deployment.spec.paused:
+        return {
+            "type": "Progressing",
+            "status": "Unknown",
+            "reason": "DeploymentPaused",
+            "message": "Deployment is paused",
+        }
+    name = deployment.metadata.name if new is None else new.metadata.name
     complete = updated == total == available == deployment.spec.replicas
     return {
         "type": "Progressing",

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from emulator.api.objects.endpointslice import SERVICE_NAME_LABEL
 from emulator.api.objects.meta import Object
@@ -17,11 +18,13 @@ from emulator.api.objects.node import ZONE_LABEL
 from emulator.api.objects.pod import Pod
 from emulator.api.objects.service import Service, ServicePort
 from emulator.api.objects.view import view
+from emulator.kube.indexes import PODS_BY_LABEL, SERVICES_BY_SELECTOR, SLICES_BY_SERVICE
 from emulator.kube.ownership import SAFE_ALPHABET, controller_reference, key_of
 from emulator.kube.reconciler import Change, Create, Delete, Key, Moment, Reader, Replace
 
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
+HEADLESS_LABEL = "service.kubernetes.io/headless"
 MAX_ENDPOINTS = 100
 """Endpoints a slice; Kubernetes' default (`--max-endpoints-per-slice`)."""
 
@@ -37,17 +40,16 @@ class EndpointSliceController:
         if event["kind"] == "Service":
             yield key_of(event)
         elif event["kind"] == "EndpointSlice":
-            labels = event["metadata"].get("labels") or {}
+            labels = _labels(event)
             if labels.get(MANAGED_BY_LABEL) == MANAGER and labels.get(SERVICE_NAME_LABEL):
                 yield Key("Service", namespace, labels[SERVICE_NAME_LABEL])
         else:
-            # By its slices too: after a label change the selector no longer tells where the pod was.
-            labels = (event["metadata"].get("labels") or {}).items()
-            for service in reader.list("Service", namespace):
-                selector = service["spec"].get("selector")
-                if selector and selector.items() <= labels:
-                    yield key_of(service)
-            yield from _holders(reader, event)
+            # Where a pod was before its labels changed is asked by its form before.
+            pairs = _labels(event).items()
+            for key, value in pairs:
+                for service in reader.find(SERVICES_BY_SELECTOR, (namespace, key, value)):
+                    if service["spec"]["selector"].items() <= pairs:
+                        yield key_of(service)
 
     def reconcile(self, reader: Reader, key: Key, moment: Moment) -> list[Change]:
         """Return the slices to make, rewrite or delete."""
@@ -66,39 +68,33 @@ class EndpointSliceController:
             old = existing.get(name)
             if old is None:
                 changes.append(Create(slice_))
-            elif any(old.get(part) != slice_[part] for part in ("endpoints", "ports")):
-                changes.append(Replace(old | {"endpoints": slice_["endpoints"], "ports": slice_["ports"]}))
+            elif _content(old) != _content(slice_):
+                changes.append(Replace(slice_ | {"metadata": old["metadata"] | {"labels": _labels(slice_)}}))
         changes += [Delete(key_of(slice_)) for name, slice_ in existing.items() if name not in wanted]
         return changes
 
 
 def _slices(reader: Reader, key: Key) -> Iterator[Object]:
-    for slice_ in reader.list("EndpointSlice", key.namespace):
-        labels = slice_["metadata"].get("labels") or {}
-        if labels.get(SERVICE_NAME_LABEL) == key.name and labels.get(MANAGED_BY_LABEL) == MANAGER:
+    for slice_ in reader.find(SLICES_BY_SERVICE, (key.namespace, key.name)):
+        if _labels(slice_).get(MANAGED_BY_LABEL) == MANAGER:
             yield slice_
 
 
-def _holders(reader: Reader, pod: Object) -> Iterator[Key]:
-    """Yield the Services whose slices name this pod."""
-    namespace, name = pod["metadata"].get("namespace", ""), pod["metadata"]["name"]
-    for slice_ in reader.list("EndpointSlice", namespace):
-        labels = slice_["metadata"].get("labels") or {}
-        if labels.get(MANAGED_BY_LABEL) == MANAGER and any(
-            (endpoint.get("targetRef") or {}).get("name") == name for endpoint in slice_.get("endpoints") or ()
-        ):
-            yield Key("Service", namespace, labels[SERVICE_NAME_LABEL])
+def _content(slice_: Object) -> tuple[Any, ...]:
+    return (slice_.get("endpoints"), slice_.get("ports"), _labels(slice_))
+
+
+def _labels(obj: Object) -> Object:
+    return obj["metadata"].get("labels") or {}
 
 
 def _wanted(reader: Reader, obj: Object, service: Service) -> Iterator[Object]:
-    zones = {
-        node["metadata"]["name"]: (node["metadata"].get("labels") or {}).get(ZONE_LABEL, "")
-        for node in reader.list("Node")
-    }
     groups: dict[str, list[Object]] = defaultdict(list)
     for pod in _selected(reader, service):
         ports = json.dumps(_ports(service.spec.ports, pod))
-        groups[ports].append(_endpoint(pod, service, zones.get(pod.spec.node_name, "")))
+        node = reader.get("Node", "", pod.spec.node_name)
+        groups[ports].append(_endpoint(pod, service, _labels(node).get(ZONE_LABEL, "") if node else ""))
+    _add_hints(service.spec.traffic_distribution, [endpoint for group in groups.values() for endpoint in group])
     if not groups:
         groups[json.dumps(_ports(service.spec.ports, None))] = []
     for ports, endpoints in groups.items():
@@ -109,8 +105,11 @@ def _wanted(reader: Reader, obj: Object, service: Service) -> Iterator[Object]:
 
 def _selected(reader: Reader, service: Service) -> Iterator[Pod]:
     pods = []
-    for obj in reader.list("Pod", service.metadata.namespace):
-        if service.spec.selector.items() <= (obj["metadata"].get("labels") or {}).items():
+    selector = service.spec.selector
+    pairs = [(service.metadata.namespace, key, value) for key, value in selector.items()]
+    rarest = min(pairs, key=lambda pair: reader.count(PODS_BY_LABEL, pair))
+    for obj in reader.find(PODS_BY_LABEL, rarest):
+        if selector.items() <= _labels(obj).items():
             pod = view(obj, Pod)
             if pod.status.pod_ip and pod.status.phase not in {"Succeeded", "Failed"}:
                 pods.append(pod)
@@ -133,7 +132,8 @@ def _ports(ports: Sequence[ServicePort], pod: Pod | None) -> list[Object]:
 def _target(port: ServicePort, pod: Pod | None) -> int | None:
     if isinstance(port.target_port, int):
         return port.target_port
-    for container in pod.spec.containers if pod else ():
+    sidecars = [entry for entry in pod.spec.init_containers if entry.restart_policy == "Always"] if pod else []
+    for container in (*pod.spec.containers, *sidecars) if pod else ():
         for declared in container.ports:
             if declared.name == port.target_port and declared.protocol == port.protocol:
                 return declared.container_port
@@ -166,18 +166,32 @@ def _endpoint(pod: Pod, service: Service, zone: str) -> Object:
     return endpoint
 
 
+def _add_hints(distribution: str, endpoints: Sequence[Object]) -> None:
+    """Say for whom each endpoint is (`trafficDistribution`), if all that are ready tell where they are."""
+    by_zone = distribution in {"PreferClose", "PreferSameZone", "PreferSameNode"}
+    ready = [endpoint for endpoint in endpoints if endpoint["conditions"]["ready"]]
+    if not by_zone or not all(endpoint.get("zone") for endpoint in ready):
+        return
+    for endpoint in ready:
+        endpoint["hints"] = {"forZones": [{"name": endpoint["zone"]}]}
+        if distribution == "PreferSameNode":
+            endpoint["hints"]["forNodes"] = [{"name": endpoint["nodeName"]}]
+
+
 def _slice(obj: Object, service: Service, ports: list[Object], endpoints: list[Object], identity: str) -> Object:
     number = int.from_bytes(hashlib.sha256(f"{service.metadata.uid}/{identity}".encode()).digest()[:4])
     suffix = ""
     for _ in range(5):
         number, digit = divmod(number, len(SAFE_ALPHABET))
         suffix += SAFE_ALPHABET[digit]
-    labels = dict(service.metadata.labels) | {
+    labels = dict(service.metadata.labels)
+    labels.pop(HEADLESS_LABEL, None)
+    labels |= {
         SERVICE_NAME_LABEL: service.metadata.name,
         MANAGED_BY_LABEL: MANAGER,
     }
     if service.spec.is_headless:
-        labels["service.kubernetes.io/headless"] = ""
+        labels[HEADLESS_LABEL] = ""
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

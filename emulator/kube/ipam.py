@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import zlib
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from ipaddress import IPv4Address, IPv4Network
 
 NODE_PORTS = range(30000, 32768)
@@ -16,11 +16,17 @@ DNS_ADDRESS_OFFSET = 10
 
 def free_pod_cidr(pod_cidr: IPv4Network, node_cidr_mask: int, taken: Iterable[IPv4Network]) -> IPv4Network | None:
     """Return the first subnet of `pod_cidr` with that mask that overlaps none of `taken`, or None."""
-    used = list(taken)
-    for subnet in pod_cidr.subnets(new_prefix=node_cidr_mask):
-        if not any(subnet.overlaps(other) for other in used):
-            return subnet
-    return None
+    size = 2 ** (32 - node_cidr_mask)
+    start = int(pod_cidr.network_address)
+    # In order, so that each one taken either lies behind the place looked at or moves it on.
+    for first, last in sorted((int(other.network_address), int(other.broadcast_address)) for other in taken):
+        if first >= start + size:
+            break
+        if last >= start:
+            start += (last - start) // size * size + size
+    if start > int(pod_cidr.broadcast_address):
+        return None
+    return IPv4Network((start, node_cidr_mask))
 
 
 def free_node_address(network: IPv4Network, taken: Container[IPv4Address]) -> IPv4Address | None:
@@ -36,7 +42,9 @@ def dns_address(service_cidr: IPv4Network) -> IPv4Address:
     return service_cidr.network_address + DNS_ADDRESS_OFFSET
 
 
-def free_cluster_ip(service_cidr: IPv4Network, asker: str, taken: Container[IPv4Address | None]) -> IPv4Address | None:
+def free_cluster_ip(
+    service_cidr: IPv4Network, asker: str, is_taken: Callable[[IPv4Address], bool]
+) -> IPv4Address | None:
     """Return a free cluster IP, or None.
 
     As Kubernetes does, dynamic addresses come from the upper band first and leave the lower one, of
@@ -49,16 +57,16 @@ def free_cluster_ip(service_cidr: IPv4Network, asker: str, taken: Container[IPv4
     for band in (upper, lower):
         for offset in _probe(band, asker):
             address = service_cidr.network_address + offset
-            if address not in taken:
+            if not is_taken(address):
                 return address
     return None
 
 
-def free_node_port(asker: str, taken: Container[int]) -> int | None:
+def free_node_port(asker: str, is_taken: Callable[[int], bool]) -> int | None:
     """Return a free node port, or None. The first 86 are left to those that users choose (KEP-3668)."""
     for band in (NODE_PORTS[86:], NODE_PORTS[:86]):
         for port in _probe(band, asker):
-            if port not in taken:
+            if not is_taken(port):
                 return port
     return None
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from emulator.api.objects.meta import Object
+from emulator.kube.indexes import PODS_BY_NODE
 from emulator.kube.ownership import key_of, owner_key, with_condition
 from emulator.kube.reconciler import Change, Delete, Key, Moment, Reader, Requeue, UpdateStatus
 
@@ -31,7 +32,7 @@ class NodeLifecycleController:
         if event["kind"] == "Pod":
             return [key_of(event)] if event["spec"].get("nodeName") else []
         name = event["metadata"]["name"]
-        return [key_of(pod) for pod in reader.list("Pod") if pod["spec"].get("nodeName") == name]
+        return [key_of(pod) for pod in reader.find(PODS_BY_NODE, name)]
 
     def reconcile(self, reader: Reader, key: Key, moment: Moment) -> list[Change]:
         """Return the pod's status as its node's state makes it, and its end when the node stays away."""
@@ -88,8 +89,11 @@ def _toleration(pod: Object) -> float | None:
     """Return how many seconds a pod stays bound to a lost node; None: for ever, as those of a DaemonSet do."""
     if any(True for _ in owner_key(pod, "DaemonSet")):
         return None
-    for toleration in pod["spec"].get("tolerations") or ():
-        if toleration.get("key") == UNREACHABLE and toleration.get("effect", "NoExecute") == "NoExecute":
-            seconds: float | None = toleration.get("tolerationSeconds")
-            return seconds
-    return EVICTION_DELAY
+    times: list[float | None] = [
+        toleration.get("tolerationSeconds")
+        for toleration in pod["spec"].get("tolerations") or ()
+        if toleration.get("key", "") in ("", UNREACHABLE) and toleration.get("effect") in (None, "", "NoExecute")
+    ]
+    if not times:
+        return EVICTION_DELAY
+    return min((seconds for seconds in times if seconds is not None), default=None)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from emulator.api.objects.meta import Object, ObjectMeta
 from emulator.api.objects.view import view
+from emulator.kube.indexes import BY_CONTROLLER
 from emulator.kube.reconciler import Key, Reader
 
 T = TypeVar("T")
@@ -31,14 +32,7 @@ def owner_key(obj: Object, kind: str) -> Iterator[Key]:
 
 def owned(reader: Reader, kind: str, owner: ObjectMeta, view_type: type[T]) -> list[tuple[Object, T]]:
     """Return the objects of `kind` that `owner` controls, each with its view, in order of name."""
-    found = [
-        obj
-        for obj in reader.list(kind, owner.namespace)
-        if any(
-            reference.get("controller") and reference.get("uid") == owner.uid
-            for reference in obj["metadata"].get("ownerReferences", ())
-        )
-    ]
+    found = reader.find(BY_CONTROLLER[kind], owner.uid)
     return [(obj, view(obj, view_type)) for obj in sorted(found, key=lambda obj: str(obj["metadata"]["name"]))]
 
 
@@ -63,6 +57,11 @@ def template_hash(template: Object) -> str:
         number, digit = divmod(number, len(SAFE_ALPHABET))
         letters.append(SAFE_ALPHABET[digit])
     return "".join(letters)
+
+
+def generated_name(owner: Object, suffix: str) -> str:
+    """Return the name of a pod of `owner`, cut where it is long to what a host name may have."""
+    return f"{owner['metadata']['name']}-"[: 63 - len(suffix)] + suffix
 
 
 def pod_from_template(owner: Object, name: str, extra_labels: Object | None = None) -> Object:

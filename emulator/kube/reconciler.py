@@ -5,10 +5,11 @@ It stands between the store's events and the store's writes; the runtime carries
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from emulator.api.index import Index
 from emulator.api.objects.meta import Object
 from emulator.errors import PodwireError
 
@@ -101,6 +102,12 @@ class Reader(Protocol):
 
     def list(self, kind: str, namespace: str | None = None) -> Iterable[Object]:
         """Return the objects of a kind, of one namespace or of all."""
+
+    def find(self, index: Index, value: Hashable) -> Sequence[Object]:
+        """Return the objects that have `value` in `index`."""
+
+    def count(self, index: Index, value: Hashable) -> int:
+        """Return how many objects have `value` in `index`."""
 
 
 class Reconciler(Protocol):

@@ -25,8 +25,8 @@ class Limits:
         """Resolve percentages as Kubernetes does: surge rounds up, unavailable down, and not both are zero."""
         replicas = deployment.spec.replicas
         rolling = deployment.spec.strategy.rolling_update
-        surge = _resolve(rolling.max_surge, replicas, up=True)
-        unavailable = _resolve(rolling.max_unavailable, replicas, up=False)
+        surge = resolve(rolling.max_surge, replicas, up=True)
+        unavailable = resolve(rolling.max_unavailable, replicas, up=False)
         if surge == 0 and unavailable == 0:
             unavailable = 1
         return cls(surge, min(unavailable, replicas))
@@ -75,7 +75,8 @@ def old_replicas(deployment: Deployment, new: ReplicaSet, old: Sequence[ReplicaS
     }
 
 
-def _resolve(value: IntOrString, total: int, *, up: bool) -> int:
+def resolve(value: IntOrString, total: int, *, up: bool) -> int:
+    """Return a number of pods; a percentage is one of `total`, rounded up or down."""
     if isinstance(value, int):
         return value
     share = int(value.rstrip("%")) * total / 100

@@ -40,7 +40,7 @@ def service(*ports, **spec):
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "web"},
-        "spec": {"ports": [{"port": port} for port in ports], **spec},
+        "spec": {"ports": [{"name": f"p{port}", "port": port} for port in ports], **spec},
     }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from ipaddress import IPv4Network
 from typing import Any
 
+from emulator.api.index import Index
 from emulator.api.objects.meta import Object
 from emulator.kube.admission import ClusterAdmission
 from emulator.kube.ownership import key_of
@@ -47,6 +48,12 @@ class Cluster:
 
     def list(self, kind: str, namespace: str | None = None) -> Iterable[Object]:
         return [obj for key, obj in self.objects.items() if key.kind == kind and namespace in (None, key.namespace)]
+
+    def find(self, index: Index, value: Hashable) -> Sequence[Object]:
+        return [obj for obj in self.list(index.kind) if value in index.values(obj)]
+
+    def count(self, index: Index, value: Hashable) -> int:
+        return len(self.find(index, value))
 
     def put(self, obj: Object) -> Object:
         """Store as a user's apply does: admitted, with its bookkeeping, and its status kept."""
@@ -106,11 +113,14 @@ class Cluster:
                 self.requeues.append(change)
 
     def _store(self, key: Key, obj: Object) -> None:
-        if self.objects.get(key) == obj:
+        old = self.objects.get(key)
+        if old == obj:
             return
         self.objects[key] = obj
         self.writes += 1
         self._notify(obj)
+        if old is not None:  # what it left must look again too
+            self._notify(old)
 
     def _notify(self, obj: Object) -> None:
         for index, reconciler in enumerate(self.reconcilers):

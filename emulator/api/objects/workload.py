@@ -87,6 +87,25 @@ class ReplicaSet(Struct, frozen=True, kw_only=True, rename="camel"):
     status: ReplicaSetStatus = ReplicaSetStatus()
 
 
+class RollingUpdateStatefulSet(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Pods whose ordinals are below `partition` are not updated."""
+
+    partition: int = 0
+
+
+class StatefulSetUpdateStrategy(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`type` is RollingUpdate or OnDelete."""
+
+    type: str = "RollingUpdate"
+    rolling_update: RollingUpdateStatefulSet = RollingUpdateStatefulSet()
+
+
+class StatefulSetOrdinals(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The number of the first pod."""
+
+    start: int = 0
+
+
 class StatefulSetSpec(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a StatefulSet should be; `service_name` names the headless Service of its pods."""
 
@@ -95,6 +114,8 @@ class StatefulSetSpec(Struct, frozen=True, kw_only=True, rename="camel"):
     template: PodTemplateSpec = PodTemplateSpec()
     service_name: str = ""
     pod_management_policy: str = "OrderedReady"
+    update_strategy: StatefulSetUpdateStrategy = StatefulSetUpdateStrategy()
+    ordinals: StatefulSetOrdinals = StatefulSetOrdinals()
     min_ready_seconds: int = 0
 
 
@@ -119,11 +140,25 @@ class StatefulSet(Struct, frozen=True, kw_only=True, rename="camel"):
     status: StatefulSetStatus = StatefulSetStatus()
 
 
+class RollingUpdateDaemonSet(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many nodes may be without a serving pod during an update; a percentage is one of the nodes, rounded up."""
+
+    max_unavailable: IntOrString = 1
+
+
+class DaemonSetUpdateStrategy(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`type` is RollingUpdate or OnDelete."""
+
+    type: str = "RollingUpdate"
+    rolling_update: RollingUpdateDaemonSet = RollingUpdateDaemonSet()
+
+
 class DaemonSetSpec(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a DaemonSet should be."""
 
     selector: LabelSelector = LabelSelector()
     template: PodTemplateSpec = PodTemplateSpec()
+    update_strategy: DaemonSetUpdateStrategy = DaemonSetUpdateStrategy()
     min_ready_seconds: int = 0
 
 

@@ -20,7 +20,7 @@ from emulator.kube.kubelet.action import (
     StopContainer,
     TearDownPod,
 )
-from emulator.kube.kubelet.record import ContainerRecord, PodRecord, Sandbox, State
+from emulator.kube.kubelet.record import ContainerRecord, PodRecord, Sandbox, State, programs
 from emulator.kube.kubelet.status import pod_status
 from emulator.kube.ownership import key_of
 from emulator.kube.reconciler import Moment
@@ -47,6 +47,7 @@ class Kubelet:
             record = self._records.get(uid)
             if record is None:
                 record = self._records[uid] = PodRecord(key_of(obj), pod, moment.wall)
+            actions += self._replace_containers(uid, record, pod)
             record.pod = pod
             record.sandbox_message = ""  # what stood in the way may be gone: a changed pod is tried again
             actions += self._advance(uid, record, moment)
@@ -115,6 +116,16 @@ class Kubelet:
                 record.reported = status
                 actions.append(ReportStatus(record.key, uid, status))
         return actions
+
+    def _replace_containers(self, uid: str, record: PodRecord, pod: Pod) -> Iterator[Action]:
+        """Stop the containers that the pod has another image for now; when they have ended, the new ones start."""
+        for container in programs(pod):
+            known = record.containers[container.name]
+            if known.container != container and not record.terminating:
+                known.container = container
+                if known.state in {State.STARTING, State.RUNNING}:
+                    known.state = State.STOPPING
+                    yield StopContainer(uid, container.name, float(pod.spec.termination_grace_period_seconds))
 
     def _bring_up(self, uid: str, record: PodRecord, moment: Moment) -> Iterator[Action]:
         if record.sandbox is Sandbox.ABSENT:

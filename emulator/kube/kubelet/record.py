@@ -107,7 +107,7 @@ class PodRecord:
         self.start_time = pod.status.start_time or wall
         before = {status.name: status for status in pod.status.container_statuses}
         self.containers = {
-            container.name: ContainerRecord(container, before.get(container.name)) for container in _programs(pod)
+            container.name: ContainerRecord(container, before.get(container.name)) for container in programs(pod)
         }
         self.deleted = False  # the object is gone: nothing is reported any more
         self.reported: Object | None = None
@@ -118,7 +118,7 @@ class PodRecord:
         return self.deleted or self.pod.metadata.deletion_timestamp is not None
 
 
-def _programs(pod: Pod) -> Iterator[Container]:
+def programs(pod: Pod) -> Iterator[Container]:
     """Yield the containers that run: sidecars (init containers with restartPolicy Always) first."""
     for container in pod.spec.init_containers:
         if container.restart_policy == "Always":

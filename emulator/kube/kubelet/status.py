@@ -76,17 +76,28 @@ def _conditions(record: PodRecord, *, ready: bool, wall: str) -> list[Object]:
     sandbox = record.sandbox is Sandbox.READY
     conditions = list(_before(record))
     not_ready = [name for name, container in record.containers.items() if container.state not in _SERVES]
-    why = {} if ready else {"reason": "ContainersNotReady", "message": f"containers with unready status: {not_ready}"}
+    why = {} if ready else _why_not_ready(record, not_ready)
+    gated = {"reason": "ReadinessGatesNotReady", "message": _missing_gates(gates - met)} if ready else why
     for condition in (
         {"type": "PodReadyToStartContainers", "status": str(sandbox)},
         {"type": "Initialized", "status": "True"},
-        {"type": "Ready", "status": str(pod_ready), **why},
+        {"type": "Ready", "status": str(pod_ready), **({} if pod_ready else gated)},
         {"type": "ContainersReady", "status": str(ready), **why},
         {"type": "PodScheduled", "status": "True"},
         *_notes(record),
     ):
         conditions = with_condition(conditions, condition, wall)
     return conditions
+
+
+def _why_not_ready(record: PodRecord, names: list[str]) -> Object:
+    if _phase(record) == "Succeeded":
+        return {"reason": "PodCompleted"}
+    return {"reason": "ContainersNotReady", "message": f"containers with unready status: [{' '.join(names)}]"}
+
+
+def _missing_gates(gates: set[str]) -> str:
+    return ", ".join(f'the status of pod readiness gate "{gate}" is not "True", but False' for gate in sorted(gates))
 
 
 def _before(record: PodRecord) -> Iterable[Object]:

@@ -40,7 +40,8 @@ class IptablesProxy:
         rules = self._service_rules(ports, endpoints)
         nat_chains = frozenset(rules.nat_chains)
         stale = sorted(self._written - nat_chains)
-        lines = ["*filter"]
+        lines = [] if self._jumps_installed else ["*mangle", ":KUBE-PROXY-CANARY - [0:0]", "COMMIT"]
+        lines += ["*filter"]
         lines += [f":{chain} - [0:0]" for chain in FIXED_FILTER_CHAINS]
         lines += [] if self._jumps_installed else jump_rules("filter", self.settings)
         lines += rules.filter + fixed_filter_rules(self.settings)
@@ -65,7 +66,7 @@ class IptablesProxy:
         endpoints: Mapping[ServicePortName, Sequence[Endpoint]],
     ) -> ServiceRules:
         selections = dict(self._selections(ports, endpoints))
-        total = sum(len(selection.all_reachable) for selection in selections.values())
+        total = sum(len(endpoints.get(name, ())) for name in ports)
         rules = ServiceRules(self.node, self.settings, with_comments=total <= LARGE_CLUSTER_ENDPOINTS)
         for name in sorted(ports):
             rules.add(ports[name], selections[name])

@@ -127,7 +127,7 @@ class ServiceRules:
 
     def _firewall(self, port: ServicePort, chains: _Chains) -> None:
         comment = self._comment(f"{port.name} loadbalancer IP")
-        networks = [ipaddress.IPv4Network(text, strict=False) for text in port.source_ranges if ":" not in text]
+        networks = [ipaddress.IPv4Network(text) for text in port.source_ranges]
         self.nat += [f"-A {chains.firewall} {comment}-s {network} -j {chains.external}" for network in networks]
         primary = self._node.addresses[0] if self._node.addresses else ""
         if primary and any(ipaddress.IPv4Address(primary) in network for network in networks):

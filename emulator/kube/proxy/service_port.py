@@ -14,6 +14,9 @@ from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service
 from emulator.api.objects.service import ServicePort as ServicePortSpec
 
+PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+"""Label of Services that are not kube-proxy's."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ServicePortName:
@@ -88,6 +91,8 @@ def service_ports(services: Iterable[Service]) -> dict[ServicePortName, ServiceP
     for service in services:
         if service.spec.cluster_ip in ("", "None") or service.spec.type == "ExternalName":
             continue
+        if PROXY_NAME_LABEL in service.metadata.labels:
+            continue  # another proxy serves it
         for port in service.spec.ports:
             name = ServicePortName(service.metadata.namespace, service.metadata.name, port.name, port.protocol)
             ports[name] = _service_port(service, port, name)
@@ -141,7 +146,11 @@ def _service_port(service: Service, port: ServicePortSpec, name: ServicePortName
         node_port=port.node_port,
         external_ips=_ipv4_only(spec.external_ips),
         load_balancer_ips=_ipv4_only(entry.ip for entry in ingress if entry.ip_mode != "Proxy"),
-        source_ranges=tuple(text.strip() for text in spec.load_balancer_source_ranges if text.strip()),
+        source_ranges=tuple(
+            str(ipaddress.IPv4Network(text.strip(), strict=False))
+            for text in spec.load_balancer_source_ranges
+            if text.strip() and ":" not in text
+        ),
         affinity_seconds=affinity,
         internal_local=spec.internal_traffic_policy == "Local",
         external_local=external_local,
