@@ -71,6 +71,9 @@ class Netns:
         for link in list(self.links.values()):
             if link.name in self.links:
                 self.remove_link(link)
+        self.neighbours.close()
+        self.reassembler.close()
+        self.netfilter.close()
         self.closed = True
         self.kernel.namespaces.pop(self.name, None)
 

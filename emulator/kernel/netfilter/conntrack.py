@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 _EVICTION_BATCH = 4096
+_EVICTION_PAUSE = 1.0  # seconds between two looks through a table that has nothing to evict
 _TRACKERS: Mapping[int, Tracker] = MappingProxyType(
     {TCP: proto_tcp.track, UDP: proto_udp.track, ICMP: proto_icmp.track, GRE: proto_generic.track_gre}
 )
@@ -104,6 +105,7 @@ class Conntrack:
         self._replies: dict[Tuple, Connection] = {}
         self._wheel = ExpiryWheel(self.netns.kernel, self.delete)
         self._victims: list[Connection] = []
+        self._no_victims_until = float("-inf")
         self._events: list[Event] | None = None
         self._next_identity = 1
 
@@ -118,6 +120,11 @@ class Conntrack:
 
     def __len__(self) -> int:
         return len(self._originals)
+
+    @property
+    def allocated(self) -> int:
+        """How many connections are held in memory: those of the table, and ended ones that wait to be let go of."""
+        return len(self._wheel)
 
     def enable(self) -> None:
         """Register the hooks. A rule or a NAT table that needs connections calls this; nothing turns it off again."""
@@ -260,6 +267,7 @@ class Conntrack:
         self._originals[connection.original] = connection
         self._replies[connection.reply] = connection
         self._wheel.add(connection)
+        self.netfilter.nat.remember(connection)
         if self._events is not None:
             self._events.append(Event(EventKind.NEW, now, connection))
 
@@ -280,6 +288,7 @@ class Conntrack:
         connection.deadline = deadline = self.now + timeout
         if deadline + 1 < connection.bucket:
             self._wheel.add(connection)
+            self._wheel.vacate()
 
     def assure(self, connection: Connection) -> None:
         """Spare it from early drops from now on."""
@@ -296,8 +305,11 @@ class Conntrack:
             del self._originals[connection.original]
         if self._replies.get(connection.reply) is connection:
             del self._replies[connection.reply]
+        if not connection.status & CONFIRMED:
+            return
+        self._wheel.vacate()
         self.netfilter.nat.forget(connection)
-        if self._events is not None and connection.status & CONFIRMED:
+        if self._events is not None:
             self._events.append(Event(EventKind.DESTROY, self.now, connection))
 
     def flush(self) -> None:
@@ -305,12 +317,30 @@ class Conntrack:
         for connection in list(self._originals.values()):
             self.delete(connection)
 
+    def close(self) -> None:
+        """Forget all connections, because the namespace goes away."""
+        self.flush()
+        self._wheel.clear()
+        self._victims.clear()
+
+    def _find_victims(self) -> list[Connection]:
+        """Return connections that are not assured, the oldest last: among the oldest of all, else wherever they are."""
+        if self.now < self._no_victims_until:
+            return []
+        victims: list[Connection] = []
+        for count in (_EVICTION_BATCH, len(self._originals)):
+            oldest = islice(self._originals.values(), count)
+            victims = [connection for connection in oldest if not connection.status & ASSURED][:_EVICTION_BATCH]
+            if victims:
+                break
+        else:
+            self._no_victims_until = self.now + _EVICTION_PAUSE
+        victims.reverse()
+        return victims
+
     def _drop_early(self) -> bool:
         """Make room: delete the oldest connection that is not assured (`early_drop`)."""
-        if not self._victims:
-            oldest = islice(self._originals.values(), _EVICTION_BATCH)
-            self._victims = [connection for connection in oldest if not connection.status & ASSURED]
-            self._victims.reverse()
+        self._victims = self._victims or self._find_victims()
         while self._victims:
             victim = self._victims.pop()
             if not victim.status & (ASSURED | DYING):

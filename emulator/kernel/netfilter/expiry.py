@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from emulator.kernel.netfilter.connection import Connection
     from emulator.kernel.timer import Timer
 
+_FEWEST_VACATED = 1024
+
 
 class ExpiryWheel:
     """Calls `expire` for each connection within a second of its deadline."""
 
-    __slots__ = ("_buckets", "_expire", "_kernel", "_order", "_timer")
+    __slots__ = ("_buckets", "_expire", "_kernel", "_order", "_places", "_timer", "_vacated")
 
     def __init__(self, kernel: Kernel, expire: Callable[[Connection], None]) -> None:
         self._kernel = kernel
@@ -29,11 +31,17 @@ class ExpiryWheel:
         self._buckets: dict[int, list[Connection]] = {}
         self._order: list[int] = []
         self._timer: Timer | None = None
+        self._places = 0  # in all buckets
+        self._vacated = 0  # of them, those that no longer count
+
+    def __len__(self) -> int:
+        return self._places
 
     def add(self, connection: Connection) -> None:
-        """Put a connection where its deadline is; where it was before no longer counts."""
+        """Put a connection where its deadline is. Whoever moves one says `vacate` for the place that it had."""
         bucket = int(connection.deadline) + 1
         connection.bucket = bucket
+        self._places += 1
         members = self._buckets.get(bucket)
         if members is None:
             self._buckets[bucket] = [connection]
@@ -43,10 +51,20 @@ class ExpiryWheel:
         else:
             members.append(connection)
 
+    def vacate(self) -> None:
+        """Count a connection that ended or moved. When these are the greater part, let go of them all."""
+        self._vacated += 1
+        if self._vacated > _FEWEST_VACATED and self._vacated * 2 > self._places:
+            for bucket, members in self._buckets.items():
+                members[:] = [each for each in members if each.bucket == bucket and not each.status & DYING]
+            self._places = sum(len(members) for members in self._buckets.values())
+            self._vacated = 0
+
     def clear(self) -> None:
         """Forget all connections."""
         self._buckets.clear()
         self._order.clear()
+        self._places = self._vacated = 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -63,10 +81,13 @@ class ExpiryWheel:
         self._timer = None
         while self._order and self._order[0] <= now:
             bucket = heapq.heappop(self._order)
-            for connection in self._buckets.pop(bucket):
-                if connection.bucket != bucket or connection.status & DYING:
-                    continue
+            members = self._buckets.pop(bucket)
+            due = [each for each in members if each.bucket == bucket and not each.status & DYING]
+            self._places -= len(members)
+            self._vacated -= len(members) - len(due)
+            for connection in due:
                 if connection.deadline <= now:
+                    self._vacated -= 1  # it is about to be counted, but its place is gone already
                     self._expire(connection)
                 else:
                     self.add(connection)

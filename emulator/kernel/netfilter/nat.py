@@ -159,7 +159,15 @@ class Nat:
                 connection.reply = reply
                 connection.status |= SRC_NAT if source else DST_NAT
         connection.status |= SRC_NAT_DONE if source else DST_NAT_DONE
-        if source and connection.status & SRC_NAT:
+
+    @property
+    def mapped(self) -> int:
+        """How many connections have their source rewritten."""
+        return sum(len(connections) for connections in self._by_source.values())
+
+    def remember(self, connection: Connection) -> None:
+        """A connection was confirmed: note how its source is mapped."""
+        if connection.status & SRC_NAT:
             self._by_source.setdefault(_source_key(connection.original), []).append(connection)
 
     def forget(self, connection: Connection) -> None:
@@ -167,11 +175,10 @@ class Nat:
         if not connection.status & SRC_NAT:
             return
         key = _source_key(connection.original)
-        mapped = self._by_source.get(key)
-        if mapped is not None and connection in mapped:
-            mapped.remove(connection)
-            if not mapped:
-                del self._by_source[key]
+        mapped = self._by_source[key]
+        mapped.remove(connection)
+        if not mapped:
+            del self._by_source[key]
 
     def forget_address(self, link: Link, address: int) -> None:
         """End the connections that are masqueraded to an address that went (nf_nat_masquerade.c)."""

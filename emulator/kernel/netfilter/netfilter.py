@@ -90,6 +90,10 @@ class Netfilter:
             reply.ctinfo = CtInfo.RELATED_REPLY if skb.ctinfo < CtInfo.ESTABLISHED_REPLY else CtInfo.RELATED
         netns.ip.local_out(reply, route)
 
+    def close(self) -> None:
+        """Let go of connections and their timer, because the namespace goes away."""
+        self.conntrack.close()
+
     # Tables
 
     def table(self, name: str) -> Table:

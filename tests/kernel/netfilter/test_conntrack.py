@@ -10,6 +10,7 @@ from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter import tuple as tuples
 from emulator.kernel.netfilter.connection import Status
 from emulator.kernel.netfilter.conntrack import EventKind
+from tests.kernel.frames import ipv4
 from tests.kernel.netfilter import wire
 from tests.kernel.netfilter.router import Router
 
@@ -147,3 +148,51 @@ def test_tuples_are_unique_and_both_in_the_table(rules: str, packets: list[tuple
             assert each.status & Status.CONFIRMED
             inverse = tuples.invert(each.original)
             assert (each.reply == inverse) == (not each.status & (Status.SRC_NAT | Status.DST_NAT))
+
+
+def test_ended_connections_are_let_go_of() -> None:
+    router = Router(TRACK)
+    conntrack = router.ns.netfilter.conntrack
+    for number in range(5_000):
+        router.send("a", wire.udp(CLIENT, 1024 + number, SERVER, 53))
+        conntrack.flush()
+    assert conntrack.allocated < 2_100
+    for number in range(3_000):
+        router.send("a", wire.tcp(CLIENT, 1024 + number, SERVER, 80, wire.ACK, 100, 200))
+        router.send("b", wire.tcp(SERVER, 80, CLIENT, 1024 + number, wire.ACK, 200, 100))
+    router.pass_time(400)  # they move to where their five days end
+    for number in range(3_000):
+        router.send("a", wire.tcp(CLIENT, 1024 + number, SERVER, 80, wire.RST | wire.ACK, 100, 200))
+    router.pass_time(11)
+    assert router.connections() == []
+    assert conntrack.allocated < 2_100
+
+
+def test_a_closed_namespace_holds_nothing() -> None:
+    router = Router(TRACK + MASQUERADE)
+    router.send("a", wire.tcp(CLIENT, 4000, SERVER, 80, wire.ACK, 100, 200))
+    router.send("a", wire.udp(CLIENT, 4000, SERVER, 53))
+    router.send("a", ipv4(CLIENT, SERVER, 17, bytes(80), fragment=0x2000))
+    assert len(router.ns.reassembler) == 1
+    router.ns.close()
+    assert len(router.ns.reassembler) == 0
+    assert router.kernel.next_deadline() is None
+
+
+def test_any_unassured_connection_makes_room_not_only_one_of_the_oldest() -> None:
+    router = Router(TRACK)
+    router.ns.sysctl.set("net.netfilter.nf_conntrack_max", 4_200)
+    for number in range(4_199):
+        for _ in range(2):
+            router.send("a", wire.tcp(CLIENT, 1024 + number, SERVER, 80, wire.ACK, 100, 200))
+            router.send("b", wire.tcp(SERVER, 80, CLIENT, 1024 + number, wire.ACK, 200, 100))
+    conntrack = router.ns.netfilter.conntrack
+    assert all(connection.assured for connection in conntrack)
+    assert router.send("a", wire.udp(CLIENT, 1, SERVER, 53)) != []
+    assert router.send("a", wire.udp(CLIENT, 2, SERVER, 53)) != []
+    assert conntrack.early_drops == 1
+    router.send("b", wire.udp(SERVER, 53, CLIENT, 2))
+    router.pass_time(3.0)
+    router.send("a", wire.udp(CLIENT, 2, SERVER, 53))  # a stream now
+    assert router.send("a", wire.udp(CLIENT, 3, SERVER, 53)) == []
+    assert router.ns.drops[DropReason.CONNTRACK_FULL] == 1

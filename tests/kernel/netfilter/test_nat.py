@@ -80,6 +80,9 @@ def test_exhausted_ports_drop_and_count_and_reuse_nothing() -> None:
     ports = [wire.ends(out[0][1])[1] for out in outs if out]
     assert sorted(ports) == [4000, 4001, 4002]
     assert router.ns.drops[DropReason.NAT_EXHAUSTED] == 3
+    assert router.ns.netfilter.nat.mapped == 3
+    router.pass_time(31)
+    assert router.ns.netfilter.nat.mapped == 0
 
 
 def test_a_closing_connection_gives_its_port_to_a_newer_one() -> None:
