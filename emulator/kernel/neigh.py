@@ -47,6 +47,7 @@ class NudState(enum.Enum):
 
 _CONNECTED = frozenset({NudState.REACHABLE, NudState.NOARP, NudState.PERMANENT})
 _FIXED = frozenset({NudState.NOARP, NudState.PERMANENT})
+_TIMED = frozenset({NudState.INCOMPLETE, NudState.REACHABLE, NudState.DELAY, NudState.PROBE})
 
 
 class Neighbour:
@@ -89,6 +90,7 @@ class Neighbours:
         self._entries: dict[tuple[Link, int], Neighbour] = {}
         self._reachable_time = 0.0
         self._reachable_drawn = float("-inf")
+        self._periodic: Timer | None = None  # looks for entries nobody uses, while there are many
 
     def __iter__(self) -> Iterator[Neighbour]:
         return iter(tuple(self._entries.values()))
@@ -102,6 +104,8 @@ class Neighbours:
 
     def find(self, link: Link, address: int) -> Neighbour | None:
         """Return the entry, made if need be. None if the table is full (net.ipv4.neigh.default.gc_thresh3)."""
+        if link.loopback:  # one entry does for all its addresses (__ipv4_neigh_lookup_noref)
+            address = 0
         entry = self._entries.get((link, address))
         if entry is not None:
             return entry
@@ -109,6 +113,7 @@ class Neighbours:
             return None
         entry = self._entries[link, address] = Neighbour(link, address, self._kernel.now)
         self._construct(entry)
+        self._watch_size()
         return entry
 
     def add(self, link: Link, address: int, mac: int, state: NudState = NudState.PERMANENT) -> Neighbour:
@@ -290,12 +295,39 @@ class Neighbours:
         limit = self._number("gc_thresh3")
         if len(self._entries) < limit:
             return True
-        spare = [entry for entry in self._entries.values() if entry.state not in (*_FIXED, NudState.INCOMPLETE)]
+        needed = (NudState.PERMANENT, NudState.INCOMPLETE)
+        spare = [entry for entry in self._entries.values() if entry.state not in needed]
         spare.sort(key=lambda entry: (entry.state is NudState.REACHABLE, entry.used))
         for entry in spare[: max(1, limit // 8)]:
             del self._entries[entry.link, entry.address]
             self._kill(entry)
         return len(self._entries) < limit
+
+    def _watch_size(self) -> None:
+        """Look for unused entries every half reachable time, once there are gc_thresh1 of them."""
+        if self._periodic is None and len(self._entries) >= self._number("gc_thresh1"):
+            delay = self._number("base_reachable_time_ms") / 2000
+            self._periodic = self._kernel.schedule(delay, self._collect_garbage)
+
+    def _collect_garbage(self) -> None:
+        """Forget entries that failed or that nobody used for gc_stale_time (neigh_periodic_work)."""
+        self._periodic = None
+        if len(self._entries) < self._number("gc_thresh1"):
+            return
+        before = self._kernel.now - self._number("gc_stale_time")
+        for key, entry in list(self._entries.items()):
+            if entry.state is NudState.PERMANENT or entry.state in _TIMED:
+                continue
+            if entry.state is NudState.FAILED or max(entry.used, entry.confirmed) <= before:
+                del self._entries[key]
+                self._kill(entry)
+        if any(entry.state is not NudState.PERMANENT for entry in self._entries.values()):
+            self._watch_size()
+
+    def close(self) -> None:
+        """Stop looking, because the namespace goes away."""
+        if self._periodic is not None:
+            self._periodic.cancel()
 
     def _kill(self, entry: Neighbour) -> None:
         entry.dead = True

@@ -157,3 +157,40 @@ def test_a_new_mac_of_ours_is_used_at_once() -> None:
     router.b.mac = mac_to_int("02:00:00:00:0b:0b")
     router.feed(router.a, datagram())
     assert [frame[6:12].hex() for frame in router.taken(router.b)] == ["02000000000b", "020000000b0b"]
+
+
+def crowd(router: Router, count: int) -> None:
+    for number in range(2, count + 2):
+        sender = f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}"
+        host = f"10.1.{number >> 8}.{number & 255}"
+        router.feed(router.a, ethernet(BROADCAST, sender, arp(1, sender, host, ZERO, HERE), 0x0806))
+
+
+def test_many_unused_entries_are_forgotten_and_few_are_not() -> None:
+    router = Router(neighbours=False)
+    crowd(router, 100)
+    router.run(86_400.0)
+    assert len(router.ns.neighbours) == 100
+    crowd(router, 300)
+    assert len(router.ns.neighbours) > 250
+    router.run(80.0)
+    assert len(router.ns.neighbours) == 0
+    assert router.kernel.next_deadline() is None
+
+
+def test_a_flood_stays_below_the_limit_and_others_still_get_an_entry() -> None:
+    router = Router(neighbours=False)
+    crowd(router, 3000)
+    assert len(router.ns.neighbours) <= 1024
+    router.feed(router.a, datagram())
+    router.feed(router.b, answer())
+    assert state(router) is NudState.REACHABLE
+
+
+def test_the_loopback_has_one_entry() -> None:
+    router = Router(neighbours=False)
+    for number in range(2000):
+        router.ns.sockets.ping().send_echo(ipv4_to_int("127.0.0.1") + number, 1, b"")
+        router.run()
+    assert len(router.ns.neighbours) == 1
+    assert dict(router.ns.drops) == {}
