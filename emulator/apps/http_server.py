@@ -47,10 +47,20 @@ class Service:
 
 
 async def serve_port(
-    container: Container, port: int, service: Service, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    container: Container,
+    port: int,
+    service: Service,
+    *,
+    host: str = "",
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> int:
-    """Listen on a port of a container and serve until cancelled. OSError(EADDRINUSE) where the port is taken."""
-    listener = await container.network.open_tcp_listener(port)
+    """Listen on a port of a container, at `host` (a name or address) or all addresses, and serve until cancelled.
+
+    OSError(EADDRINUSE) where the port is taken, OSError(EADDRNOTAVAIL) where the address is not the container's.
+    """
+    network = container.network
+    address = (await network.resolve(host))[0] if host else "0.0.0.0"
+    listener = await network.open_tcp_listener(port, address=address)
     task_status.started()
     await serve(listener, service)
     return 0

@@ -59,6 +59,12 @@ async def test_http_echo(lab: Lab, autojump_clock: MockClock) -> None:
     assert (await lab.run("curl -s http://10.244.1.3:8080/any")).out == "hello from me\n"
 
 
+async def test_http_echo_listens_at_the_address_it_is_given(lab: Lab, autojump_clock: MockClock) -> None:
+    await lab.start("hashicorp/http-echo:1.0", args=["-text=near", "-listen=localhost:8080"])
+    assert lab.logs["server"] == ["[INFO] server is listening on localhost:8080"]
+    assert (await lab.run("curl -s http://10.244.1.3:8080/")).status == 7
+
+
 async def test_http_echo_without_text_ends_as_the_real_one(lab: Lab, autojump_clock: MockClock) -> None:
     assert await lab.start("hashicorp/http-echo") == [127]
     assert lab.logs["server"] == ["Missing -text option!"]

@@ -12,7 +12,7 @@ from emulator.apps.http_server import Service, serve_port
 from emulator.apps.options import UsageError, port_number
 from emulator.apps.programs.go_flags import parse_flags
 
-DEFAULT_PORT = 5678
+DEFAULT_LISTEN = ":5678"
 _HEADERS = (("X-App-Name", "http-echo"), ("X-App-Version", "1.0.0"))
 
 
@@ -20,7 +20,9 @@ async def main(container: Container, *, task_status: trio.TaskStatus[None] = tri
     """Serve until cancelled. Exit status 127 without a text, 2 for a flag that there is not."""
     try:
         flags = parse_flags(container.args, {"text", "listen", "status-code"}, {"version"})
-        port = port_number(flags["listen"].rpartition(":")[2]) if "listen" in flags else DEFAULT_PORT
+        listen = flags.get("listen", DEFAULT_LISTEN)
+        host, _, port = listen.rpartition(":")
+        number = port_number(port)
         status = int(flags.get("status-code", "200"))
     except (UsageError, ValueError) as error:
         container.log(str(error))
@@ -36,6 +38,6 @@ async def main(container: Container, *, task_status: trio.TaskStatus[None] = tri
             return Response(200, body.encode(), (("Content-Type", "application/json"),))
         return Response(status, f"{text}\n".encode(), (*_HEADERS, ("Content-Type", "text/plain; charset=utf-8")))
 
-    container.log(f"[INFO] server is listening on :{port}")
+    container.log(f"[INFO] server is listening on {listen}")
     service = Service(handle, container.wall_clock, container.log)
-    return await serve_port(container, port, service, task_status=task_status)
+    return await serve_port(container, number, service, host=host, task_status=task_status)
