@@ -30,12 +30,23 @@ def wait_until(condition: Callable[[], bool], within: float = PATIENCE) -> None:
         time.sleep(0.02)
 
 
+def state(pid: int) -> str:
+    """The state of a process as ps(1) prints it ("T": stopped, "Z": zombie); empty if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process exists and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return state(pid) not in ("", "Z")
+
+
+def pause(pid: int) -> None:
+    """Stop a process, as if it hung."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: state(pid) == "T")
 
 
 class Running:

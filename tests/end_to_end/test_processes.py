@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Running, is_alive, wait_until
+from .conftest import Running, is_alive, pause, wait_until
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
 
@@ -55,7 +55,7 @@ def test_killed_controller_has_lost_nothing_and_pods_never_noticed(running: Runn
     before = running.run("get", "all", "-o", "name").stdout
     node, pods = running.node_of("client"), running.pods()
     pid = running.pids()["controller"]
-    os.kill(pid, signal.SIGSTOP)
+    pause(pid)
     answers = {running.exec_at(node, "client", "curl", "-sS", "http://web/").partition("\n")[0] for _ in range(15)}
     assert answers == {f"Hostname: {name}" for name in pods}
     os.kill(pid, signal.SIGKILL)
@@ -101,7 +101,7 @@ def test_stop_returns_when_all_is_gone(running: Running) -> None:
 
 def test_second_interrupt_does_not_wait_for_a_process_that_hangs(running: Running) -> None:
     pids = [*running.pids().values(), running.launcher()]
-    os.kill(running.pids()["node-b"], signal.SIGSTOP)
+    pause(running.pids()["node-b"])
     running.interrupt()
     with pytest.raises(subprocess.TimeoutExpired):
         running.process.wait(0.5)
