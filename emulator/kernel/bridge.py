@@ -79,6 +79,7 @@ class Bridge(Link):
     """`ip link add NAME type bridge`. Without a MAC given it takes its ports' lowest, as Linux does."""
 
     kind = "bridge"
+    netns_immutable = True
 
     def __init__(self, netns: Netns, name: str, mac: int | None = None, mtu: int = 1500) -> None:
         self.fdb: Fdb

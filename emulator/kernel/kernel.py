@@ -94,6 +94,7 @@ class Kernel:
         """Queue a frame for reception on `link`, as `netif_rx` does: no recursion from namespace to namespace."""
         skb.hops += 1
         if skb.hops > HOP_LIMIT or len(self._backlog) >= BACKLOG_LIMIT:
+            link.counters.rx_dropped += 1
             link.netns.drop(skb, DropReason.HOP_LIMIT if skb.hops > HOP_LIMIT else DropReason.CPU_BACKLOG)
             return
         self._backlog.append((link, skb))

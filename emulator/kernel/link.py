@@ -6,11 +6,13 @@ A received frame goes to the bridge that the link is a port of, or to the protoc
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
+from emulator.kernel.route import RouteError
 from emulator.kernel.skb import PacketType, Skb
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import MASKS, network_broadcast
@@ -74,6 +76,7 @@ class Link:
     kind = "link"
     loopback = False
     arp = True
+    netns_immutable = False
 
     def __init__(self, netns: Netns, name: str, mac: int, mtu: int = 1500) -> None:
         self.name = name
@@ -136,7 +139,14 @@ class Link:
             self.port.bridge.follow_mtu()
 
     def move(self, netns: Netns) -> None:
-        """`ip link set NAME netns N`: goes down, loses its addresses, routes, neighbours and bridge."""
+        """`ip link set NAME netns N`: goes down, loses its addresses, routes, neighbours and bridge.
+
+        RouteError: EINVAL for a kind that cannot move, EEXIST if the name is taken there.
+        """
+        if self.netns_immutable:
+            raise RouteError(errno.EINVAL, "Error: The interface netns is immutable.")
+        if self.name in netns.links:
+            raise RouteError(errno.EEXIST, "Error: An interface with the same name exists in the target netns.")
         taps, groups = self.taps, {ALL_HOSTS_GROUP}
         self.netns.detach_link(self)
         self.netns = netns
@@ -205,6 +215,14 @@ class Link:
     def send(self, skb: Skb) -> None:
         """Move a frame off this link; each kind has its own way."""
         raise NotImplementedError
+
+    def refuse(self, skb: Skb, reason: DropReason) -> None:
+        """Drop a frame that `transmit` has counted as sent but `send` could not move off the link."""
+        counters = self.counters
+        counters.tx_packets -= 1
+        counters.tx_bytes -= len(skb.data)
+        counters.tx_dropped += 1
+        self.netns.drop(skb, reason)
 
     def tap(self, direction: str, skb: Skb) -> None:
         """Show a frame to the captures."""

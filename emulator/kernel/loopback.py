@@ -18,6 +18,7 @@ class Loopback(Link):
 
     kind = "loopback"
     loopback = True
+    netns_immutable = True
     arp = False
 
     def __init__(self, netns: Netns) -> None:

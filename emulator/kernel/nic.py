@@ -34,7 +34,6 @@ class Nic(Link):
     def send(self, skb: Skb) -> None:
         """Queue the frame for the runtime; a full queue drops it."""
         if len(self.transmit_queue) >= QUEUE_LIMIT:
-            self.counters.tx_dropped += 1
-            self.netns.drop(skb, DropReason.FULL_RING)
+            self.refuse(skb, DropReason.FULL_RING)
             return
         self.transmit_queue.append((bytes(skb.data), skb.trace))

@@ -69,20 +69,35 @@ class Routing:
         return decision
 
     def update_path_mtu(self, daddr: int, mtu: int) -> None:
-        """Remember what an ICMP "fragmentation needed" said, for net.ipv4.route.mtu_expires seconds."""
-        lifetime = self._sysctl.number("net.ipv4.route.mtu_expires")
+        """Remember what an ICMP "fragmentation needed" said, for net.ipv4.route.mtu_expires seconds.
+
+        It can only lower what is known (__ip_rt_update_pmtu).
+        """
+        now = self._netns.kernel.now
         mtu = max(mtu, self._sysctl.number("net.ipv4.route.min_pmtu"))
+        learned = self._path_mtu.get(daddr)
+        if learned is not None and learned[1] > now and learned[0] < mtu:
+            return
         if len(self._path_mtu) >= CACHE_LIMIT:
             self._path_mtu.clear()
-        self._path_mtu[daddr] = (mtu, self._netns.kernel.now + lifetime)
+        self._path_mtu[daddr] = (mtu, now + self._sysctl.number("net.ipv4.route.mtu_expires"))
+        self._forget_output()
 
     def _apply_path_mtu(self, result: RouteResult, daddr: int) -> None:
-        route_mtu = result.route.mtu if result.route is not None and result.route.mtu else result.link.mtu
         learned = self._path_mtu.get(daddr)
-        if learned is not None and learned[1] <= self._netns.kernel.now:
-            del self._path_mtu[daddr]
-            learned = None
-        result.mtu = route_mtu if learned is None else min(route_mtu, learned[0])
+        if learned is None:
+            return
+        if learned[1] > self._netns.kernel.now:
+            result.mtu = min(result.mtu, learned[0])
+            return
+        del self._path_mtu[daddr]
+        result.mtu = result.route.mtu if result.route is not None and result.route.mtu else result.link.mtu
+        self._forget_output()
+
+    def _forget_output(self) -> None:
+        """A path's MTU changed: decisions for it, here and in sockets, are old."""
+        self._output.clear()
+        self._fib.generation += 1
 
     # Input: ip_route_input_slow
 

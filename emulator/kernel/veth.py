@@ -21,12 +21,10 @@ class Veth(Link):
         """Queue the frame at the other end, without what must not leave the namespace."""
         peer = self.peer
         if peer is None or not peer.up:
-            self.counters.tx_dropped += 1
-            self.netns.drop(skb, DropReason.DEV_READY)
+            self.refuse(skb, DropReason.DEV_READY)
             return
         if len(skb.data) > peer.mtu + HEADER_LENGTH + VLAN_TAG_LENGTH:
-            self.counters.tx_dropped += 1
-            self.netns.drop(skb, DropReason.PKT_TOO_BIG)
+            self.refuse(skb, DropReason.PKT_TOO_BIG)
             return
         mark = skb.mark
         skb.forget_ownership()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.route import Route
+from emulator.kernel.route import Route, RouteResult
 from emulator.packet.address import ipv4_to_int
 from emulator.packet.checksum import checksum, is_valid
 from emulator.packet.describe import describe_frame
@@ -91,14 +91,34 @@ def test_echo_may_be_switched_off_and_bad_checksums_are_counted() -> None:
     assert dict(router.ns.drops) == {DropReason.ICMP_CSUM: 1, DropReason.ICMP_IGNORED: 1}
 
 
-def test_frag_needed_lowers_the_path_mtu_for_ten_minutes() -> None:
-    router = Router()
+def fragmentation_needed(mtu: int) -> bytes:
     message = bytearray(echo(kind=3, payload=ipv4("10.1.0.1", SERVER, 17, bytes(30))))
     message[1] = 4
-    message[4:8] = (1200).to_bytes(4, "big")
+    message[4:8] = mtu.to_bytes(4, "big")
     message[2:4] = b"\0\0"
     message[2:4] = checksum(message).to_bytes(2, "big")
-    router.feed(router.a, to_here(bytes(message)))
+    return to_here(bytes(message))
+
+
+def test_a_route_that_was_looked_up_before_learns_the_path_mtu_and_forgets_it() -> None:
+    router = Router()
+    send, there = router.ns.ip.output, ipv4_to_int(SERVER)
+    route = router.ns.ip.route_output(there)
+    assert isinstance(route, RouteResult)
+    assert send(17, bytes(1300), daddr=there, route=route, dont_fragment=True) is None
+    router.feed(router.a, fragmentation_needed(1000), fragmentation_needed(1400))  # it is never raised
+    assert send(17, bytes(1300), daddr=there, route=route, dont_fragment=True) is DropReason.PKT_TOO_BIG
+    own = router.ns.ip.route_output(there, saddr=ipv4_to_int("10.2.0.1"))
+    assert isinstance(own, RouteResult)
+    assert own.mtu == 1000
+    router.run(601.0)
+    assert send(17, bytes(1300), daddr=there, dont_fragment=True) is None
+    assert send(17, bytes(1300), daddr=there, route=own, dont_fragment=True) is None
+
+
+def test_frag_needed_lowers_the_path_mtu_for_ten_minutes() -> None:
+    router = Router()
+    router.feed(router.a, fragmentation_needed(1200))
     send = router.ns.ip.output
     there = ipv4_to_int(SERVER)
     assert send(17, bytes(1300), daddr=there, dont_fragment=True) is DropReason.PKT_TOO_BIG

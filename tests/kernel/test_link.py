@@ -8,6 +8,7 @@ import pytest
 
 from emulator.kernel import nic as nic_module
 from emulator.kernel import veth
+from emulator.kernel.bridge import Bridge
 from emulator.kernel.drop import DropReason
 from emulator.kernel.dummy import Dummy
 from emulator.kernel.kernel import Kernel
@@ -130,3 +131,27 @@ def test_a_dummy_swallows_what_it_is_sent() -> None:
     router.feed(router.a, datagram(destination="10.50.0.9"))
     assert dummy.counters.tx_packets == 1
     assert isinstance(router.ns.links["a"], Nic)
+
+
+def test_what_a_link_cannot_move_on_is_not_counted_as_sent() -> None:
+    kernel, one, _, a, b = two_pods()
+    a.set_up()
+    b.set_up()
+    b.set_mtu(1000)
+    a.transmit(Skb(bytearray(1200)))
+    b.set_up(False)
+    a.transmit(Skb(bytearray(100)))
+    assert (a.counters.tx_packets, a.counters.tx_bytes, a.counters.tx_dropped) == (0, 0, 2)
+    assert one.drops == {DropReason.PKT_TOO_BIG: 1, DropReason.DEV_READY: 1}
+    assert not kernel.faults
+
+
+def test_a_move_that_is_refused_changes_nothing() -> None:
+    kernel, one, two, a, _ = two_pods()
+    with pytest.raises(RouteError, match="same name exists"):
+        a.move(two)
+    assert one.links["eth0"] is a
+    assert [own.address for own in a.addresses] == [ipv4_to_int("10.0.0.1")]
+    for fixed in (one.loopback, Bridge(one, "br0")):
+        with pytest.raises(RouteError, match="immutable"):
+            fixed.move(Netns(kernel, f"for-{fixed.name}"))

@@ -233,6 +233,7 @@ class Edit:
                 return
             self._netfilter.install(self.table)
         self.table.adopt(self.chains)
+        self._netfilter.forget_unused_lists()
         if any(
             rule.spec.needs_conntrack
             for chain in self.chains.values()

@@ -14,6 +14,7 @@ from emulator.kernel.fragment import CONNTRACK_IN, CONNTRACK_OUT
 from emulator.kernel.netfilter.conntrack import Conntrack
 from emulator.kernel.netfilter.context import Context
 from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.match.recent import Recent, RecentList
 from emulator.kernel.netfilter.nat import Nat
 from emulator.kernel.netfilter.restore import restore
 from emulator.kernel.netfilter.save import save
@@ -23,7 +24,6 @@ from emulator.kernel.route import RouteResult
 from emulator.kernel.skb import CtInfo, Skb
 
 if TYPE_CHECKING:
-    from emulator.kernel.netfilter.match.recent import RecentList
     from emulator.kernel.netns import Netns
 
 HookFunction = Callable[["Netns", Hook, Skb], Verdict]
@@ -114,6 +114,21 @@ class Netfilter:
             return
         for hook, priority in table.kind.hooks.items():
             self.register(hook, priority, f"iptable_{table.name}", _evaluator(table, self.contexts[hook]))
+
+    def forget_unused_lists(self) -> None:
+        """Drop the lists of `-m recent` that no rule names any more, as each Service endpoint has one of its own."""
+        if not self.recent:
+            return
+        used = {
+            match.list_name
+            for table in self.tables.values()
+            for chain in table.chains.values()
+            for rule in chain.rules
+            for match in rule.spec.matches
+            if isinstance(match, Recent)
+        }
+        for name in self.recent.keys() - used:
+            del self.recent[name]
 
     def restore(
         self, text: str, *, noflush: bool = False, counters: bool = False, tables: Iterable[str] | None = None

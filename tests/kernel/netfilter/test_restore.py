@@ -14,6 +14,7 @@ from emulator.kernel.netfilter.error import RestoreError, RuleError
 from emulator.kernel.netfilter.netfilter import Netfilter
 from emulator.kernel.netns import Netns
 from tests.kernel.netfilter.kube_rules import kube_proxy_rules
+from tests.kernel.netfilter.router import Router, wire
 from tests.kernel.netfilter.rule_files import read_rules
 
 BEFORE = """*filter
@@ -196,3 +197,15 @@ def test_the_short_way_of_splitting_is_the_long_one(line: str) -> None:
         except RuleError as error:
             results.append([str(error)])
     assert results[0] == results[1]
+
+
+def test_a_list_of_recent_addresses_ends_with_the_last_rule_that_names_it() -> None:
+    router = Router("*filter\n-A FORWARD -m recent --name one --set\n-A FORWARD -m recent --name two --set\nCOMMIT\n")
+    netfilter = router.ns.netfilter
+    router.send("a", wire.udp("10.0.1.2", 1, "10.0.2.2", 2))
+    assert sorted(netfilter.recent) == ["one", "two"]
+    netfilter.restore("*filter\n-A FORWARD -m recent --name one --rcheck -j ACCEPT\nCOMMIT\n")
+    assert list(netfilter.recent) == ["one"]
+    assert len(netfilter.recent["one"].entries) == 1
+    netfilter.restore("*nat\n-A POSTROUTING -m recent --name one --set\nCOMMIT\n*filter\nCOMMIT\n")
+    assert list(netfilter.recent) == ["one"]

@@ -18,15 +18,14 @@ from emulator.kernel.netfilter.target.nat_range import (
     parse_ports,
     parse_range,
 )
+from emulator.kernel.route import Scope
 
 if TYPE_CHECKING:
-    from emulator.kernel.link import Link
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
 _LOOPBACK = 0x7F000001
-_UNIVERSE = 0
 _BEFORE_ROUTING = frozenset({Hook.PREROUTING, Hook.OUTPUT})
 _AFTER_ROUTING = frozenset({Hook.POSTROUTING, Hook.INPUT})
 
@@ -106,8 +105,8 @@ class Masquerade(Target):
         if connection is None or link is None or connection.original.saddr == 0:
             return Verdict.ACCEPT
         gateway = skb.route.gateway if skb.route is not None else 0
-        source = select_address(link, gateway or skb.daddr)
-        if source is None:
+        source = context.netns.select_address(link, gateway or skb.daddr, Scope.UNIVERSE)
+        if not source:
             return Verdict.DROP
         connection.masquerade_link = link.index
         context.netfilter.nat.set_up(connection, replace(self.range, addresses=(source, source)), source=True)
@@ -144,22 +143,6 @@ class Redirect(Target):
             return Verdict.DROP
         context.netfilter.nat.set_up(skb.ct, replace(self.range, addresses=(address, address)), source=False)
         return Verdict.ACCEPT
-
-
-def select_address(link: Link, nexthop: int) -> int | None:
-    """Return the primary address of a link to send from, the one next to the next hop if any (inet_select_addr)."""
-    usable = [address for address in link.addresses if not address.secondary and address.scope == _UNIVERSE]
-    for address in usable:
-        mask = (0xFFFFFFFF << (32 - address.prefix_length)) & 0xFFFFFFFF
-        if (nexthop ^ address.network) & mask == 0:
-            return address.address
-    if usable:
-        return usable[0].address
-    for other in link.netns.links.values():
-        for address in other.addresses:
-            if not address.secondary and address.scope == _UNIVERSE:
-                return address.address
-    return None
 
 
 def _port_range(options: Options) -> Range:
