@@ -26,8 +26,8 @@ from tests.scenarios.world import (
 )
 
 WEB = "".join(pod(f"web-{letter}", f"node-{letter}", app="web") for letter in "abc") + service("web", "web")
-CALLS = 40
-"""Enough that each of three endpoints is chosen: it fails once in 3 * (2/3)^40, and the seed is fixed."""
+CALLS = 25
+"""Enough that each of three endpoints is chosen: it fails once in 3 * (2/3)^25, and the seed is fixed."""
 
 
 async def answering(place: Place, address: str, port: int = 80) -> set[str]:
