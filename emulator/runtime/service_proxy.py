@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from ipaddress import IPv4Address
-
 import trio
 
 from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service
 from emulator.kernel.netfilter.tuple import UDP
 from emulator.kernel.netns import Netns
+from emulator.kube.proxy.conntrack import UdpFrontends, udp_frontends
 from emulator.kube.proxy.iptables import IptablesProxy
-from emulator.kube.proxy.service_port import (
-    Endpoint,
-    ServicePort,
-    ServicePortName,
-    endpoints_by_port,
-    service_ports,
-)
+from emulator.kube.proxy.service_port import endpoints_by_port, service_ports
 from emulator.runtime.machine import Machine
 from emulator.runtime.object_cache import ObjectCache
 
 WATCHED = ("Service", "EndpointSlice")
-
-_Backends = Mapping[ServicePortName, frozenset[str]]
 
 
 class ServiceProxy:
@@ -36,7 +26,7 @@ class ServiceProxy:
         self._proxy = proxy
         self._cache = cache
         self._changed = trio.Event()
-        self._backends: _Backends = {}
+        self._frontends = UdpFrontends({}, {})
         self.synced = trio.Event()
         cache.subscribe(WATCHED, self._note)
 
@@ -58,39 +48,15 @@ class ServiceProxy:
         text = self._proxy.sync(ports, endpoints)
         self._machine.enter()
         self._root.netfilter.restore(text, noflush=True)
-        self._clear_udp(ports, endpoints)
+        self._clear_stale(udp_frontends(ports, endpoints))
 
-    def _clear_udp(
-        self, ports: Mapping[ServicePortName, ServicePort], endpoints: Mapping[ServicePortName, tuple[Endpoint, ...]]
-    ) -> None:
-        """Delete UDP entries that lead to endpoints that are gone, or past a Service that has got its first one.
-
-        UDP has no end that conntrack could see, so a client that goes on sending would never reach another endpoint
-        (pkg/proxy/conntrack/cleanup.go).
-        """
-        now = {
-            name: frozenset(endpoint.ip for endpoint in endpoints.get(name, ()) if endpoint.ready or endpoint.serving)
-            for name, port in ports.items()
-            if port.protocol == "udp"
-        }
-        before, self._backends = self._backends, now
-        stale: dict[tuple[int, int], frozenset[str] | None] = {}
-        for name, backends in now.items():
-            old = before.get(name, frozenset())
-            if old == backends:
-                continue
-            port = ports[name]
-            # Without endpoints before, packets may have gone anywhere: all entries of the VIP go.
-            stale[int(IPv4Address(port.cluster_ip)), port.port] = old - backends if old else None
-        for (address, number), gone in stale.items():
-            self._delete_entries(address, number, gone)
-
-    def _delete_entries(self, address: int, port: int, gone: frozenset[str] | None) -> None:
+    def _clear_stale(self, frontends: UdpFrontends) -> None:
+        """Delete the UDP entries that the new rules would not make, once they are in force."""
+        if frontends == self._frontends:
+            return
+        self._frontends = frontends
         conntrack = self._root.netfilter.conntrack
-        gone_addresses = None if gone is None else {int(IPv4Address(text)) for text in gone}
         for connection in conntrack:
             original = connection.original
-            if original.protocol != UDP or (original.daddr, original.dport) != (address, port):
-                continue
-            if gone_addresses is None or connection.reply.saddr in gone_addresses:
+            if original.protocol == UDP and frontends.is_stale(original.daddr, original.dport, connection.reply.saddr):
                 conntrack.delete(connection)
