@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 import pytest
 
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.netfilter.command import iptables
 from emulator.kernel.netns import Netns
+from tests.kernel.netfilter.kube_rules import kube_proxy_rules
 from tests.kernel.netfilter.rule_files import RuleLine, read_rules
 
 pytestmark = pytest.mark.kernel
@@ -72,3 +74,47 @@ def test_the_order_of_tables_and_chains(namespace: str) -> None:
         ["ip", "netns", "exec", namespace, "iptables-save"], capture_output=True, text=True, check=True
     ).stdout
     assert emulated.save() == "".join(line + "\n" for line in output.splitlines() if not line.startswith("#"))
+
+
+NUMERIC = ("-L -n", "-nvL", "-n -L --line-numbers", "-vnxL", "-S", "-S -v")
+NAMED = ("-L", "-L -v", "--list --verbose --exact --line-numbers")
+PORT_FILES = {"match_multiport", "match_tcp", "match_udp", "match_sctp"}  # with services that not every machine names
+COUNTERS = """*filter
+:INPUT DROP [123456:7890123456]
+:FORWARD ACCEPT [99999:100000]
+:OUTPUT ACCEPT [10000000:99999500000000000]
+[99999:9999499] -A INPUT -p tcp -m multiport --dports 22,80:443 -j ACCEPT
+[100000:9999500] -A INPUT ! -s 127.0.0.1/32 ! -i lo -p udp -m udp --dport 53 -j ACCEPT
+[12345678:123456789012] -A INPUT -d 169.254.0.0/16 -p tcp -m tcp ! --sport 179 --dport 1024:65535 -j ACCEPT
+COMMIT
+"""
+
+
+def assert_listed_alike(namespace: str, text: str, table: str, listings: Iterable[str]) -> None:
+    enter = ["ip", "netns", "exec", namespace]
+    done = subprocess.run([*enter, "iptables-restore", "-c"], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    emulated = Netns(Kernel("machine", random.Random(1)), "test").netfilter
+    emulated.restore(text, counters=True)
+    for listing in listings:
+        words = ["-t", table, *listing.split()]
+        output = subprocess.run([*enter, "iptables", *words], capture_output=True, text=True, check=True).stdout
+        assert iptables(emulated, words) == output, listing
+
+
+@pytest.mark.parametrize("table", sorted({line.table for line in RULES if line.valid}))
+@pytest.mark.parametrize("listings", [NUMERIC, NAMED], ids=["numeric", "named"])
+def test_rules_are_listed_alike(namespace: str, table: str, listings: tuple[str, ...]) -> None:
+    lines = [line for line in RULES if line.table == table and line.valid]
+    rules = [f"-A {line.chain} {line.rule}\n" for line in lines if listings is NUMERIC or line.file not in PORT_FILES]
+    assert_listed_alike(namespace, f"*{table}\n:CH - [0:0]\n{''.join(rules)}COMMIT\n", table, listings)
+
+
+@pytest.mark.parametrize("table", ["filter", "nat"])
+def test_the_rules_of_kube_proxy_are_listed_alike(namespace: str, table: str) -> None:
+    single = ("-L KUBE-SERVICES", "-nvL OUTPUT --line-numbers", "-L OUTPUT 1 -n --line-numbers", "-L OUTPUT 99")
+    assert_listed_alike(namespace, kube_proxy_rules(5), table, (*NUMERIC, *NAMED, *single))
+
+
+def test_names_and_counters_are_listed_alike(namespace: str) -> None:
+    assert_listed_alike(namespace, COUNTERS, "filter", (*NUMERIC, *NAMED, "-L INPUT 2 -nv", "-v -S INPUT 1"))

@@ -59,8 +59,8 @@ class RuleSpec:
     jump: str = ""
     goto: bool = False
 
-    def format(self) -> str:
-        """Print it as iptables-save does, after `-A CHAIN `."""
+    def format(self, counters: tuple[int, int] | None = None) -> str:
+        """Print it as iptables-save does, after `-A CHAIN `; with `-c PACKETS BYTES` if counters are given."""
         words: list[str] = []
         for flag, network in (("-s", self.source), ("-d", self.destination)):
             if network is not None:
@@ -74,6 +74,8 @@ class RuleSpec:
             words.append("-f" if self.fragment else "! -f")
         for match in self.matches:
             words += [f"-m {match.name}", match.format()]
+        if counters is not None:
+            words.append(f"-c {counters[0]} {counters[1]}")
         if self.jump:
             words.append(f"{'-g' if self.goto else '-j'} {self.jump}")
         elif self.target is not None:

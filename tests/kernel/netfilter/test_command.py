@@ -78,3 +78,24 @@ def test_refusals(command: str, message: str) -> None:
         iptables(netfilter, command.split())
     assert message in str(raised.value)
     assert netfilter.save() == ""
+
+
+def test_a_listing_for_people() -> None:
+    netfilter = fresh("-A INPUT -i eth0 -p tcp --dport 80 -j ACCEPT", "-N ONE", "-A INPUT ! -s 10.0.0.0/8 -g ONE")
+    rule = netfilter.tables["filter"].chains["INPUT"].rules[0]
+    rule.packets, rule.bytes = 123_456, 2_000
+    expected = """\
+Chain INPUT (policy ACCEPT 0 packets, 0 bytes)
+num   pkts bytes target     prot opt in     out     source               destination         
+1     123K  2000 ACCEPT     6    --  eth0   *       0.0.0.0/0            0.0.0.0/0            tcp dpt:80
+2        0     0 ONE        0    --  *      *      !10.0.0.0/8           0.0.0.0/0           [goto] 
+"""  # noqa: W291
+    assert iptables(netfilter, ["-w", "5", "-nvL", "INPUT", "--line-numbers"]) == expected
+    assert iptables(netfilter, ["-L", "INPUT", "1"]).split() == "ACCEPT tcp -- anywhere anywhere tcp dpt:http".split()
+    assert iptables(netfilter, ["-L", "ONE"]).startswith("Chain ONE (1 references)\ntarget ")
+    assert iptables(netfilter, ["-vS", "INPUT", "1"]) == (
+        "-A INPUT -i eth0 -p tcp -m tcp --dport 80 -c 123456 2000 -j ACCEPT\n"
+    )
+    for words, message in (("-L NO", "No chain"), ("-L INPUT 0", "Invalid rule number"), ("-t no -L", "table name")):
+        with pytest.raises(RuleError, match=message):
+            iptables(netfilter, words.split())

@@ -11,6 +11,7 @@ from emulator.kernel.netfilter.match.base import Match
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -77,6 +78,17 @@ class Addrtype(Match):
             words.append("--limit-iface-in")
         if self.limit_out:
             words.append("--limit-iface-out")
+        return " ".join(words)
+
+    def listing(self, names: Names) -> str:
+        words = ["ADDRTYPE match"]
+        for word, types in (("src-type", self.source), ("dst-type", self.destination)):
+            if types is not None:
+                words.append(f"{word} {'!' if types.inverted else ''}{','.join(types.names)}")
+        if self.limit_in:
+            words.append("limit-in")
+        if self.limit_out:
+            words.append("limit-out")
         return " ".join(words)
 
     def matches(self, skb: Skb, context: Context) -> bool:

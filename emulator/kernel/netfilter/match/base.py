@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
@@ -31,6 +32,10 @@ class Match(ABC):
     @abstractmethod
     def format(self) -> str:
         """Print the options as iptables-save does, without `-m name`."""
+
+    @abstractmethod
+    def listing(self, names: Names) -> str:
+        """Print it as `iptables -L` does."""
 
     @abstractmethod
     def matches(self, skb: Skb, context: Context) -> bool:

@@ -12,6 +12,7 @@ from emulator.kernel.netfilter.options import quote
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -36,6 +37,9 @@ class Comment(Match):
 
     def format(self) -> str:
         return f"--comment {quote(self.text)}"
+
+    def listing(self, names: Names) -> str:
+        return f"/* {self.text} */"
 
     def matches(self, skb: Skb, context: Context) -> bool:
         return True

@@ -11,6 +11,7 @@ from emulator.kernel.netfilter.options import format_masked, parse_masked
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -34,6 +35,9 @@ class Connmark(Match):
 
     def format(self) -> str:
         return f"{'! ' if self.inverted else ''}--mark {format_masked(self.value, self.mask)}"
+
+    def listing(self, names: Names) -> str:
+        return f"connmark match {'!' if self.inverted else ''} {format_masked(self.value, self.mask)}"
 
     def matches(self, skb: Skb, context: Context) -> bool:
         return skb.ct is not None and (skb.ct.mark & self.mask == self.value) is not self.inverted

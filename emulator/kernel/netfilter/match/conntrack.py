@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from emulator.kernel.netfilter.connection import Connection
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
@@ -142,6 +143,9 @@ class Conntrack(Match):
         if self.reply is not None:
             words.append(f"--ctdir {'REPLY' if self.reply else 'ORIGINAL'}")
         return " ".join(words)
+
+    def listing(self, names: Names) -> str:
+        return self.format().replace("--", "")
 
     def matches(self, skb: Skb, context: Context) -> bool:
         state = self.state

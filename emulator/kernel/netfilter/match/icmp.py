@@ -14,6 +14,7 @@ from emulator.kernel.netfilter.options import parse_integer
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -81,6 +82,14 @@ class Icmp(Match):
     def format(self) -> str:
         text = "any" if self.type == _ANY else str(self.type) if self.code is None else f"{self.type}/{self.code}"
         return f"{'! ' if self.inverted else ''}--icmp-type {text}"
+
+    def listing(self, names: Names) -> str:
+        mark = "!" if self.inverted else ""
+        name = next((name for name, value in _NAMES.items() if value == (self.type, self.code)), "")
+        if name and not names.numeric:
+            return f"icmp {mark}{name}"
+        code = "" if self.code is None else f" code {self.code}"
+        return f"icmp{' !' if self.inverted else ''}type {self.type}{code}"
 
     def matches(self, skb: Skb, context: Context) -> bool:
         data, transport = skb.data, skb.transport

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
@@ -55,14 +56,21 @@ class Limit(Match):
         )
 
     def format(self) -> str:
+        text = f"--limit {self._rate()}"
+        return text if self.burst == _DEFAULT_BURST else f"{text} --limit-burst {self.burst}"
+
+    def _rate(self) -> str:
+        """Print packets in the longest unit that is precise enough (libxt_limit.c, print_rate)."""
         chosen = _UNITS[0]
         for unit in _UNITS[1:]:
             whole = unit[1] * _SCALE
             if self.period > whole or whole // self.period < whole % self.period:
                 break
             chosen = unit
-        text = f"--limit {chosen[1] * _SCALE // self.period}/{chosen[0]}"
-        return text if self.burst == _DEFAULT_BURST else f"{text} --limit-burst {self.burst}"
+        return f"{chosen[1] * _SCALE // self.period}/{chosen[0]}"
+
+    def listing(self, names: Names) -> str:
+        return f"limit: avg {self._rate()} burst {self.burst}"
 
     def matches(self, skb: Skb, context: Context) -> bool:
         """Always true: the bucket is in what `bind` returns."""

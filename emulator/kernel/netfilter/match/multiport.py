@@ -13,6 +13,7 @@ from emulator.kernel.netfilter.options import format_port_range, parse_port_rang
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -53,6 +54,10 @@ class Multiport(Match):
         return (
             f"{'! ' if self.inverted else ''}{self.side} {','.join(format_port_range(*pair) for pair in self.ranges)}"
         )
+
+    def listing(self, names: Names) -> str:
+        ports = ",".join(names.port_range(*pair) for pair in self.ranges)
+        return f"multiport {self.side[2:]} {' !' if self.inverted else ''}{ports}"
 
     def matches(self, skb: Skb, context: Context) -> bool:
         if skb.fragment & FRAGMENT_OFFSET:

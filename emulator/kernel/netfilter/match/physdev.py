@@ -11,6 +11,7 @@ from emulator.kernel.netfilter.match.base import Match
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -58,6 +59,9 @@ class Physdev(Match):
             f"{'! ' if test.inverted else ''}{test.option}{' ' if test.pattern else ''}{test.pattern}"
             for test in self.tests
         )
+
+    def listing(self, names: Names) -> str:
+        return f"PHYSDEV match {self.format()}"
 
     def matches(self, skb: Skb, context: Context) -> bool:
         incoming = "" if skb.physical_in is None else skb.physical_in.name

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.netfilter.options import Option, Options
     from emulator.kernel.skb import Skb
@@ -75,6 +76,19 @@ class PortMatch(Match):
             words.append(self.source.format("--sport"))
         if self.destination is not None:
             words.append(self.destination.format("--dport"))
+        return words
+
+    def listing(self, names: Names) -> str:
+        return " ".join(self.list_ports(names))
+
+    def list_ports(self, names: Names) -> list[str]:
+        """Print the protocol and its ports as `iptables -L` does."""
+        words = [self.name]
+        for word, ports in (("spt", self.source), ("dpt", self.destination)):
+            if ports is not None:
+                several = "" if ports.low == ports.high else "s"
+                mark = "!" if ports.inverted else ""
+                words.append(f"{word}{several}:{mark}{names.port_range(ports.low, ports.high)}")
         return words
 
     def matches(self, skb: Skb, context: Context) -> bool:

@@ -14,10 +14,12 @@ from emulator.packet.address import format_ipv4
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
 _ACTIONS = ("--set", "--rcheck", "--update", "--remove")
+_LISTED = {"--set": "SET", "--rcheck": "CHECK", "--update": "UPDATE", "--remove": "REMOVE"}
 _MAXIMUM_ENTRIES = 100  # module parameters ip_list_tot and ip_pkt_list_tot
 _MAXIMUM_STAMPS = 20
 
@@ -124,6 +126,19 @@ class Recent(Match):
         words.append(f"--name {self.list_name} --mask {format_ipv4(self.mask)}")
         words.append("--rdest" if self.destination else "--rsource")
         return " ".join(words)
+
+    def listing(self, names: Names) -> str:
+        words = [f"{'! ' if self.inverted else ''}recent: {_LISTED[self.action]}"]
+        if self.seconds:
+            words.append(f"seconds: {self.seconds}")
+        if self.reap:
+            words.append("reap")
+        if self.hitcount:
+            words.append(f"hit_count: {self.hitcount}")
+        if self.same_ttl:
+            words.append("TTL-Match")
+        side = "dest" if self.destination else "source"
+        return " ".join([*words, f"name: {self.list_name} side: {side} mask: {format_ipv4(self.mask)}"])
 
     def matches(self, skb: Skb, context: Context) -> bool:
         now = context.netns.kernel.now

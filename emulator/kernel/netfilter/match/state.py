@@ -11,6 +11,7 @@ from emulator.kernel.netfilter.match.ctstate import format_states, parse_states,
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -33,6 +34,9 @@ class State(Match):
 
     def format(self) -> str:
         return f"{'! ' if self.inverted else ''}--state {format_states(self.states)}"
+
+    def listing(self, names: Names) -> str:
+        return f"{'! ' if self.inverted else ''}state {format_states(self.states)}"
 
     def matches(self, skb: Skb, context: Context) -> bool:
         return bool(state_of(skb) & self.states) is not self.inverted

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
@@ -66,6 +67,13 @@ class Statistic(Match):
         if self.every:
             return f"--mode nth {mark}--every {self.every} --packet {self.packet}"
         return f"--mode random {mark}--probability {self.probability / _SCALE:.11f}"
+
+    def listing(self, names: Names) -> str:
+        mark = "! " if self.inverted else ""
+        if not self.every:
+            return f"statistic mode random {mark}probability {self.probability / _SCALE:.11f}"
+        packet = f" packet {self.packet}" if self.packet else ""
+        return f"statistic mode nth {mark}every {self.every}{packet}"
 
     def matches(self, skb: Skb, context: Context) -> bool:
         """Draw. An nth rule counts in what `bind` returns."""

@@ -12,6 +12,7 @@ from emulator.kernel.netfilter.options import parse_integer
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -30,6 +31,13 @@ class Flags:
     def format(self) -> str:
         """Print it as an option."""
         return f"{'! ' if self.inverted else ''}--tcp-flags {_flag_names(self.mask)} {_flag_names(self.wanted)}"
+
+    def listing(self, names: Names) -> str:
+        """Print it as `iptables -L` does."""
+        mark = "!" if self.inverted else ""
+        if names.numeric:
+            return f"flags:{mark}0x{self.mask:02X}/0x{self.wanted:02X}"
+        return f"flags:{mark}{_flag_names(self.mask)}/{_flag_names(self.wanted)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,14 @@ class Tcp(PortMatch):
     @property
     def only_ports(self) -> bool:
         return self.flags is None and self.option is None
+
+    def listing(self, names: Names) -> str:
+        words = self.list_ports(names)
+        if self.option is not None:
+            words.append(f"option={'!' if self.option_inverted else ''}{self.option}")
+        if self.flags is not None:
+            words.append(self.flags.listing(names))
+        return " ".join(words)
 
     def matches(self, skb: Skb, context: Context) -> bool:
         if not PortMatch.matches(self, skb, context):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -42,6 +43,15 @@ class Target(ABC):
     @abstractmethod
     def format(self) -> str:
         """Print the options as iptables-save does, without `-j NAME`."""
+
+    @classmethod
+    def listed_name(cls) -> str:
+        """What stands in the first column of `iptables -L`."""
+        return cls.name
+
+    def listing(self, names: Names) -> str:
+        """Print the rest as `iptables -L` does."""
+        return ""
 
     @abstractmethod
     def apply(self, skb: Skb, context: Context) -> Verdict | None:

@@ -12,6 +12,7 @@ from emulator.kernel.netfilter.target.base import Target
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.hook import Verdict
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -32,6 +33,9 @@ class Checksum(Target):
 
     def format(self) -> str:
         return "--checksum-fill"
+
+    def listing(self, names: Names) -> str:
+        return "CHECKSUM fill"
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         return None

@@ -14,6 +14,7 @@ from emulator.kernel.netfilter.target.masked import SET_OPTIONS, MarkChange, rea
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.hook import Verdict
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -54,6 +55,16 @@ class Connmark(Target):
             return self.change.format()
         action = "--restore-mark" if self.restore else "--save-mark"
         return f"{action} --nfmask {self.packet_mask:#x} --ctmask {self.connection_mask:#x}"
+
+    def listing(self, names: Names) -> str:
+        if self.change is not None:
+            return f"CONNMARK {self.change.listing()}"
+        masks = (self.connection_mask, self.packet_mask) if self.restore else (self.packet_mask, self.connection_mask)
+        action = "CONNMARK restore" if self.restore else "CONNMARK save"
+        if masks[0] == masks[1]:
+            return action if masks[0] == U32 else f"{action} mask {masks[0]:#x}"
+        first, second = ("ctmask", "nfmask") if self.restore else ("nfmask", "ctmask")
+        return f"{action} {first} {masks[0]:#x} {second} ~{masks[1]:#x}"
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         connection = skb.ct

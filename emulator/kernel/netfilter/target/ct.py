@@ -17,6 +17,7 @@ from emulator.packet.address import AF_INET
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.hook import Verdict
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -45,6 +46,9 @@ class Ct(Target):
             return "--notrack"
         return f"--zone {self.zone}"
 
+    def listing(self, names: Names) -> str:
+        return "CT notrack" if self.notrack else f"CT zone {self.zone}"
+
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         if skb.ct is not None:  # came round by the loopback
             return None
@@ -72,6 +76,13 @@ class Notrack(Target):
 
     def format(self) -> str:
         return ""
+
+    @classmethod
+    def listed_name(cls) -> str:
+        return Ct.name
+
+    def listing(self, names: Names) -> str:
+        return self.name
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         if skb.ct is None:

@@ -15,12 +15,17 @@ from emulator.packet.address import format_ipv4
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.hook import Verdict
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
 _LEVELS = {"emerg": 0, "panic": 0, "alert": 1, "crit": 2, "error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
 _WARNING = 4
 _FLAGS = ("--log-tcp-sequence", "--log-tcp-options", "--log-ip-options", "--log-uid")
+_FLAG_BITS = {**{flag: 1 << bit for bit, flag in enumerate(_FLAGS)}, "--log-macdecode": 0x20}
+_LISTED_LEVELS = {
+    "emerg": 0, "alert": 1, "crit": 2, "error": 3, "warn": 4, "notice": 5, "info": 6, "debug": 7,
+}  # fmt: skip
 _MAXIMUM_PREFIX = 29
 _TCP_FLAGS = (("URG", 0x20), ("ACK", 0x10), ("PSH", 0x08), ("RST", 0x04), ("SYN", 0x02), ("FIN", 0x01))
 
@@ -60,6 +65,17 @@ class Log(Target):
         if self.level != _WARNING:
             words.append(f"--log-level {self.level}")
         return " ".join([*words, *self.flags])
+
+    def listing(self, names: Names) -> str:
+        if names.numeric:
+            flags = sum(bit for flag, bit in _FLAG_BITS.items() if flag in self.flags)
+            words = [f"LOG flags {flags} level {self.level}"]
+        else:
+            level = next(name for name, number in _LISTED_LEVELS.items() if number == self.level)
+            words = [f"LOG level {level}", *(flag.removeprefix("--log-") for flag in self.flags)]
+        if self.prefix:
+            words.append(f'prefix "{self.prefix}"')
+        return " ".join(words)
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         context.netfilter.log.append((context.netns.kernel.now, self.level, self.prefix + " ".join(_words(skb))))

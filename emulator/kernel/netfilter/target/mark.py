@@ -13,6 +13,7 @@ from emulator.kernel.netfilter.target.masked import SET_OPTIONS, MarkChange, rea
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.hook import Verdict
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -35,6 +36,9 @@ class Mark(Target):
 
     def format(self) -> str:
         return self.change.format()
+
+    def listing(self, names: Names) -> str:
+        return f"MARK {self.change.listing()}"
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         skb.mark = self.change.apply(skb.mark)

@@ -28,6 +28,16 @@ class MarkChange:
         """Print it as an option."""
         return f"--set-xmark {self.value:#x}/{self.mask:#x}"
 
+    def listing(self) -> str:
+        """Print it as `iptables -L` does: in the shortest of its forms."""
+        if self.value == 0:
+            return f"and {~self.mask & U32:#x}"
+        if self.value == self.mask:
+            return f"or {self.value:#x}"
+        if self.mask == 0:
+            return f"xor {self.value:#x}"
+        return f"set {self.value:#x}" if self.mask == U32 else f"xset {self.value:#x}/{self.mask:#x}"
+
 
 def read_mark_change(options: Options) -> MarkChange | None:
     """Read one of the options that set a mark; None if none was given."""

@@ -15,6 +15,7 @@ from emulator.kernel.netfilter.target.nat_range import (
     format_flags,
     format_ports,
     format_range,
+    list_flags,
     parse_ports,
     parse_range,
 )
@@ -22,6 +23,7 @@ from emulator.kernel.route import Scope
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -49,6 +51,9 @@ class Dnat(Target):
     def format(self) -> str:
         return " ".join([f"--to-destination {format_range(self.range)}", *format_flags(self.range)])
 
+    def listing(self, names: Names) -> str:
+        return " ".join([f"to:{format_range(self.range)}", *list_flags(self.range)])
+
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         if skb.ct is not None:
             context.netfilter.nat.set_up(skb.ct, self.range, source=False)
@@ -73,6 +78,9 @@ class Snat(Target):
 
     def format(self) -> str:
         return " ".join([f"--to-source {format_range(self.range)}", *format_flags(self.range)])
+
+    def listing(self, names: Names) -> str:
+        return " ".join([f"to:{format_range(self.range)}", *list_flags(self.range)])
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         if skb.ct is not None:
@@ -99,6 +107,10 @@ class Masquerade(Target):
 
     def format(self) -> str:
         return _format_port_range(self.range)
+
+    def listing(self, names: Names) -> str:
+        words = [] if self.range.ports is None else [f"masq ports: {format_ports(self.range)}"]
+        return " ".join(words + list_flags(self.range))
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         connection, link = skb.ct, skb.out_link
@@ -131,6 +143,10 @@ class Redirect(Target):
 
     def format(self) -> str:
         return _format_port_range(self.range)
+
+    def listing(self, names: Names) -> str:
+        words = [] if self.range.ports is None else [f"redir ports {format_ports(self.range)}"]
+        return " ".join(words + list_flags(self.range))
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         if skb.ct is None:

@@ -77,3 +77,8 @@ def format_flags(span: Range) -> list[str]:
     """Print what else is said of the choice."""
     flags = (("--random", span.random), ("--random-fully", span.fully_random), ("--persistent", span.persistent))
     return [name for name, given in flags if given]
+
+
+def list_flags(span: Range) -> list[str]:
+    """Print what else is said of the choice as `iptables -L` does."""
+    return [flag.removeprefix("--") for flag in format_flags(span)]

@@ -17,6 +17,7 @@ from emulator.packet.checksum import is_valid, pseudo_header_sum, transport_chec
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -71,6 +72,9 @@ class Reject(Target):
 
     def format(self) -> str:
         return f"--reject-with {self.answer}"
+
+    def listing(self, names: Names) -> str:
+        return f"reject-with {self.answer}"
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         if skb.fragment & 0x1FFF or not _is_sound(skb):

@@ -19,6 +19,7 @@ from emulator.packet.ipv4 import fill_checksum
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.hook import Verdict
+    from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -50,6 +51,9 @@ class Tcpmss(Target):
 
     def format(self) -> str:
         return f"--set-mss {self.size}" if self.size else "--clamp-mss-to-pmtu"
+
+    def listing(self, names: Names) -> str:
+        return f"TCPMSS set {self.size}" if self.size else "TCPMSS clamp to PMTU"
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         data, transport = skb.data, skb.transport

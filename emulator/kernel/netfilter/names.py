@@ -1,0 +1,52 @@
+"""How `iptables -L` prints what a rule tests: by the names of /etc/services and /etc/protocols, or by number (-n)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emulator.kernel.netfilter.options import SERVICES, U32, format_network, format_protocol, parse_protocol
+from emulator.packet.address import format_ipv4
+
+TCP, UDP = parse_protocol("tcp"), parse_protocol("udp")
+_ONLY_UDP = frozenset({"bootpc", "bootps", "ntp", "syslog", "tftp"})
+_ALSO_UDP = frozenset({"domain", "https", "ldap", "snmp", "sunrpc"})
+_BY_PORT = {
+    TCP: {port: name for name, port in SERVICES.items() if name not in _ONLY_UDP},
+    UDP: {port: name for name, port in SERVICES.items() if name in _ONLY_UDP | _ALSO_UDP},
+}
+_NETWORKS = {0x7F000000: "loopback", 0xA9FE0000: "link-local"}  # /etc/networks
+_HOSTS = {0x7F000001: "localhost"}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a listing of one rule goes by: `numeric` is -n, `protocol` the rule's -p, whose services are meant."""
+
+    numeric: bool
+    protocol: int = 0
+
+    def port(self, port: int) -> str:
+        """Print a port."""
+        if self.numeric:
+            return str(port)
+        return _BY_PORT.get(self.protocol, {}).get(port, str(port))
+
+    def port_range(self, low: int, high: int) -> str:
+        """Print one port, or `low:high`."""
+        return self.port(low) if low == high else f"{self.port(low)}:{self.port(high)}"
+
+    def protocol_name(self) -> str:
+        """Print the rule's protocol."""
+        if self.numeric:
+            return str(self.protocol)
+        return format_protocol(self.protocol) if self.protocol else "all"
+
+    def network(self, address: int, mask: int) -> str:
+        """Print a network: a host without its length."""
+        text = format_network(address, mask, host_length=False)
+        if self.numeric:
+            return text
+        if mask == 0:
+            return "anywhere"
+        name = (_HOSTS if mask == U32 else _NETWORKS).get(address)
+        return text if name is None else name + text.removeprefix(format_ipv4(address))
