@@ -39,15 +39,14 @@ class UnixBackend:
 
 @dataclass(frozen=True, slots=True)
 class MemoryBackend:
-    """The listeners of processes that are tasks here."""
+    """The listeners of processes that are tasks here, by name; one that comes again listens anew."""
 
-    controller_listener: MemoryListener
-    node_listeners: Mapping[str, MemoryListener]
+    listeners: Mapping[str, MemoryListener]
 
     async def controller(self) -> trio.abc.Stream:
         """Connect to the controller."""
-        return await self.controller_listener.connect()
+        return await self.listeners[CONTROLLER].connect()
 
     async def node(self, name: str) -> trio.abc.Stream:
         """Connect to a node."""
-        return await self.node_listeners[name].connect()
+        return await self.listeners[name].connect()

@@ -15,9 +15,11 @@ from trio._core import _run as scheduler
 
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
 from emulator.runtime.backend import MemoryBackend
-from emulator.runtime.controller import run_controller
+from emulator.runtime.controller import Controller
+from emulator.runtime.database import Database
 from emulator.runtime.memory_listener import MemoryListener
 from emulator.runtime.node import NodeSetting, run_node
+from emulator.runtime.state_directory import CONTROLLER
 from emulator.runtime.tasks import tasks
 from emulator.runtime.underlay_memory import Conditions, MemoryNetwork
 
@@ -34,8 +36,8 @@ class Simulation:
     def __init__(self, config: ClusterConfig, conditions: Conditions | None, log: logging.Logger) -> None:
         self.config = config
         self.network = MemoryNetwork(Random(f"{config.seed}/wire"), conditions)
-        self.controller_listener = MemoryListener()
-        self.node_listeners = {node.name: MemoryListener() for node in config.nodes}
+        self._listeners: dict[str, MemoryListener] = {}
+        self._database = Database(None)
         self._log = log
         self._wall_offset = WALL_START - trio.current_time()
         self._ports = {node.name: _FIRST_PORT + index for index, node in enumerate(config.nodes)}
@@ -46,17 +48,30 @@ class Simulation:
     @property
     def backend(self) -> MemoryBackend:
         """How to reach its processes."""
-        return MemoryBackend(self.controller_listener, self.node_listeners)
+        return MemoryBackend(self._listeners)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the cluster until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            nursery.start_soon(self._run_controller)
-            for node in self.config.nodes:
-                nursery.start_soon(self._run_node, node)
-            task_status.started()
-            await trio.sleep_forever()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                self.start_controller()
+                for node in self.config.nodes:
+                    self.start_node(node.name)
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self._database.close()
+
+    def kill_controller(self) -> None:
+        """End the controller: what it has acknowledged is in its database."""
+        self._scopes[CONTROLLER].cancel()
+
+    def start_controller(self) -> None:
+        """Start a killed controller anew, upon its database."""
+        assert self._nursery is not None
+        listener = self._listeners[CONTROLLER] = MemoryListener()
+        self._nursery.start_soon(self._run_controller, listener)
 
     def kill_node(self, name: str) -> None:
         """End a node as SIGKILL does: nobody is told."""
@@ -66,26 +81,32 @@ class Simulation:
         """Start a killed node anew."""
         assert self._nursery is not None
         node = next(node for node in self.config.nodes if node.name == name)
-        self._nursery.start_soon(self._run_node, node)
+        listener = self._listeners[name] = MemoryListener()
+        self._nursery.start_soon(self._run_node, node, listener)
 
     def wall_clock(self) -> float:
         """Seconds since the epoch, in the simulation."""
         return self._wall_offset + trio.current_time()
 
-    async def _run_controller(self) -> None:
-        await run_controller(self.config, [self.controller_listener], None, clock=self.wall_clock, logger=self._log)
+    async def _run_controller(self, listener: MemoryListener) -> None:
+        with trio.CancelScope() as scope:
+            self._scopes[CONTROLLER] = scope
+            controller = Controller(self.config, self._database, clock=self.wall_clock, logger=self._log)
+            await controller.run([listener])
 
-    async def _run_node(self, node: NodeConfig) -> None:
+    async def _connect_to_controller(self) -> trio.abc.Stream:
+        return await self._listeners[CONTROLLER].connect()
+
+    async def _run_node(self, node: NodeConfig, listener: MemoryListener) -> None:
         epoch = self._starts[node.name] = self._starts.get(node.name, 0) + 1
         address = (_ADDRESS, self._ports[node.name])
-        listener = self.node_listeners[node.name] = MemoryListener()
         with trio.CancelScope() as scope:
             self._scopes[node.name] = scope
             await run_node(
                 NodeSetting(
                     config=self.config,
                     node=node,
-                    connect=self.controller_listener.connect,
+                    connect=self._connect_to_controller,
                     listener=listener,
                     underlay=self.network.attach(node.name, epoch, address),
                     epoch=epoch,
