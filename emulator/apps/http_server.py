@@ -9,6 +9,7 @@ import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import h11
 import trio
@@ -42,7 +43,7 @@ class Service:
     wall_clock: Callable[[], float]
     log: Callable[[str], None]
     headers: Headers = ()
-    error: Callable[[int], Response] = lambda status: text(f"{status} Bad Request", status)
+    error: Callable[[int], Response] = lambda status: text(f"{status} {HTTPStatus(status).phrase}", status)
     garbage: bytes | None = None
 
 
