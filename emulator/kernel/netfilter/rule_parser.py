@@ -192,7 +192,7 @@ class RuleParser:
         for extension in candidates:
             if name in extension.kind.options:
                 return extension
-        protocol = format_protocol(self._protocol) if self._protocol and not self._protocol_inverted else ""
+        protocol = format_protocol(self._protocol)
         kind = MATCHES[protocol] if protocol in _IMPLICIT else None
         if kind is None or name not in kind.options or any(match.kind is kind for match in self._matches):
             return None

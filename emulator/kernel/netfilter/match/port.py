@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Match
-from emulator.kernel.netfilter.options import format_port_range, parse_port_range
+from emulator.kernel.netfilter.options import PROTOCOLS, format_port_range, parse_port_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,20 +52,21 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class PortMatch(Match):
-    """What the three have in common."""
+    """What the three have in common. `foreign`: of a rule with `! -p tcp`, which tests what is where ports would be."""
 
     source: Ports | None = None
     destination: Ports | None = None
+    foreign: bool = False
 
     @property
     def exact_source(self) -> int | None:
-        """The only source port that matches, if there is just one."""
-        return None if self.source is None else self.source.exact
+        """The only source port that matches, if there is just one and it is a port."""
+        return None if self.source is None or self.foreign else self.source.exact
 
     @property
     def exact_destination(self) -> int | None:
-        """The only destination port that matches, if there is just one."""
-        return None if self.destination is None else self.destination.exact
+        """The only destination port that matches, if there is just one and it is a port."""
+        return None if self.destination is None or self.foreign else self.destination.exact
 
     def format(self) -> str:
         return " ".join(self.format_ports())
@@ -93,7 +95,7 @@ class PortMatch(Match):
 
     def matches(self, skb: Skb, context: Context) -> bool:
         sport, dport = skb.sport, skb.dport
-        if skb.fragment & FRAGMENT_OFFSET:
+        if skb.fragment & FRAGMENT_OFFSET or self.foreign:
             # nftables, which iptables now is, reads what lies where the ports would be (nft_payload_fast_eval).
             data, transport = skb.data, skb.transport
             if len(data) < transport + 4:
@@ -115,6 +117,18 @@ class PortMatch(Match):
     def only_ports(self) -> bool:
         """Whether the match tests nothing but ports."""
         return True
+
+
+def is_foreign(options: Options, protocol: str, *tested: str) -> bool:
+    """Whether the rule has `! -p PROTOCOL`. Then nftables can only do some of the tests, and wants at least one."""
+    if not options.protocol_inverted:
+        options.require_protocol(protocol)
+        return False
+    if options.protocol != PROTOCOLS[protocol]:
+        raise RuleError(f"{options.owner} requires '-p {protocol}'")
+    if not options.by_name or not set(options.by_name) <= {*PORT_OPTIONS, *tested}:
+        raise RuleError(f"RULE_APPEND failed (Invalid argument): {options.owner} with ! -p {protocol} tests ports only")
+    return True
 
 
 def read_ports(options: Options) -> tuple[Ports | None, Ports | None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
-from emulator.kernel.netfilter.match.port import FRAGMENT_OFFSET, PORT_OPTIONS, PortMatch, read_ports
+from emulator.kernel.netfilter.match.port import FRAGMENT_OFFSET, PORT_OPTIONS, PortMatch, is_foreign, read_ports
 from emulator.kernel.netfilter.options import parse_integer
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Tcp(PortMatch):
 
     @classmethod
     def parse(cls, options: Options) -> Tcp:
-        options.require_protocol("tcp")
+        foreign = is_foreign(options, "tcp", "--tcp-flags", "--syn")
         source, destination = read_ports(options)
         flags = None
         if given := options.get("--tcp-flags"):
@@ -62,7 +62,7 @@ class Tcp(PortMatch):
             flags = Flags(_parse_flags("FIN,SYN,RST,ACK"), _FLAGS["SYN"], given.inverted)
         option = options.get("--tcp-option")
         kind = None if option is None else parse_integer(option.value, "tcp: --tcp-option", 1, 255)
-        return cls(source, destination, flags, kind, option is not None and option.inverted)
+        return cls(source, destination, foreign, flags, kind, option is not None and option.inverted)
 
     def format(self) -> str:
         words = self.format_ports()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from emulator.kernel.netfilter.match.port import PORT_OPTIONS, PortMatch, read_ports
+from emulator.kernel.netfilter.match.port import PORT_OPTIONS, PortMatch, is_foreign, read_ports
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.options import Options
@@ -21,5 +21,5 @@ class Udp(PortMatch):
 
     @classmethod
     def parse(cls, options: Options) -> Udp:
-        options.require_protocol("udp")
-        return cls(*read_ports(options))
+        foreign = is_foreign(options, "udp")
+        return cls(*read_ports(options), foreign)

@@ -12,3 +12,5 @@
 -p icmp --icmp-type 256 -j ACCEPT ; ; fail
 -p icmp -m icmp -j ACCEPT ; ; fail
 -p tcp -m icmp --icmp-type 8 -j ACCEPT ; ; fail
+! -p icmp -m icmp --icmp-type 8 ; ; fail
+! -p icmp --icmp-type 8 ; ; fail

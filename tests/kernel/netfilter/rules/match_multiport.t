@@ -9,3 +9,4 @@
 -m multiport --dports 80 -j ACCEPT ; ; fail
 -p tcp -m multiport -j ACCEPT ; ; fail
 -p tcp -m multiport --dports 80 --sports 80 -j ACCEPT ; ; fail
+! -p tcp -m multiport --dports 80,90 ; ; fail

@@ -25,3 +25,11 @@
 -m tcp --dport 80 -j ACCEPT ; ; fail
 -p udp -m tcp --dport 80 -j ACCEPT ; ; fail
 -p tcp --dport ; ; fail
+! -p tcp -m tcp --dport 80 ; = ; ok
+! -p tcp --dport 80 ; ! -p tcp -m tcp --dport 80 ; ok
+! -p tcp -m tcp ! --sport 80:90 ; = ; ok
+! -p tcp ! --syn ; ! -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN ; ok
+! -p tcp -m tcp --tcp-option 5 ; ; fail
+! -p tcp -m tcp ; ; fail
+! -p udp -m tcp --dport 80 ; ; fail
+! -p tcp -m udp --dport 80 ; ; fail

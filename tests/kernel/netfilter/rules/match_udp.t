@@ -6,3 +6,5 @@
 -p udp --dport domain -j ACCEPT ; -p udp -m udp --dport 53 -j ACCEPT ; ok
 -p udp --syn -j ACCEPT ; ; fail
 -m udp --dport 5 -j ACCEPT ; ; fail
+! -p udp -m udp --sport 5:7 ; = ; ok
+! -p udp -m udp ; ; fail

@@ -12,3 +12,4 @@
 -j REJECT --reject-with admin-prohib ; -j REJECT --reject-with icmp-admin-prohibited ; ok
 -j REJECT --reject-with tcp-reset ; ; fail
 -j REJECT --reject-with nosuch ; ; fail
+! -p tcp -j REJECT --reject-with tcp-reset ; ; fail
