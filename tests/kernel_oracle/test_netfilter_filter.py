@@ -133,6 +133,11 @@ def test_matches_see_what_the_kernel_sees(bed: RouterBed) -> None:
         "-p icmp -m icmp --icmp-type 8",
         "-p icmp -m icmp ! --icmp-type 3/3",
         "! -p tcp",
+        "! -p tcp -m tcp --dport 53",
+        "! -p tcp -m tcp ! --dport 53",
+        "! -p udp -m udp --dport 80",
+        "! -p udp -m udp --sport 2048",  # an echo request's type and code
+        "! -p tcp -m tcp --tcp-flags SYN SYN",
         "-i a",
         "! -i a+",
         "-o b -i +",

@@ -91,15 +91,7 @@ num   pkts bytes target     prot opt in     out     source               destina
 2        0     0 ONE        0    --  *      *      !10.0.0.0/8           0.0.0.0/0           [goto] 
 """  # noqa: W291
     assert iptables(netfilter, ["-w", "5", "-nvL", "INPUT", "--line-numbers"]) == expected
-    assert iptables(netfilter, ["-L", "INPUT", "1"]).split() == [
-        "ACCEPT",
-        "tcp",
-        "--",
-        "anywhere",
-        "anywhere",
-        "tcp",
-        "dpt:http",
-    ]
+    assert iptables(netfilter, ["-L", "INPUT", "1"]).rstrip().endswith("anywhere             tcp dpt:http")
     assert iptables(netfilter, ["-L", "ONE"]).startswith("Chain ONE (1 references)\ntarget ")
     assert iptables(netfilter, ["-vS", "INPUT", "1"]) == (
         "-A INPUT -i eth0 -p tcp -m tcp --dport 80 -c 123456 2000 -j ACCEPT\n"
