@@ -18,6 +18,7 @@ from emulator.kernel.route import RouteResult, RouteType, Scope
 from emulator.kernel.skb import CtInfo, PacketType, Skb
 from emulator.kernel.trace import StepKind, Trace
 from emulator.packet.checksum import checksum, is_valid
+from emulator.packet.ipv4 import PROTOCOL_NAMES
 
 if TYPE_CHECKING:
     from emulator.kernel.link import Link
@@ -170,7 +171,10 @@ class Icmp:
         error = IcmpError(
             kind, code, info, skb.saddr, protocol, saddr, daddr, quoted, transport, skb.trace, skb.in_link
         )
-        handler(error)
+        socket = handler(error)
+        if skb.trace is not None and socket is not None:
+            name = PROTOCOL_NAMES.get(protocol, str(protocol)).lower()
+            skb.step(self._netns, StepKind.DELIVER, protocol=name, socket=str(socket))
 
     # Sending
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from emulator.kernel.kernel import Kernel
 
 ProtocolHandler = Callable[[Skb], None]
-ErrorHandler = Callable[[IcmpError], None]
+ErrorHandler = Callable[[IcmpError], object]
 
 
 class Netns:

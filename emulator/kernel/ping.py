@@ -177,18 +177,19 @@ class Ping:
         if not socket.deliver(PingReply(source, sequence, ttl, len(data) - start, payload, trace=skb.trace)):
             self.netns.drop(skb, DropReason.SOCKET_RCVBUFF, identifier=identifier)
 
-    def error(self, error: IcmpError) -> None:
-        """Report an ICMP error about a request of ours to its socket (`ping_err`)."""
+    def error(self, error: IcmpError) -> PingSocket | None:
+        """Report an ICMP error about a request of ours to its socket, and return it (`ping_err`)."""
         quoted = error.quoted[error.transport : error.transport + HEADER_LENGTH]
         if quoted[0] != ECHO_REQUEST:
-            return
+            return None
         socket = self.sockets.get(quoted[4] << 8 | quoted[5])
         converted = icmp_errno(error.type, error.code)
         if socket is None or converted is None:
-            return
+            return None
         offender = format_ipv4(error.source)
         report = SocketError(converted[0], error.type, error.code, error.info, offender, (format_ipv4(error.daddr), 0))
         socket.deliver(PingReply(offender, quoted[6] << 8 | quoted[7], 0, 0, error=report, trace=error.trace))
+        return socket
 
     def _draw(self) -> int:
         start = self.netns.kernel.random.getrandbits(16)

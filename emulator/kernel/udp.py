@@ -255,11 +255,11 @@ class Udp:
             return
         socket.deliver(skb, payload)
 
-    def error(self, error: IcmpError) -> None:
-        """Give an ICMP error to the socket that sent the quoted datagram (`__udp4_lib_err`)."""
+    def error(self, error: IcmpError) -> UdpSocket | None:
+        """Give an ICMP error to the socket that sent the quoted datagram, and return it (`__udp4_lib_err`)."""
         converted = icmp_errno(error.type, error.code)
         if converted is None:
-            return
+            return None
         number, fatal = converted
         sport, dport = _PORTS.unpack_from(error.quoted, error.transport)
         if error.type == DESTINATION_UNREACHABLE and error.code == FRAGMENTATION_NEEDED:
@@ -276,7 +276,8 @@ class Udp:
             mine = socket.laddr in (0, error.saddr)
             if mine and (not socket.rport or (socket.raddr, socket.rport) == (error.daddr, dport)):
                 socket.fail(report, fatal=fatal)
-                return
+                return socket
+        return None
 
     def _lookup(self, skb: Skb) -> UdpSocket | None:
         best: UdpSocket | None = None

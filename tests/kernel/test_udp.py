@@ -218,3 +218,14 @@ def test_a_socket_is_woken_once_for_many_datagrams() -> None:
     for waker in world.kernel.take_woken():
         waker.wake()
     assert woken == ["server"]
+
+
+def test_a_traced_error_ends_at_the_socket_that_it_is_for() -> None:
+    world = World()
+    client = world.client.sockets.udp()
+    client.connect((SERVER, 9))
+    client.send_to(b"x", trace=world.kernel.open_trace(7))
+    world.run()
+    last = world.kernel.take_steps()[-1]
+    assert (last.kind, last.netns) == (StepKind.DELIVER, "client")
+    assert last.detail == {"protocol": "udp", "socket": str(client)}

@@ -142,23 +142,24 @@ class Tcp:
         else:
             output.answer_with_reset(self.netns, addresses, 0, arrived.sequence + arrived.length, skb.trace)
 
-    def error(self, error: IcmpError) -> None:
-        """Take an ICMP error about a segment of ours (`tcp_v4_err`)."""
+    def error(self, error: IcmpError) -> TcpSocket | None:
+        """Take an ICMP error about a segment of ours (`tcp_v4_err`); return the connection that it is for."""
         sport, dport, sequence = _QUOTED.unpack_from(error.quoted, error.transport)
         connection = self.connections.get((error.saddr, sport, error.daddr, dport))
         converted = icmp_errno(error.type, error.code)
         if not isinstance(connection, TcpSocket) or converted is None:
-            return
+            return None
         tx = connection.tx
         quoted = unwrap(sequence, tx.una)
         if not tx.una <= quoted < max(tx.next, tx.una + 1):
-            return
+            return None
         if error.type == DESTINATION_UNREACHABLE and error.code == FRAGMENTATION_NEEDED:
             self._lower_path_mtu(connection, error.info)
         elif connection.connecting:
             connection.fail(converted[0])
         else:
             connection.soft_error = converted[0]  # told if the connection times out
+        return connection
 
     def _dispatch(self, arrived: Segment, skb: Skb) -> DropReason | None:
         initial = None
