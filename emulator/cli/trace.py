@@ -71,7 +71,7 @@ _COLOURS: dict[Style, dict[str, Any]] = {
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, max=60),
-    default=3.0,
+    default=5.0,
     show_default=True,
     metavar="SECONDS",
     help="How long to wait for the reply.",

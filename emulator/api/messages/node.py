@@ -96,7 +96,7 @@ class TraceStartParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     port: int = 0
     namespace: str = "default"
     pod: str = ""
-    timeout: float = 3.0
+    timeout: float = 5.0  # ARP that nobody answers fails after 3
 
 
 class TraceOutcome(enum.Enum):
