@@ -263,7 +263,7 @@ def _list(invocation: Invocation, options: Options, found: list[Connection], out
     for connection in found:
         invocation.write(_line(conntrack, connection, outputs))
         if "z" in options:
-            connection.packets[:] = connection.bytes[:] = [0, 0]
+            connection.reset_counters()
     invocation.write_error(f"{VERSION}: {len(found)} flow entries have been shown.\n")
 
 

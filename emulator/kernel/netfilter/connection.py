@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.tuple import ICMP, PROTOCOL_NAMES, TCP, Tuple
+from emulator.kernel.netfilter.tuple import PROTOCOL_NAMES, TCP, Tuple
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.tcp_state import TcpTracking
@@ -47,24 +47,27 @@ NAT_MASK = SRC_NAT | DST_NAT
 class Connection:
     """A connection. Before it is confirmed it is in no table and `deadline` is a duration; after, a time.
 
-    `packets` and `bytes` count by direction (original, reply), bytes from the IP header on.
+    It has few objects of its own, because tables are large: counters are slots and not lists.
     """
 
     __slots__ = (
+        "_bytes",
+        "_packets",
+        "_reply_bytes",
+        "_reply_packets",
         "bucket",
-        "bytes",
         "deadline",
         "identity",
         "mark",
         "masquerade_link",
+        "newer",
+        "older",
         "original",
-        "packets",
         "reply",
         "start",
         "status",
         "stream_after",
         "tcp",
-        "zone",
     )
 
     def __init__(self, original: Tuple, reply: Tuple) -> None:
@@ -72,21 +75,49 @@ class Connection:
         self.reply = reply
         self.status = 0
         self.mark = 0
-        self.zone = original.zone
         self.deadline = 0.0
         self.start = 0.0  # when it was confirmed
-        self.packets = [0, 0]
-        self.bytes = [0, 0]
+        self._packets = self._bytes = self._reply_packets = self._reply_bytes = 0
         self.tcp: TcpTracking | None = None
         self.stream_after = 0.0  # UDP: traffic later than this makes it a stream
         self.bucket = 0  # where the table's expiry wheel has it
         self.identity = 0  # as `conntrack -o id` prints it
         self.masquerade_link = 0  # index of the link whose address MASQUERADE took
+        self.older: Connection | None = None  # of those whose same source NAT has rewritten; see `Nat.remember`
+        self.newer: Connection | None = None
 
     @property
     def protocol(self) -> int:
         """The IP protocol."""
         return self.original.protocol
+
+    @property
+    def zone(self) -> int:
+        """The conntrack zone that it is in."""
+        return self.original.zone
+
+    @property
+    def packets(self) -> tuple[int, int]:
+        """How many packets were counted by direction: original, reply."""
+        return self._packets, self._reply_packets
+
+    @property
+    def bytes(self) -> tuple[int, int]:
+        """How many bytes, from the IP header on."""
+        return self._bytes, self._reply_bytes
+
+    def count(self, direction: int, size: int) -> None:
+        """Count one packet of a direction."""
+        if direction == ORIGINAL:
+            self._packets += 1
+            self._bytes += size
+        else:
+            self._reply_packets += 1
+            self._reply_bytes += size
+
+    def reset_counters(self) -> None:
+        """Count from zero again, as `conntrack -L -z` does."""
+        self._packets = self._bytes = self._reply_packets = self._reply_bytes = 0
 
     @property
     def assured(self) -> bool:
@@ -125,8 +156,3 @@ class Connection:
             words.append(f"zone={self.zone}")
         words.append("use=1")
         return " ".join(words)
-
-
-def is_icmp(connection: Connection) -> bool:
-    """Whether its tuples have an ICMP identifier and not ports."""
-    return connection.original.protocol == ICMP

@@ -273,8 +273,7 @@ class Conntrack:
 
     def refresh(self, connection: Connection, skb: Skb, direction: int, timeout: float) -> None:
         """Count a packet and give the connection `timeout` more seconds (`nf_ct_refresh_acct`)."""
-        connection.packets[direction] += 1
-        connection.bytes[direction] += len(skb.data) - skb.network
+        connection.count(direction, len(skb.data) - skb.network)
         self.renew(connection, timeout)
 
     def renew(self, connection: Connection, timeout: float) -> None:

@@ -6,6 +6,7 @@ too, as a null binding, which may still have to move the source port out of anot
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from emulator.kernel.netfilter.connection import (
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.jhash import choose_in_range
 from emulator.kernel.netfilter.nat_packet import rewrite, rewrite_error
-from emulator.kernel.netfilter.tcp_state import TcpState
+from emulator.kernel.netfilter.tcp_state import END, TcpState
 from emulator.kernel.netfilter.tuple import ICMP, PORT_PROTOCOLS, TCP, Tuple
 from emulator.kernel.skb import CtInfo
 
@@ -87,7 +88,7 @@ class Nat:
         self._conntrack = netfilter.conntrack
         self._random = netfilter.netns.kernel.random
         # Connections whose source was rewritten, by what it was, so that a client keeps its mapping where it can.
-        self._by_source: dict[tuple[int, int, int, int], list[Connection]] = {}
+        self._newest_by_source: dict[int, Connection] = {}
         netfilter.netns.on_address_removed.append(self.forget_address)
 
     # Hooks
@@ -160,25 +161,38 @@ class Nat:
                 connection.status |= SRC_NAT if source else DST_NAT
         connection.status |= SRC_NAT_DONE if source else DST_NAT_DONE
 
-    @property
-    def mapped(self) -> int:
-        """How many connections have their source rewritten."""
-        return sum(len(connections) for connections in self._by_source.values())
-
     def remember(self, connection: Connection) -> None:
-        """A connection was confirmed: note how its source is mapped."""
-        if connection.status & SRC_NAT:
-            self._by_source.setdefault(_source_key(connection.original), []).append(connection)
-
-    def forget(self, connection: Connection) -> None:
-        """A connection ended: its source is no longer mapped by it."""
+        """A connection was confirmed: if its source is rewritten, chain it to the others of that source."""
         if not connection.status & SRC_NAT:
             return
         key = _source_key(connection.original)
-        mapped = self._by_source[key]
-        mapped.remove(connection)
-        if not mapped:
-            del self._by_source[key]
+        older = self._newest_by_source.get(key)
+        if older is not None:
+            older.newer = connection
+        connection.older = older
+        self._newest_by_source[key] = connection
+
+    def forget(self, connection: Connection) -> None:
+        """A connection ended: take it out of the chain of its source."""
+        if not connection.status & SRC_NAT:
+            return
+        older, newer = connection.older, connection.newer
+        if older is not None:
+            older.newer = newer
+        if newer is not None:
+            newer.older = older
+        elif older is not None:
+            self._newest_by_source[_source_key(connection.original)] = older
+        else:
+            del self._newest_by_source[_source_key(connection.original)]
+        connection.older = connection.newer = None
+
+    def of_source(self, original: Tuple) -> Iterator[Connection]:
+        """Yield the connections from the same address and port whose source is rewritten, the newest first."""
+        connection = self._newest_by_source.get(_source_key(original))
+        while connection is not None:
+            yield connection
+            connection = connection.older
 
     def forget_address(self, link: Link, address: int) -> None:
         """End the connections that are masqueraded to an address that went (nf_nat_masquerade.c)."""
@@ -220,7 +234,7 @@ class Nat:
 
     def _known_source(self, original: Tuple, span: Range) -> Tuple | None:
         """Return the mapping that the same client port has towards others (`find_appropriate_src`)."""
-        for other in reversed(self._by_source.get(_source_key(original), ())):
+        for other in self.of_source(original):
             reply = other.reply
             port = reply.sport if original.protocol == ICMP else reply.dport
             mapped = original._replace(saddr=reply.daddr, sport=port)
@@ -282,14 +296,14 @@ class Nat:
             return True
         if other.status & FIXED_TIMEOUT or not other.status & SRC_NAT:
             return True
-        if (connection.tcp.sides[0].end - other.tcp.sides[0].end - 1) & 0xFFFFFFFF >= 0x7FFFFFFF:
+        if (connection.tcp.words[END] - other.tcp.words[END] - 1) & 0xFFFFFFFF >= 0x7FFFFFFF:
             return True
         self._conntrack.delete(other)
         return False
 
 
-def _source_key(original: Tuple) -> tuple[int, int, int, int]:
-    return original.protocol, original.saddr, original.sport, original.zone
+def _source_key(original: Tuple) -> int:
+    return ((original.zone << 8 | original.protocol) << 16 | original.sport) << 32 | original.saddr
 
 
 def _port_class(port: int) -> tuple[int, int]:

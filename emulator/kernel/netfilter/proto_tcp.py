@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.connection import ASSURED, CONFIRMED, FIXED_TIMEOUT, ORIGINAL, REPLY, SEEN_REPLY
 from emulator.kernel.netfilter.tcp_state import (
     CLOSE_INITIATED,
+    END,
     EXPECT_CHALLENGE_ACK,
+    FLAGS,
+    LAST_ACK,
+    LAST_END,
+    LAST_SEQUENCE,
+    LAST_WINDOW,
     LIBERAL,
+    MAXIMUM_ACK,
     MAXIMUM_ACK_SET,
+    MAXIMUM_END,
+    MAXIMUM_WINDOW,
     SACK_PERMITTED,
+    SCALE,
+    SIDE,
     SIMULTANEOUS_OPEN,
     TRANSITIONS,
     UNACKNOWLEDGED,
     WINDOW_SCALE,
     SegmentKind,
-    TcpSide,
     TcpState,
     TcpTracking,
 )
@@ -102,15 +113,15 @@ def _begin(conntrack: Conntrack, connection: Connection, segment: Segment) -> bo
     if new >= TcpState.INVALID or (new is not TcpState.SYN_SENT and not conntrack.tcp_loose):
         return False
     tracking = TcpTracking()
-    side = tracking.sides[ORIGINAL]
-    side.end = side.maximum_end = segment.end
-    side.maximum_window = segment.window or 1
+    words = tracking.words
+    words[END] = words[MAXIMUM_END] = segment.end
+    words[MAXIMUM_WINDOW] = segment.window or 1
     if new is TcpState.SYN_SENT:
-        read_options(segment.options, side)
+        read_options(words, 0, segment.options)
     else:
-        side.maximum_end = (segment.end + side.maximum_window) & 0xFFFFFFFF
+        words[MAXIMUM_END] = (segment.end + words[MAXIMUM_WINDOW]) & 0xFFFFFFFF
         # Window scaling was agreed on before our time, so the window is not held against it.
-        side.flags = tracking.sides[REPLY].flags = SACK_PERMITTED | LIBERAL
+        words[FLAGS] = words[SIDE + FLAGS] = SACK_PERMITTED | LIBERAL
     connection.tcp = tracking
     return True
 
@@ -128,7 +139,7 @@ def _special(
     if new is TcpState.INVALID:
         return Tracked.INVALID, new, old
     if new is TcpState.SYN_SENT and old >= TcpState.TIME_WAIT:
-        closed = (tracking.sides[0].flags | tracking.sides[1].flags) & CLOSE_INITIATED
+        closed = tracking.flags & CLOSE_INITIATED
         aborted = tracking.last_direction == direction and tracking.last_kind is SegmentKind.RST
         if closed or aborted:  # the connection is opened again: forget this one and look once more
             conntrack.delete(connection)
@@ -167,34 +178,37 @@ def _resynchronise(tracking: TcpTracking, segment: Segment, direction: int) -> b
         segment.kind is SegmentKind.SYNACK
         and tracking.last_kind is SegmentKind.SYN
         and tracking.last_direction != direction
-        and segment.ack == tracking.last_end
+        and segment.ack == tracking.words[LAST_END]
     ):
         return False
-    side = tracking.sides[tracking.last_direction]
-    side.end = side.maximum_end = tracking.last_end
-    side.maximum_window = tracking.last_window or 1
-    side.scale = tracking.last_scale
+    words = tracking.words
+    agreed, answering = tracking.last_direction * SIDE, direction * SIDE
+    words[agreed + END] = words[agreed + MAXIMUM_END] = words[LAST_END]
+    words[agreed + MAXIMUM_WINDOW] = words[LAST_WINDOW] or 1
+    words[agreed + SCALE] = tracking.last_scale
     tracking.last_flags &= ~EXPECT_CHALLENGE_ACK
-    side.flags = tracking.last_flags
-    tracking.sides[direction].reset()
+    words[agreed + FLAGS] = tracking.last_flags
+    liberal = words[answering + FLAGS] & LIBERAL
+    words[answering : answering + SIDE] = array("I", (0, 0, 0, 0, 0, liberal))
     return True
 
 
 def _remember_ignored(tracking: TcpTracking, segment: Segment, direction: int, old: TcpState) -> None:
     tracking.last_kind = segment.kind
     tracking.last_direction = direction
-    tracking.last_sequence = segment.sequence
-    tracking.last_end = segment.end
-    tracking.last_window = segment.window
+    words = tracking.words
+    words[LAST_SEQUENCE] = segment.sequence
+    words[LAST_END] = segment.end
+    words[LAST_WINDOW] = segment.window
     if segment.kind is SegmentKind.SYN and direction == ORIGINAL:
-        seen = TcpSide()
-        read_options(segment.options, seen)
-        tracking.last_flags = seen.flags & (WINDOW_SCALE | SACK_PERMITTED)
-        tracking.last_scale = seen.scale
+        seen = array("I", bytes(4 * SIDE))
+        read_options(seen, 0, segment.options)
+        tracking.last_flags = seen[FLAGS] & (WINDOW_SCALE | SACK_PERMITTED)
+        tracking.last_scale = seen[SCALE]
         if old is TcpState.LAST_ACK:
             tracking.last_flags |= EXPECT_CHALLENGE_ACK
     if old is TcpState.SYN_SENT and segment.kind is SegmentKind.ACK and direction == REPLY:
-        tracking.last_ack = segment.ack
+        words[LAST_ACK] = segment.ack
 
 
 def _check_reset(
@@ -209,33 +223,33 @@ def _check_reset(
     if tracking.state in CLOSING:  # the tuple may be in use again by now; what is remembered proves nothing
         return True, TcpState.CLOSE
     new = TcpState.CLOSE
-    other = tracking.sides[1 - direction]
+    words, other = tracking.words, (1 - direction) * SIDE
     established = tracking.state is TcpState.ESTABLISHED and bool(connection.status & ASSURED)
-    if other.flags & MAXIMUM_ACK_SET and tracking.last_kind is not SegmentKind.SYN:
+    if words[other + FLAGS] & MAXIMUM_ACK_SET and tracking.last_kind is not SegmentKind.SYN:
         sequence = segment.sequence
         if sequence == 0 and not established:  # answers a SYN that was let through
             return False, new
-        if before(sequence, other.maximum_ack) and not conntrack.tcp_ignore_invalid_rst:
+        if before(sequence, words[other + MAXIMUM_ACK]) and not conntrack.tcp_ignore_invalid_rst:
             return None
-        if not established or sequence == other.maximum_ack:
+        if not established or sequence == words[other + MAXIMUM_ACK]:
             return False, new
         if (
             tracking.last_kind is SegmentKind.ACK
             and tracking.last_direction == direction
-            and sequence == tracking.last_end
+            and sequence == words[LAST_END]
         ):
             return False, new
         new = old  # not exact: stay, there may be a challenge ACK
     let_through = (connection.status & SEEN_REPLY and tracking.last_kind is SegmentKind.SYN) or (
         not connection.status & ASSURED and tracking.last_kind is SegmentKind.ACK
     )
-    if let_through and segment.ack == tracking.last_end:
+    if let_through and segment.ack == words[LAST_END]:
         return True, new
     if (
         old is TcpState.SYN_SENT
         and tracking.last_kind is SegmentKind.ACK
         and tracking.last_direction == REPLY
-        and segment.sequence == tracking.last_ack
+        and segment.sequence == words[LAST_ACK]
     ):
         return True, new
     return False, new
@@ -274,7 +288,7 @@ def _accept(
     tracking.state = new
     if old is not new:
         if new is TcpState.FIN_WAIT:
-            tracking.sides[direction].flags |= CLOSE_INITIATED
+            tracking.words[direction * SIDE + FLAGS] |= CLOSE_INITIATED
         conntrack.note_update(connection)
     timeout = _timeout(conntrack, tracking, segment, new)
     status = connection.status
@@ -311,8 +325,8 @@ def _timeout(conntrack: Conntrack, tracking: TcpTracking, segment: Segment, new:
         return retransmitted
     if segment.kind is SegmentKind.RST:
         return timeouts["close"]
-    if (tracking.sides[0].flags | tracking.sides[1].flags) & UNACKNOWLEDGED and timeout > timeouts["unacknowledged"]:
+    if tracking.flags & UNACKNOWLEDGED and timeout > timeouts["unacknowledged"]:
         return timeouts["unacknowledged"]
-    if tracking.last_window == 0 and timeout > retransmitted:
+    if tracking.words[LAST_WINDOW] == 0 and timeout > retransmitted:
         return retransmitted
     return timeout

@@ -7,6 +7,7 @@ either, so its states are not quite those of RFC 9293.
 from __future__ import annotations
 
 import enum
+from array import array
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -109,51 +110,41 @@ WINDOW_SCALE, SACK_PERMITTED, CLOSE_INITIATED, LIBERAL, UNACKNOWLEDGED, MAXIMUM_
 EXPECT_CHALLENGE_ACK, SIMULTANEOUS_OPEN = 64, 128
 
 
-class TcpSide:
-    """What was seen of one sender (`struct ip_ct_tcp_state`); sequence numbers modulo 2**32."""
+# Words of one side in `TcpTracking.words` (`struct ip_ct_tcp_state`), those of the original direction first.
+END = 0  # the highest sequence number sent, plus length
+MAXIMUM_END = 1  # the highest that the receiver's window lets it send
+MAXIMUM_WINDOW = 2  # the largest window it announced, scaled
+MAXIMUM_ACK = 3
+SCALE = 4
+FLAGS = 5
+SIDE = 6  # how many there are a side
+# Words of the last segment of interest.
+LAST_SEQUENCE = 12
+LAST_ACK = 13
+LAST_END = 14
+LAST_WINDOW = 15
 
-    __slots__ = ("end", "flags", "maximum_ack", "maximum_end", "maximum_window", "scale")
-
-    def __init__(self) -> None:
-        self.end = 0  # the highest sequence number sent, plus length
-        self.maximum_end = 0  # the highest that the receiver's window lets it send
-        self.maximum_window = 0  # the largest window it announced, scaled
-        self.maximum_ack = 0
-        self.scale = 0
-        self.flags = 0
-
-    def reset(self) -> None:
-        """Forget all but a liberal window check."""
-        self.end = self.maximum_end = self.maximum_window = self.maximum_ack = self.scale = 0
-        self.flags &= LIBERAL
+_UNSEEN = bytes(16 * 4)
 
 
 class TcpTracking:
-    """The TCP part of a connection (`struct ip_ct_tcp`); `last_*` tell of the last segment of interest."""
+    """The TCP part of a connection (`struct ip_ct_tcp`); `last_*` tell of the last segment of interest.
 
-    __slots__ = (
-        "last_ack",
-        "last_direction",
-        "last_end",
-        "last_flags",
-        "last_kind",
-        "last_scale",
-        "last_sequence",
-        "last_window",
-        "retransmissions",
-        "sides",
-        "state",
-    )
+    `words` has the numbers of 32 bits, for a table of many connections: as Python's ints they took half a kilobyte.
+    """
+
+    __slots__ = ("last_direction", "last_flags", "last_kind", "last_scale", "retransmissions", "state", "words")
 
     def __init__(self) -> None:
-        self.sides = (TcpSide(), TcpSide())
+        self.words = array("I", _UNSEEN)
         self.state = TcpState.NONE
         self.last_direction = 0
         self.last_kind = SegmentKind.NONE
-        self.last_sequence = 0
-        self.last_ack = 0
-        self.last_end = 0
-        self.last_window = 0
         self.last_scale = 0
         self.last_flags = 0
         self.retransmissions = 0
+
+    @property
+    def flags(self) -> int:
+        """What holds for either side."""
+        return self.words[FLAGS] | self.words[SIDE + FLAGS]

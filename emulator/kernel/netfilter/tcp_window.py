@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import enum
 import struct
+from array import array
 
 from emulator.kernel.netfilter.tcp_state import (
+    END,
+    FLAGS,
+    LAST_ACK,
+    LAST_END,
+    LAST_SEQUENCE,
+    LAST_WINDOW,
     LIBERAL,
+    MAXIMUM_ACK,
     MAXIMUM_ACK_SET,
+    MAXIMUM_END,
+    MAXIMUM_WINDOW,
     SACK_PERMITTED,
+    SCALE,
+    SIDE,
     UNACKNOWLEDGED,
     WINDOW_SCALE,
     SegmentKind,
-    TcpSide,
     TcpState,
     TcpTracking,
 )
@@ -74,12 +85,12 @@ class Segment:
         self.end = (self.sequence + length) & _U32
 
 
-def read_options(options: bytes, side: TcpSide) -> None:
-    """Note window scaling and whether selective ACKs are allowed, from a SYN's options."""
+def read_options(words: array[int], side: int, options: bytes) -> None:
+    """Note window scaling and whether selective ACKs are allowed, from a SYN's options, in the words of one side."""
     if not options:
         return
-    side.scale = 0
-    side.flags &= LIBERAL
+    words[side + SCALE] = 0
+    words[side + FLAGS] &= LIBERAL
     at = 0
     while at < len(options):
         kind = options[at]
@@ -91,10 +102,10 @@ def read_options(options: bytes, side: TcpSide) -> None:
         if at + 1 >= len(options) or (size := options[at + 1]) < 2 or at + size > len(options):
             return
         if kind == 4 and size == 2:
-            side.flags |= SACK_PERMITTED
+            words[side + FLAGS] |= SACK_PERMITTED
         elif kind == 3 and size == 3:
-            side.scale = min(options[at + 2], _MAXIMUM_SCALE)
-            side.flags |= WINDOW_SCALE
+            words[side + SCALE] = min(options[at + 2], _MAXIMUM_SCALE)
+            words[side + FLAGS] |= WINDOW_SCALE
         at += size
 
 
@@ -122,126 +133,127 @@ def highest_sack(options: bytes, ack: int) -> int:
     return ack
 
 
-def start_side(sender: TcpSide, receiver: TcpSide, segment: Segment, direction: int) -> None:
+def _start_side(words: array[int], sender: int, receiver: int, segment: Segment) -> None:
     """Begin to follow a side with its SYN (`tcp_init_sender`)."""
-    sender.end = sender.maximum_end = segment.end
-    sender.maximum_window = segment.window or 1
-    read_options(segment.options, sender)
-    if direction == 1 and not sender.flags & receiver.flags & WINDOW_SCALE:
+    words[sender + END] = words[sender + MAXIMUM_END] = segment.end
+    words[sender + MAXIMUM_WINDOW] = segment.window or 1
+    read_options(words, sender, segment.options)
+    if sender and not words[sender + FLAGS] & words[receiver + FLAGS] & WINDOW_SCALE:
         # RFC 7323: both must send the option for either to scale.
-        sender.scale = receiver.scale = 0
+        words[sender + SCALE] = words[receiver + SCALE] = 0
 
 
-def _meet_sender(tracking: TcpTracking, direction: int, segment: Segment, sack: int) -> bool:
+def _meet_sender(tracking: TcpTracking, sender: int, receiver: int, segment: Segment, sack: int) -> bool:
     """Learn of a sender not seen before, or of a SYN that starts over. True: enough, the segment is accepted."""
-    sender, receiver = tracking.sides[direction], tracking.sides[1 - direction]
-    if sender.maximum_window == 0:
+    words = tracking.words
+    if words[sender + MAXIMUM_WINDOW] == 0:
         if segment.flags & SYN:
-            start_side(sender, receiver, segment, direction)
+            _start_side(words, sender, receiver, segment)
             return not segment.flags & ACK
         # In the middle of a connection: take what the segment says.
-        sender.end = segment.end
-        sender.maximum_window = (segment.window << sender.scale) or 1
-        sender.maximum_end = (segment.end + sender.maximum_window) & _U32
-        if receiver.maximum_window == 0:
-            receiver.end = receiver.maximum_end = sack
-        elif sack == (receiver.end + 1) & _U32:  # the answer to a keepalive
-            receiver.end = sack
+        window = (segment.window << words[sender + SCALE]) or 1
+        words[sender + END] = segment.end
+        words[sender + MAXIMUM_WINDOW] = window
+        words[sender + MAXIMUM_END] = (segment.end + window) & _U32
+        if words[receiver + MAXIMUM_WINDOW] == 0:
+            words[receiver + END] = words[receiver + MAXIMUM_END] = sack
+        elif sack == (words[receiver + END] + 1) & _U32:  # the answer to a keepalive
+            words[receiver + END] = sack
         return False
     if (
         segment.flags & SYN
-        and before(sender.end, segment.end)
+        and before(words[sender + END], segment.end)
         and tracking.state in (TcpState.SYN_SENT, TcpState.SYN_RECV)
     ):
-        start_side(sender, receiver, segment, direction)
-        return direction == 1 and not segment.flags & ACK
+        _start_side(words, sender, receiver, segment)
+        return sender > 0 and not segment.flags & ACK
     return False
 
 
 def check_window(tracking: TcpTracking, direction: int, segment: Segment, *, liberal: bool) -> WindowVerdict:
     """Check a segment against the window and, if it is in it, move the window on."""
-    sender, receiver = tracking.sides[direction], tracking.sides[1 - direction]
+    words = tracking.words
+    sender, receiver = direction * SIDE, (1 - direction) * SIDE
     sequence, end = segment.sequence, segment.end
-    ack = segment.ack
-    sack = highest_sack(segment.options, ack) if receiver.flags & SACK_PERMITTED else ack
-    if (sender.maximum_window == 0 or segment.flags & SYN) and _meet_sender(tracking, direction, segment, sack):
+    ack, flags = segment.ack, segment.flags
+    sack = highest_sack(segment.options, ack) if words[receiver + FLAGS] & SACK_PERMITTED else ack
+    unseen = words[sender + MAXIMUM_WINDOW] == 0
+    if (unseen or flags & SYN) and _meet_sender(tracking, sender, receiver, segment, sack):
         return WindowVerdict.ACCEPT
-    flags = segment.flags
     if not flags & ACK or (flags & RST and ack == 0):  # some stacks set ACK in a RST and leave the number zero
-        ack = sack = receiver.end
+        ack = sack = words[receiver + END]
     if flags & RST and sequence == 0 and tracking.state == TcpState.SYN_SENT:
-        sequence = end = sender.end
-    verdict = _bounds(sender, receiver, sequence, end, sack)
+        sequence = end = words[sender + END]
+    verdict = _bounds(words, sender, receiver, sequence, end, sack)
     if verdict is not WindowVerdict.ACCEPT:
-        return WindowVerdict.ACCEPT if liberal or sender.flags & LIBERAL else verdict
-    _advance(sender, receiver, segment, end, ack, sack)
+        return WindowVerdict.ACCEPT if liberal or words[sender + FLAGS] & LIBERAL else verdict
+    _advance(words, sender, receiver, segment, end, ack, sack)
     if segment.kind is SegmentKind.ACK:
         _count_retransmission(tracking, direction, segment, sequence, end, ack)
     return WindowVerdict.ACCEPT
 
 
-def _bounds(sender: TcpSide, receiver: TcpSide, sequence: int, end: int, sack: int) -> WindowVerdict:
-    ack_window = max(sender.maximum_window, _MAXIMUM_ACK_WINDOW)
-    ack_is_recent = before(receiver.end - ack_window - 1, sack)
-    ack_is_known = before(sack, receiver.end + 1)
-    in_receive_window = before(sender.end - receiver.maximum_window - 1, end)
-    if not before(sequence, sender.maximum_end + 1):
-        overshoot = (end - sender.maximum_end + 1) & _U32
-        if (
-            receiver.maximum_window
-            and in_receive_window
-            and ack_is_recent
-            and overshoot <= receiver.maximum_window
-            and ack_is_known
-        ):
+def _bounds(words: array[int], sender: int, receiver: int, sequence: int, end: int, sack: int) -> WindowVerdict:
+    sent, acknowledged = words[sender + END], words[receiver + END]
+    maximum_end, window = words[sender + MAXIMUM_END], words[receiver + MAXIMUM_WINDOW]
+    ack_window = max(words[sender + MAXIMUM_WINDOW], _MAXIMUM_ACK_WINDOW)
+    ack_is_recent = before(acknowledged - ack_window - 1, sack)
+    ack_is_known = before(sack, acknowledged + 1)
+    in_receive_window = before(sent - window - 1, end)
+    if not before(sequence, maximum_end + 1):
+        overshoot = (end - maximum_end + 1) & _U32
+        if window and in_receive_window and ack_is_recent and overshoot <= window and ack_is_known:
             # Only a little too much: the receiver may take it, and its ACK must then not look invalid.
-            sender.end = end
-            sender.flags |= UNACKNOWLEDGED
+            words[sender + END] = end
+            words[sender + FLAGS] |= UNACKNOWLEDGED
             return WindowVerdict.IGNORE
         return WindowVerdict.INVALID
     if not ack_is_known:
         return WindowVerdict.INVALID
-    if (receiver.maximum_window and not in_receive_window) or not ack_is_recent:
+    if (window and not in_receive_window) or not ack_is_recent:
         return WindowVerdict.IGNORE
     return WindowVerdict.ACCEPT
 
 
-def _advance(sender: TcpSide, receiver: TcpSide, segment: Segment, end: int, ack: int, sack: int) -> None:
-    window = segment.window if segment.flags & SYN else segment.window << sender.scale
+def _advance(words: array[int], sender: int, receiver: int, segment: Segment, end: int, ack: int, sack: int) -> None:
+    window = segment.window if segment.flags & SYN else segment.window << words[sender + SCALE]
     announced = (window + (sack - ack)) & _U32
-    sender.maximum_window = max(sender.maximum_window, announced)
-    if before(sender.end, end):
-        sender.end = end
-        sender.flags |= UNACKNOWLEDGED
+    if announced > words[sender + MAXIMUM_WINDOW]:
+        words[sender + MAXIMUM_WINDOW] = announced
+    if before(words[sender + END], end):
+        words[sender + END] = end
+        words[sender + FLAGS] |= UNACKNOWLEDGED
     if segment.flags & ACK:
-        if not sender.flags & MAXIMUM_ACK_SET:
-            sender.maximum_ack = ack
-            sender.flags |= MAXIMUM_ACK_SET
-        elif before(sender.maximum_ack, ack):
-            sender.maximum_ack = ack
-    if receiver.maximum_window and before(sender.maximum_end, end):
-        receiver.maximum_window = (receiver.maximum_window + end - sender.maximum_end) & _U32
-    if before(receiver.maximum_end - 1, sack + window):
-        receiver.maximum_end = (sack + window + (window == 0)) & _U32
-    if ack == receiver.end:
-        receiver.flags &= ~UNACKNOWLEDGED
+        if not words[sender + FLAGS] & MAXIMUM_ACK_SET:
+            words[sender + MAXIMUM_ACK] = ack
+            words[sender + FLAGS] |= MAXIMUM_ACK_SET
+        elif before(words[sender + MAXIMUM_ACK], ack):
+            words[sender + MAXIMUM_ACK] = ack
+    if words[receiver + MAXIMUM_WINDOW] and before(words[sender + MAXIMUM_END], end):
+        grown = words[receiver + MAXIMUM_WINDOW] + end - words[sender + MAXIMUM_END]
+        words[receiver + MAXIMUM_WINDOW] = grown & _U32
+    if before(words[receiver + MAXIMUM_END] - 1, sack + window):
+        words[receiver + MAXIMUM_END] = (sack + window + (window == 0)) & _U32
+    if ack == words[receiver + END]:
+        words[receiver + FLAGS] &= ~UNACKNOWLEDGED
 
 
 def _count_retransmission(
     tracking: TcpTracking, direction: int, segment: Segment, sequence: int, end: int, ack: int
 ) -> None:
+    words = tracking.words
     if (
         tracking.last_direction == direction
-        and tracking.last_sequence == sequence
-        and tracking.last_ack == ack
-        and tracking.last_end == end
-        and tracking.last_window == segment.window
+        and words[LAST_SEQUENCE] == sequence
+        and words[LAST_ACK] == ack
+        and words[LAST_END] == end
+        and words[LAST_WINDOW] == segment.window
     ):
         tracking.retransmissions += 1
         return
     tracking.last_direction = direction
-    tracking.last_sequence = sequence
-    tracking.last_ack = ack
-    tracking.last_end = end
-    tracking.last_window = segment.window
+    words[LAST_SEQUENCE] = sequence
+    words[LAST_ACK] = ack
+    words[LAST_END] = end
+    words[LAST_WINDOW] = segment.window
     tracking.retransmissions = 0

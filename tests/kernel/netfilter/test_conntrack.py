@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter import conntrack as conntrack_module
+from emulator.kernel.netfilter import expiry
 from emulator.kernel.netfilter import tuple as tuples
 from emulator.kernel.netfilter.connection import Status
 from emulator.kernel.netfilter.conntrack import EventKind
@@ -150,22 +154,23 @@ def test_tuples_are_unique_and_both_in_the_table(rules: str, packets: list[tuple
             assert (each.reply == inverse) == (not each.status & (Status.SRC_NAT | Status.DST_NAT))
 
 
-def test_ended_connections_are_let_go_of() -> None:
+def test_ended_connections_are_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiry, "_FEWEST_VACATED", 10)
     router = Router(TRACK)
     conntrack = router.ns.netfilter.conntrack
-    for number in range(5_000):
+    for number in range(100):
         router.send("a", wire.udp(CLIENT, 1024 + number, SERVER, 53))
         conntrack.flush()
-    assert conntrack.allocated < 2_100
-    for number in range(3_000):
+    assert conntrack.allocated < 30
+    for number in range(60):
         router.send("a", wire.tcp(CLIENT, 1024 + number, SERVER, 80, wire.ACK, 100, 200))
         router.send("b", wire.tcp(SERVER, 80, CLIENT, 1024 + number, wire.ACK, 200, 100))
     router.pass_time(400)  # they move to where their five days end
-    for number in range(3_000):
+    for number in range(60):
         router.send("a", wire.tcp(CLIENT, 1024 + number, SERVER, 80, wire.RST | wire.ACK, 100, 200))
     router.pass_time(11)
     assert router.connections() == []
-    assert conntrack.allocated < 2_100
+    assert conntrack.allocated < 30
 
 
 def test_a_closed_namespace_holds_nothing() -> None:
@@ -179,10 +184,11 @@ def test_a_closed_namespace_holds_nothing() -> None:
     assert router.kernel.next_deadline() is None
 
 
-def test_any_unassured_connection_makes_room_not_only_one_of_the_oldest() -> None:
+def test_any_unassured_connection_makes_room_not_only_one_of_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conntrack_module, "_EVICTION_BATCH", 10)
     router = Router(TRACK)
-    router.ns.sysctl.set("net.netfilter.nf_conntrack_max", 4_200)
-    for number in range(4_199):
+    router.ns.sysctl.set("net.netfilter.nf_conntrack_max", 20)
+    for number in range(19):
         for _ in range(2):
             router.send("a", wire.tcp(CLIENT, 1024 + number, SERVER, 80, wire.ACK, 100, 200))
             router.send("b", wire.tcp(SERVER, 80, CLIENT, 1024 + number, wire.ACK, 200, 100))
@@ -196,3 +202,25 @@ def test_any_unassured_connection_makes_room_not_only_one_of_the_oldest() -> Non
     router.send("a", wire.udp(CLIENT, 2, SERVER, 53))  # a stream now
     assert router.send("a", wire.udp(CLIENT, 3, SERVER, 53)) == []
     assert router.ns.drops[DropReason.CONNTRACK_FULL] == 1
+
+
+def test_an_entry_of_an_established_connection_takes_less_than_a_kilobyte() -> None:
+    router = Router(TRACK)
+    count = 400
+
+    def converse(number: int) -> None:
+        port, here, there = 20_000 + number, 70_000 + 1_000 * number, 90_000 + 5_000 * number
+        router.send("a", wire.tcp(CLIENT, port, SERVER, 80, wire.SYN, here))
+        router.send("b", wire.tcp(SERVER, 80, CLIENT, port, wire.SYN | wire.ACK, there, here + 1))
+        router.send("a", wire.tcp(CLIENT, port, SERVER, 80, wire.ACK, here + 1, there + 1, b"x" * 300))
+        router.send("b", wire.tcp(SERVER, 80, CLIENT, port, wire.ACK, there + 1, here + 301, b"y" * 400))
+
+    converse(0)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(1, count + 1):
+        converse(number)
+    used = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert len(router.ns.netfilter.conntrack) == count + 1
+    assert used / count < 1_024

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.jhash import jhash2
+from emulator.kernel.netfilter.tuple import Tuple
 from emulator.kernel.trace import StepKind
+from emulator.packet.address import ipv4_to_int
 from tests.kernel.netfilter import wire
 from tests.kernel.netfilter.kube_rules import kube_proxy_rules
 from tests.kernel.netfilter.router import Router
@@ -80,9 +82,22 @@ def test_exhausted_ports_drop_and_count_and_reuse_nothing() -> None:
     ports = [wire.ends(out[0][1])[1] for out in outs if out]
     assert sorted(ports) == [4000, 4001, 4002]
     assert router.ns.drops[DropReason.NAT_EXHAUSTED] == 3
-    assert router.ns.netfilter.nat.mapped == 3
-    router.pass_time(31)
-    assert router.ns.netfilter.nat.mapped == 0
+    originals = [Tuple(2, 17, ipv4_to_int(f"10.0.1.{host}"), 0, 5000, 0) for host in range(2, 8)]
+    assert [len(list(router.ns.netfilter.nat.of_source(original))) for original in originals] == [1, 1, 1, 0, 0, 0]
+
+
+def test_connections_of_one_source_are_known_until_they_end() -> None:
+    router = Router("*nat\n-A POSTROUTING -o b -j MASQUERADE\nCOMMIT\n")
+    for host in range(2, 7):
+        router.send("a", wire.udp(CLIENT, 5000, f"10.0.2.{host}", 53))
+    connections = router.connections()
+    original = connections[0].original
+    assert list(router.ns.netfilter.nat.of_source(original)) == connections[::-1]
+    for gone in (2, 4, 0):  # in the middle, the newest, the oldest
+        router.ns.netfilter.conntrack.delete(connections[gone])
+    assert list(router.ns.netfilter.nat.of_source(original)) == [connections[3], connections[1]]
+    router.pass_time(32)
+    assert list(router.ns.netfilter.nat.of_source(original)) == []
 
 
 def test_a_closing_connection_gives_its_port_to_a_newer_one() -> None:
