@@ -31,6 +31,7 @@ PROGRAMS: Mapping[str, str] = MappingProxyType(
         "nginx": "nginx",
         "nginx-unprivileged": "nginx_unprivileged",
         "pause": "idle",
+        "podwire/bench": "bench",  # the emulator's own, for `emulator bench`
         "rockylinux": "idle",
         "traefik/whoami": "whoami",
         "ubuntu": "idle",

@@ -32,6 +32,7 @@ MODULES = {
     "trace": ("emulator.cli.trace:trace", "Follow one packet there and its reply back, every hop and rule."),
     "traffic": ("emulator.cli.traffic:traffic", "Send traffic from pods by a script, with a report."),
     "tui": ("emulator.cli.tui:tui", "Watch the cluster: flows, nodes, pods, Services."),
+    "bench": ("emulator.cli.bench:bench", "Measure how fast clusters start and packets go."),
     "completion": ("emulator.cli.completion:completion", "Print the completion script of a shell."),
     "version": ("emulator.cli.version:version", "Print the versions of the command and the cluster."),
 }

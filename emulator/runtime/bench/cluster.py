@@ -1,0 +1,104 @@
+"""A cluster that a benchmark starts as a user does, with the command `emulator`, and of which it leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from emulator.errors import PodwireError
+
+_STARTED_WITHIN = 300.0
+_STOPPED_WITHIN = 60.0
+
+
+class BenchError(PodwireError):
+    """What was to be measured failed; nothing of it is left."""
+
+
+class BenchCluster:
+    """One cluster in a directory of its own. Commands raise BenchError with what they printed where they fail."""
+
+    def __init__(self, directory: Path, config: str, manifest: str) -> None:
+        self._config = directory / "cluster.toml"
+        self._config.write_text(config)
+        (directory / "objects.yaml").write_text(manifest)
+        self.state_directory = directory / "state"
+
+    def run(self, *words: str, timeout: float | None = None) -> str:
+        """Run `emulator` with these words, and return what it printed."""
+        done = self._run(words, timeout=timeout)
+        if done.returncode:
+            said = done.stderr.strip() or done.stdout.strip() or "it said nothing"
+            raise BenchError(f"emulator {' '.join(words)} ended with {done.returncode}: {said}")
+        return done.stdout
+
+    def start(self) -> None:
+        """Start it, and return when all is ready."""
+        self.run("start", str(self._config), "--detach", "--quiet", "--timeout", str(_STARTED_WITHIN))
+
+    def processes(self) -> dict[str, int]:
+        """Return the process number of each process by its name."""
+        told: dict[str, Any] = json.loads(self.run("status", "-o", "json"))["supervisor"]
+        numbers = {str(each["name"]): int(each["pid"]) for each in told["processes"]}
+        launcher = {_parent_of(pid) for pid in numbers.values()} - {0}
+        return {**numbers, "supervisor": int(told["pid"]), **({"launcher": launcher.pop()} if launcher else {})}
+
+    def stop(self) -> None:
+        """End it."""
+        self.run("stop", timeout=_STOPPED_WITHIN)
+
+    def end(self) -> None:
+        """End it whatever state it is in, also where it never ran; a second Ctrl-C does not reach this."""
+        if self.state_directory.exists():
+            self._run(("stop",), timeout=_STOPPED_WITHIN, start_new_session=True)
+
+    def _run(
+        self, words: tuple[str, ...], *, timeout: float | None, start_new_session: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        chosen = {name: value for name, value in os.environ.items() if not name.startswith("PODWIRE_")}
+        return subprocess.run(
+            [sys.executable, "-m", "emulator", "--state-dir", str(self.state_directory), *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=chosen,
+            timeout=timeout,
+            start_new_session=start_new_session,
+            check=False,
+        )
+
+
+@contextmanager
+def bench_cluster(config: str, manifest: str) -> Iterator[BenchCluster]:
+    """Make a cluster of these files; it is not started, but ended with the block, and all of its files with it."""
+    with tempfile.TemporaryDirectory(prefix="podwire-bench-") as name:
+        cluster = BenchCluster(Path(name), config, manifest)
+        try:
+            yield cluster
+        finally:
+            cluster.end()
+
+
+def cluster_file(nodes: int) -> str:
+    """Write the cluster file of so many nodes, whose manifest is objects.yaml."""
+    head = '[cluster]\nname = "bench"\nmanifests = ["objects.yaml"]\n'
+    return head + "".join(f'\n[[nodes]]\nname = "{name}"\n' for name in node_names(nodes))
+
+
+def node_names(nodes: int) -> list[str]:
+    """Return the names of the nodes of `cluster_file`."""
+    return [f"node-{number}" for number in range(1, nodes + 1)]
+
+
+def _parent_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
