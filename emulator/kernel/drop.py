@@ -27,7 +27,6 @@ class DropReason(enum.Enum):
     IP_NOPROTO = "no handler for this IP protocol"
     IP_OUTNOROUTES = "no route to the destination"
     IP_INNOROUTES = "no route for this packet"
-    IP_INADDRERRORS = "the destination may not be forwarded to"
     IP_RPFILTER = "rp_filter: the way back is through another link"
     IP_INVALID_SOURCE = "martian source"
     IP_INVALID_DEST = "martian destination"

@@ -20,7 +20,6 @@ class Ipv4:
         forwarder = IpForward(netns, transmitter)
         receiver = IpInput(netns, forwarder)
         self.receive = receiver.receive
-        self.route_received = receiver.route
         self.deliver = receiver.deliver
         self.forward = forwarder.forward
         self.output = transmitter.output

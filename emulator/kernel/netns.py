@@ -24,7 +24,7 @@ from emulator.kernel.skb import Skb
 from emulator.kernel.socket import Sockets
 from emulator.kernel.sysctl import Sysctl
 from emulator.kernel.trace import Detail, StepKind
-from emulator.packet.address import LOOPBACK_IPV4, MASKS, is_loopback, is_zeronet
+from emulator.packet.address import LOOPBACK_IPV4, MASKS, is_zeronet
 
 if TYPE_CHECKING:
     from emulator.kernel.kernel import Kernel
@@ -263,10 +263,6 @@ class Netns:
                 if not own.secondary and own.scope != Scope.LINK and own.scope <= scope:
                     return own.address
         return 0
-
-    def is_local_address(self, address: int) -> bool:
-        """Whether packets to an address are delivered here."""
-        return is_loopback(address) or self.fib.is_local(address)
 
     def flush_routes(self) -> None:
         """Forget remembered routing decisions; `fib.generation` tells sockets that theirs are old."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from emulator.errors import PodwireError
 
 CONF_PREFIX = "net.ipv4.conf."
-NEIGH_PREFIX = "net.ipv4.neigh."
 
 # net/ipv4/devinet.c, ipv4_devconf_dflt; `all` starts with accept_source_route off.
 CONF_DEFAULTS = {

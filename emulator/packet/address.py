@@ -12,7 +12,6 @@ Buffer = bytes | bytearray | memoryview
 AF_INET = 2
 AF_INET6 = 10
 
-ANY_IPV4 = 0
 BROADCAST_IPV4 = 0xFFFFFFFF
 LOOPBACK_IPV4 = 0x7F000001
 

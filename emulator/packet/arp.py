@@ -9,11 +9,6 @@ from emulator.packet.address import Buffer, format_ipv4, format_mac
 
 LENGTH = 28
 
-OPERATION = 6  # offsets
-SENDER_MAC = 8
-SENDER_ADDRESS = 14
-TARGET_MAC = 18
-TARGET_ADDRESS = 24
 
 REQUEST = 1
 REPLY = 2

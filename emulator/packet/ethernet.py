@@ -12,7 +12,6 @@ from emulator.packet.address import Buffer, format_mac
 
 HEADER_LENGTH = 14
 TAG_LENGTH = 4
-MINIMUM_FRAME_LENGTH = 60  # without the frame check sequence; virtual links do not pad
 
 DESTINATION = 0  # offsets
 SOURCE = 6

@@ -14,11 +14,8 @@ HEADER_LENGTH = 8
 TYPE = 0  # offsets
 CODE = 1
 CHECKSUM = 2
-IDENTIFIER = 4
 SEQUENCE = 6
-NEXT_HOP_MTU = 6
 GATEWAY = 4
-POINTER = 4
 QUOTED = 8
 
 ECHO_REPLY = 0
@@ -67,7 +64,6 @@ ERRORS = frozenset({DESTINATION_UNREACHABLE, SOURCE_QUENCH, REDIRECT, TIME_EXCEE
 QUERIES = frozenset({ECHO_REPLY, ECHO_REQUEST, *range(TIMESTAMP_REQUEST, ADDRESS_MASK_REPLY + 1)})
 
 ICMP = struct.Struct("!BBHI")  # type, code, checksum, rest of header
-ECHO = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from emulator.packet.checksum import checksum, is_valid
 HEADER_LENGTH = 20
 MAXIMUM_HEADER_LENGTH = 60
 MAXIMUM_LENGTH = 65535
-MINIMUM_MTU = 68
 
 VERSION_IHL = 0  # offsets
 TOS = 1
@@ -41,11 +40,6 @@ PROTOCOL_NAMES = {1: "ICMP", 2: "IGMP", 4: "IPIP", 6: "TCP", 17: "UDP", 41: "IPv
 
 OPTION_END = 0
 OPTION_NOP = 1
-OPTION_RECORD_ROUTE = 7
-OPTION_TIMESTAMP = 68
-OPTION_LOOSE_SOURCE_ROUTE = 131
-OPTION_STRICT_SOURCE_ROUTE = 137
-OPTION_ROUTER_ALERT = 148
 
 # version and ihl, tos, total length, identification, fragment, ttl, protocol, checksum, source, destination
 IPV4 = struct.Struct("!BBHHHBBHII")
