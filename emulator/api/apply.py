@@ -30,6 +30,10 @@ def apply(store: Store, objects: Sequence[Object]) -> list[ApplyOutcome]:
 
 
 def _apply(store: Store, obj: Object) -> ApplyOutcome:
+    metadata = obj.get("metadata")
+    if isinstance(metadata, Mapping) and metadata.get("generateName") and not metadata.get("name"):
+        prefix = metadata["generateName"]
+        raise ControlError(ErrorCode.INVALID, f"from {prefix}: cannot use generateName with apply; give it a name")
     modified = _annotated(normalized(obj))
     reference = reference_of(modified)
     old = store.get(*reference)

@@ -73,6 +73,7 @@ NO_PODS = "it makes no pods in this version"
 NOT_ENFORCED = "access is not checked"
 NO_STORAGE = "pods have no volumes"
 NO_ADMISSION = "no webhook is called"
+NO_POLICIES = "no policy is evaluated"
 
 KINDS: tuple[Kind, ...] = (
     # What the emulator acts on.
@@ -135,9 +136,46 @@ KINDS: tuple[Kind, ...] = (
         namespaced=False,
         note=NO_ADMISSION,
     ),
+    Kind(
+        "ValidatingAdmissionPolicy",
+        "admissionregistration.k8s.io/v1",
+        "validatingadmissionpolicies",
+        namespaced=False,
+        note=NO_POLICIES,
+    ),
+    Kind(
+        "ValidatingAdmissionPolicyBinding",
+        "admissionregistration.k8s.io/v1",
+        "validatingadmissionpolicybindings",
+        namespaced=False,
+        note=NO_POLICIES,
+    ),
     Kind("APIService", "apiregistration.k8s.io/v1", "apiservices", namespaced=False),
+    Kind("RuntimeClass", "node.k8s.io/v1", "runtimeclasses", namespaced=False),
+    Kind(
+        "CertificateSigningRequest", "certificates.k8s.io/v1", "certificatesigningrequests", ("csr",), namespaced=False
+    ),
+    Kind("FlowSchema", "flowcontrol.apiserver.k8s.io/v1", "flowschemas", namespaced=False),
+    Kind(
+        "PriorityLevelConfiguration",
+        "flowcontrol.apiserver.k8s.io/v1",
+        "prioritylevelconfigurations",
+        namespaced=False,
+    ),
+    Kind("VolumeAttachment", "storage.k8s.io/v1", "volumeattachments", namespaced=False, note=NO_STORAGE),
+    Kind("CSINode", "storage.k8s.io/v1", "csinodes", namespaced=False, note=NO_STORAGE),
+    Kind("CSIStorageCapacity", "storage.k8s.io/v1", "csistoragecapacities", note=NO_STORAGE),
+    Kind(
+        "VolumeAttributesClass",
+        "storage.k8s.io/v1",
+        "volumeattributesclasses",
+        ("vac",),
+        namespaced=False,
+        note=NO_STORAGE,
+    ),
 )
 
+BUILT_IN_REFUSED = "it is not emulated; leave this object out"
 CUSTOM_RESOURCES_REFUSED = "custom resources are not emulated; leave this object out"
 
 
@@ -181,10 +219,14 @@ def why_unknown(api_version: str, kind: str) -> str:
     text = f"no matches for kind {quoted(kind)} in version {quoted(api_version)}"
     if kind == "CustomResourceDefinition":
         return f"{text}: {CUSTOM_RESOURCES_REFUSED}"
+    group = api_version.rpartition("/")[0]
     same = [known.api_version for known in KINDS if known.kind == kind]
     if same:
         return f"{text}; use {same[0]}"
     close = difflib.get_close_matches(kind, {known.kind for known in KINDS}, n=1, cutoff=0.7)
-    if close and any(known.group == api_version.rpartition("/")[0] for known in KINDS):
+    if close and any(known.group == group for known in KINDS):
         return f"{text}; did you mean {close[0]}?"
-    return f"{text}: {CUSTOM_RESOURCES_REFUSED}" if "." in api_version else text
+    if "." not in group:
+        return text
+    # Groups of Kubernetes itself end so; CRDs of its projects do too, but are approved one by one.
+    return f"{text}: {BUILT_IN_REFUSED if group.endswith('.k8s.io') else CUSTOM_RESOURCES_REFUSED}"

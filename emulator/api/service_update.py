@@ -21,6 +21,8 @@ def without_stale_fields(new: Object, old: Object) -> Object:
         return new
     before, spec = old["spec"], dict(new["spec"])
     stale = [name for name in _stale_fields(before, spec) if spec.get(name) == before.get(name)]
+    if spec.get("clusterIP") != before.get("clusterIP") and spec.get("clusterIPs") == before.get("clusterIPs"):
+        stale.append("clusterIPs")  # the older field, which users write, counts
     for name in stale:
         spec.pop(name, None)
     if _has_node_ports(before) and not _has_node_ports(spec):

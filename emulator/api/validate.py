@@ -24,7 +24,7 @@ _CHECKS: Mapping[str, Callable[[Cursor], None]] = MappingProxyType(
     {
         "ConfigMap": cluster.check_config_map,
         "CronJob": workload.check_cron_job,
-        "DaemonSet": workload.check_workload,
+        "DaemonSet": workload.check_daemon_set,
         "Deployment": workload.check_deployment,
         "EndpointSlice": service.check_endpoint_slice,
         "Job": workload.check_job,
@@ -34,7 +34,7 @@ _CHECKS: Mapping[str, Callable[[Cursor], None]] = MappingProxyType(
         "ReplicaSet": workload.check_workload,
         "Secret": cluster.check_secret,
         "Service": service.check_service,
-        "StatefulSet": workload.check_workload,
+        "StatefulSet": workload.check_stateful_set,
     }
 )
 

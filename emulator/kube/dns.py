@@ -7,18 +7,21 @@ plugin, pkg/kubelet/network/dns/dns.go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emulator.api.objects.endpointslice import Endpoint, EndpointSlice
 from emulator.api.objects.pod import Pod
 from emulator.api.objects.service import Service
 from emulator.errors import WireError
 from emulator.packet.address import ipv4_to_int
-from emulator.packet.dns_record import AAAA, ANY, CNAME, PTR, SOA, SRV, A, Record, Soa, Srv, reverse_name
+from emulator.packet.dns_record import AAAA, ANY, CNAME, NS, PTR, SOA, SRV, TXT, A, Record, Soa, Srv, reverse_name
 
 DOMAIN = "cluster.local"
 TTL = 30
 """Seconds, as kubeadm's Corefile has it (`ttl 30`)."""
+SCHEMA_VERSION = b"1.1.0"
+MAX_ALIASES = 8
+"""CNAMEs followed for one answer, as CoreDNS's upstream lookup does; a loop ends there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,6 @@ class ClusterZone:
     def __init__(self, services: Iterable[Service], slices: Iterable[EndpointSlice], domain: str = DOMAIN) -> None:
         self.domain = domain
         self._names: dict[str, list[Record]] = {}
-        self._services: set[tuple[str, str]] = set()
         by_service: dict[tuple[str, str], list[EndpointSlice]] = {}
         for slice_ in slices:
             if slice_.address_type == "IPv4":
@@ -45,21 +47,49 @@ class ClusterZone:
             key = (service.metadata.namespace, service.metadata.name)
             for record in self._service(service, by_service.get(key, [])):
                 self._add(record)
-        self._namespaces = {namespace for namespace, _ in self._services}
+        for record in self._apex():
+            self._add(record)
+        self._share_weights()
+        self._above = set(self._names_above())
 
     def lookup(self, name: str, record_type: int) -> Answer:
         """Look up a full name; letters' case does not matter."""
+        return self._lookup(name, record_type, MAX_ALIASES)
+
+    def _lookup(self, name: str, record_type: int, aliases: int) -> Answer:
         wanted = name.lower().rstrip(".") + "."
         if not self._inside(wanted):
             return Answer((), exists=False, authoritative=False)
         dashed = self._dashed_pod(wanted)
         records = self._names.get(wanted, [dashed] if dashed else [])
         if not records:
-            return Answer((), exists=self._is_empty_name(wanted))
+            return Answer((), exists=wanted in self._above)
         found = [record for record in records if record_type in (record.type, ANY)]
         if not found and record_type in (A, AAAA):
-            found = list(self._through_alias(records, record_type))
+            found = [*dict.fromkeys(self._through_alias(records, record_type, aliases))]  # a circle says each once
         return Answer(tuple(found), exists=True)
+
+    def _apex(self) -> Iterator[Record]:
+        """Yield what the zone says of itself: its server, and the version of the specification that it follows."""
+        yield self.authority()
+        yield Record(f"{self.domain}.", NS, TTL, f"ns.dns.{self.domain}.")
+        yield Record(f"dns-version.{self.domain}.", TXT, TTL, (SCHEMA_VERSION,))
+
+    def _share_weights(self) -> None:
+        """Share the weight of 100 among the SRV records of one name."""
+        for name, records in self._names.items():
+            count = sum(record.type == SRV for record in records)
+            if count > 1:
+                self._names[name] = [_weighted(record, 100 // count) for record in records]
+
+    def _names_above(self) -> Iterator[str]:
+        """Yield the names that have no records but stand above some (RFC 8020), and the zone's own frame."""
+        yield from (f"svc.{self.domain}.", f"pod.{self.domain}.")
+        for name in self._names:
+            above = name
+            while above.endswith(f".{self.domain}."):
+                above = above.partition(".")[2]
+                yield above
 
     def authority(self) -> Record:
         """Return the SOA record that negative answers carry, as CoreDNS makes it."""
@@ -71,19 +101,13 @@ class ClusterZone:
             return name in self._names
         return name == f"{self.domain}." or name.endswith(f".{self.domain}.")
 
-    def _is_empty_name(self, name: str) -> bool:
-        """Whether the name has no records but stands above some (RFC 8020), or is of the zone's own frame."""
-        frame = {f"{self.domain}.", f"svc.{self.domain}.", f"pod.{self.domain}."}
-        namespaces = {f"{namespace}.svc.{self.domain}." for namespace in self._namespaces}
-        return name in frame or name in namespaces or any(known.endswith(f".{name}") for known in self._names)
-
-    def _through_alias(self, records: list[Record], record_type: int) -> Iterator[Record]:
+    def _through_alias(self, records: list[Record], record_type: int, aliases: int) -> Iterator[Record]:
         """Follow the CNAME of an ExternalName Service; its target is resolved here only if it is ours."""
         for record in records:
             if record.type == CNAME:
                 yield record
-                if isinstance(record.data, str) and record.data != record.name:
-                    yield from self.lookup(record.data, record_type).records
+                if isinstance(record.data, str) and aliases:
+                    yield from self._lookup(record.data, record_type, aliases - 1).records
 
     def _dashed_pod(self, name: str) -> Record | None:
         """Answer `10-244-1-2.default.pod.cluster.local` for any address (CoreDNS: `pods insecure`)."""
@@ -103,11 +127,11 @@ class ClusterZone:
 
     def _service(self, service: Service, slices: list[EndpointSlice]) -> Iterator[Record]:
         name = f"{service.metadata.name}.{service.metadata.namespace}.svc.{self.domain}."
-        self._services.add((service.metadata.namespace, service.metadata.name))
         if service.spec.type == "ExternalName":
             yield Record(name, CNAME, TTL, service.spec.external_name.rstrip(".") + ".")
         elif service.spec.is_headless:
-            yield from self._headless(service, name, slices)
+            for endpoint, slice_ in self._endpoints(service, slices):
+                yield from _endpoint_records(name, endpoint, slice_)
         elif service.spec.cluster_ip:
             address = ipv4_to_int(service.spec.cluster_ip)
             yield Record(name, A, TTL, address)
@@ -116,26 +140,43 @@ class ClusterZone:
                 if port.name:
                     service_name = f"_{port.name}._{port.protocol.lower()}.{name}"
                     yield Record(service_name, SRV, TTL, Srv(0, 100, port.port, name))
+            for endpoint, _ in self._endpoints(service, slices):
+                yield from _host_records(name, endpoint)  # CoreDNS knows single endpoints of these Services too
 
-    def _headless(self, service: Service, name: str, slices: list[EndpointSlice]) -> Iterator[Record]:
+    def _endpoints(self, service: Service, slices: list[EndpointSlice]) -> Iterator[tuple[Endpoint, EndpointSlice]]:
         for slice_ in slices:
             for endpoint in slice_.endpoints:
-                if not (endpoint.conditions.ready or service.spec.publish_not_ready_addresses):
-                    continue
-                for text in endpoint.addresses:
-                    yield from _endpoint_records(name, text, endpoint, slice_)
+                if endpoint.conditions.ready or service.spec.publish_not_ready_addresses:
+                    yield endpoint, slice_
 
 
-def _endpoint_records(name: str, text: str, endpoint: Endpoint, slice_: EndpointSlice) -> Iterator[Record]:
-    address = ipv4_to_int(text)
-    host = f"{endpoint.hostname or text.replace('.', '-')}.{name}"
-    yield Record(name, A, TTL, address)
-    yield Record(host, A, TTL, address)
-    if endpoint.hostname:
-        yield Record(reverse_name(address), PTR, TTL, host)
-    for port in slice_.ports:
-        if port.name and port.port:
-            yield Record(f"_{port.name}._{port.protocol.lower()}.{name}", SRV, TTL, Srv(0, 100, port.port, host))
+def _host_name(name: str, text: str, endpoint: Endpoint) -> str:
+    return f"{endpoint.hostname or text.replace('.', '-')}.{name}"
+
+
+def _host_records(name: str, endpoint: Endpoint) -> Iterator[Record]:
+    for text in endpoint.addresses:
+        address, host = ipv4_to_int(text), _host_name(name, text, endpoint)
+        yield Record(host, A, TTL, address)
+        if endpoint.hostname:
+            yield Record(reverse_name(address), PTR, TTL, host)
+
+
+def _endpoint_records(name: str, endpoint: Endpoint, slice_: EndpointSlice) -> Iterator[Record]:
+    """Yield what an endpoint adds to the name of its headless Service."""
+    yield from _host_records(name, endpoint)
+    for text in endpoint.addresses:
+        yield Record(name, A, TTL, ipv4_to_int(text))
+        host = _host_name(name, text, endpoint)
+        for port in slice_.ports:
+            if port.name and port.port:
+                yield Record(f"_{port.name}._{port.protocol.lower()}.{name}", SRV, TTL, Srv(0, 100, port.port, host))
+
+
+def _weighted(record: Record, weight: int) -> Record:
+    if not isinstance(record.data, Srv):
+        return record
+    return replace(record, data=replace(record.data, weight=max(1, weight)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from emulator.kube.ownership import (
 from emulator.kube.reconciler import Change, Create, Delete, Key, Moment, Reader, Replace, Requeue, UpdateStatus
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+BURST = 500
+"""Pods to make or delete in one go (`BurstReplicas`); their events bring the rest."""
 _PHASE_RANK = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
@@ -69,14 +71,14 @@ class ReplicaSetController:
 
     def _scale(self, obj: Object, wanted: int, active: list[Pod], taken: set[str], moment: Moment) -> Iterable[Change]:
         salt = 0
-        for _ in range(wanted - len(active)):
+        for _ in range(min(wanted - len(active), BURST)):
             name = generated_name(obj, moment.suffix(salt))
             while name in taken:
                 salt += 1
                 name = generated_name(obj, moment.suffix(salt))
             taken.add(name)
             yield Create(pod_from_template(obj, name))
-        for pod in _least_worth(active)[: max(0, len(active) - wanted)]:
+        for pod in _least_worth(active)[: min(max(0, len(active) - wanted), BURST)]:
             grace = pod.spec.termination_grace_period_seconds
             yield Delete(Key("Pod", pod.metadata.namespace, pod.metadata.name), grace)
 

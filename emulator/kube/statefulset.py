@@ -6,6 +6,7 @@ Source: pkg/controller/statefulset/stateful_set_control.go (`updateStatefulSet`)
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 from emulator.api.objects.meta import Object
 from emulator.api.objects.pod import Pod
@@ -16,6 +17,8 @@ from emulator.kube.ownership import key_of, owned, owner_key, pod_from_template,
 from emulator.kube.reconciler import Change, Create, Delete, Key, Moment, Reader, Requeue, UpdateStatus
 
 REVISION_LABEL = "controller-revision-hash"
+BURST = 500
+"""Changes in one go, with Parallel; the events that they make bring the rest."""
 _ENDED = {"Succeeded", "Failed"}
 
 
@@ -41,7 +44,7 @@ class StatefulSetController:
             name: available_in(pod, stateful_set.spec.min_ready_seconds, moment.wall) for name, pod in pods.items()
         }
         healthy = {name for name, wait in waits.items() if wait == 0 and not pods[name].metadata.deletion_timestamp}
-        changes: list[Change] = [*_pod_changes(obj, stateful_set, pods, healthy, revision)]
+        changes: list[Change] = [*islice(_pod_changes(obj, stateful_set, pods, healthy, revision), BURST)]
         changes += _status(key, obj, stateful_set, pods, waits, revision)
         pending = [wait for wait in waits.values() if wait]
         return [*changes, Requeue(key, min(pending))] if pending else changes
@@ -53,8 +56,9 @@ def _pod_changes(
     """Yield what is due: pods that are missing, then surplus ones, then, one at a time, those of an older template."""
     spec, name = stateful_set.spec, stateful_set.metadata.name
     in_order = spec.pod_management_policy != "Parallel"
-    wanted = [f"{name}-{spec.ordinals.start + number}" for number in range(spec.replicas)]
-    for pod_name in wanted:
+    wanted = range(spec.ordinals.start, spec.ordinals.start + spec.replicas)
+    for ordinal in wanted:
+        pod_name = f"{name}-{ordinal}"
         pod = pods.get(pod_name)
         if pod is None:
             yield Create(_pod(obj, stateful_set, pod_name, revision))
@@ -62,7 +66,7 @@ def _pod_changes(
             yield _deleted(pod)
         if in_order and pod_name not in healthy:
             return  # the next one waits until this one is available
-    surplus = sorted((pod for pod_name, pod in pods.items() if pod_name not in wanted), key=_ordinal, reverse=True)
+    surplus = sorted((pod for pod in pods.values() if _ordinal(pod) not in wanted), key=_ordinal, reverse=True)
     for pod in surplus:
         if not pod.metadata.deletion_timestamp:
             yield _deleted(pod)
@@ -70,7 +74,8 @@ def _pod_changes(
             return
     if spec.update_strategy.type != "RollingUpdate":
         return
-    for pod_name in reversed(wanted[spec.update_strategy.rolling_update.partition :]):
+    for ordinal in reversed(wanted[spec.update_strategy.rolling_update.partition :]):
+        pod_name = f"{name}-{ordinal}"
         pod = pods.get(pod_name)
         if pod is None:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator.api.checks import formats
 from emulator.api.checks.metadata import check_labels
-from emulator.api.problem import Cursor
+from emulator.api.problem import Cursor, printable
 
 NODE_PORTS = range(30000, 32768)
 AFFINITY_SECONDS = range(1, 86401)
@@ -13,7 +13,7 @@ AFFINITY_SECONDS = range(1, 86401)
 def check_service(service: Cursor) -> None:
     """Check a Service."""
     spec = service.get("spec")
-    service_type = spec.get("type").text or "ClusterIP"
+    service_type = printable(spec.get("type").text or "ClusterIP")
     check_labels(spec.get("selector"))
     _check_ports(spec, service_type)
     _check_cluster_ip(spec, service_type)

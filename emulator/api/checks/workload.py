@@ -8,11 +8,12 @@ from emulator.api.checks.pod import check_template
 from emulator.api.problem import Cursor
 from emulator.api.selectors import matches_raw
 
+_INT32_LAST = 2**31 - 1
 _NOT_NEGATIVE = ("replicas", "minReadySeconds", "revisionHistoryLimit", "parallelism", "completions", "backoffLimit")
 
 
 def check_workload(workload: Cursor) -> None:
-    """Check a Deployment, ReplicaSet, StatefulSet or DaemonSet: pods that run for ever, found by a selector."""
+    """Check what workloads whose pods run for ever share: a template, and a selector that finds the pods."""
     spec = workload.get("spec")
     if spec.value is None:
         spec.required()
@@ -36,14 +37,49 @@ def check_deployment(deployment: Cursor) -> None:
         if rolling.given:
             rolling.forbidden("may not be specified when strategy `type` is 'Recreate'")
         return
+    _check_amounts(rolling, ("maxSurge", "maxUnavailable"))
     surge, unavailable = rolling.get("maxSurge"), rolling.get("maxUnavailable")
-    for amount in (surge, unavailable):
+    if surge.value in (0, "0%") and unavailable.value in (0, "0%"):
+        unavailable.invalid("may not be 0 when `maxSurge` is 0")
+
+
+def check_stateful_set(stateful_set: Cursor) -> None:
+    """Check a StatefulSet, its numbers and its strategy."""
+    check_workload(stateful_set)
+    spec = stateful_set.get("spec")
+    rolling = _check_update_strategy(spec.get("updateStrategy"))
+    for number in (rolling.get("partition"), spec.get("ordinals", "start")):
+        if number.number is not None and number.number < 0:
+            number.invalid("must be greater than or equal to 0")
+    _check_amounts(rolling, ("maxUnavailable",))
+
+
+def check_daemon_set(daemon_set: Cursor) -> None:
+    """Check a DaemonSet and its strategy."""
+    check_workload(daemon_set)
+    rolling = _check_update_strategy(daemon_set.get("spec", "updateStrategy"))
+    _check_amounts(rolling, ("maxSurge", "maxUnavailable"))
+
+
+def _check_update_strategy(strategy: Cursor) -> Cursor:
+    """Check the type; return the place of the rolling update's parameters."""
+    kind = strategy.get("type")
+    rolling = strategy.get("rollingUpdate")
+    if kind.text is not None and kind.text not in ("RollingUpdate", "OnDelete"):
+        kind.unsupported(["OnDelete", "RollingUpdate"])
+    elif kind.text == "OnDelete" and rolling.given:
+        rolling.invalid("only allowed for updateStrategy 'RollingUpdate'")
+    return rolling
+
+
+def _check_amounts(rolling: Cursor, names: tuple[str, ...]) -> None:
+    """Check numbers of pods, or percentages of all."""
+    for name in names:
+        amount = rolling.get(name)
         if amount.number is not None and amount.number < 0:
             amount.invalid("must be greater than or equal to 0")
         for problem in formats.percent(amount.text) if amount.text is not None else ():
             amount.invalid(problem)
-    if surge.value in (0, "0%") and unavailable.value in (0, "0%"):
-        unavailable.invalid("may not be 0 when `maxSurge` is 0")
 
 
 def check_job(job: Cursor) -> None:
@@ -75,6 +111,8 @@ def _check_not_negative(spec: Cursor) -> None:
         number = spec.get(name)
         if number.number is not None and number.number < 0:
             number.invalid("must be greater than or equal to 0")
+        elif number.number is not None and number.number > _INT32_LAST:
+            number.invalid(f"must be less than or equal to {_INT32_LAST}")
 
 
 def _check_selector_fits(spec: Cursor, kind: str) -> None:
