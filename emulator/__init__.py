@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emulator.runtime.cluster import Cluster
+    from emulator.runtime.cluster.cluster import Cluster
 
 __all__ = ["Cluster", "__version__"]
 
@@ -16,5 +16,5 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     """Import `Cluster` when it is first asked for: the command line has no use for it, and trio takes its time."""
     if name == "Cluster":
-        return import_module("emulator.runtime.cluster").Cluster
+        return import_module("emulator.runtime.cluster.cluster").Cluster
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from emulator.runtime.readiness import Progress
-from emulator.runtime.supervisor import Restarted
+from emulator.runtime.supervisor.readiness import Progress
+from emulator.runtime.supervisor.supervisor import Restarted
 
 FIRST = 1.0
 """Seconds after which a start that is not through is told of."""

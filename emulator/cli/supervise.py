@@ -26,7 +26,7 @@ def supervise(
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # until the supervisor has its own
     from emulator.cli.start_progress import Narrator
-    from emulator.runtime.supervisor import run_supervisor
+    from emulator.runtime.supervisor.supervisor import run_supervisor
 
     narrator = Narrator(say, when_ready)
     lock = create(directory, [node.name for node in config.nodes])

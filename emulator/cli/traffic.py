@@ -18,8 +18,8 @@ from emulator.cli.session import Session
 from emulator.errors import PodwireError
 
 if TYPE_CHECKING:
-    from emulator.runtime.cluster import Cluster
-    from emulator.runtime.traffic import Progress, Report
+    from emulator.runtime.cluster.cluster import Cluster
+    from emulator.runtime.cluster.traffic import Progress, Report
 
     Main = Callable[..., Awaitable[Report]]
 
@@ -103,8 +103,8 @@ def keywords_of(main: Main, script: Path, settings: tuple[str, ...]) -> dict[str
 def _run(name: str, directory: Path, main: Main, keywords: dict[str, Any]) -> Report:
     import trio
 
-    from emulator.runtime.cluster import Cluster
-    from emulator.runtime.traffic import Report, progress_line
+    from emulator.runtime.cluster.cluster import Cluster
+    from emulator.runtime.cluster.traffic import Report, progress_line
 
     async def run_attached() -> Report:
         async with Cluster.attach(name, state_dir=str(directory)) as cluster:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emulator.api.cluster_file import ClusterConfig
-    from emulator.runtime.cluster import Cluster
+    from emulator.runtime.cluster.cluster import Cluster
 
 REAL_OPTION = "--podwire-real"
 
@@ -39,7 +39,7 @@ def cluster_config() -> ClusterConfig | str | Path:
 @pytest.fixture
 async def cluster(request: pytest.FixtureRequest, cluster_config: ClusterConfig | str | Path) -> AsyncIterator[Cluster]:
     """A cluster that is ready, for one test: simulated, on the test's clock, unless --podwire-real is given."""
-    from emulator.runtime.cluster import Cluster
+    from emulator.runtime.cluster.cluster import Cluster
 
     simulate = not request.config.getoption(REAL_OPTION, default=False)
     async with Cluster.start(cluster_config, simulate=simulate) as started:

@@ -11,7 +11,7 @@ import emulator
 from emulator.errors import PodwireError, WireError
 from emulator.packet.dns import NOERROR, Message
 from emulator.packet.dns_record import Question
-from emulator.runtime.traffic import FailedError, Load, Report, http_get, udp_exchange
+from emulator.runtime.cluster.traffic import FailedError, Load, Report, http_get, udp_exchange
 
 NAME = "web.default.svc.cluster.local."
 

@@ -21,10 +21,10 @@ from emulator.kernel.netns import Netns
 from emulator.kernel.route import Route
 from emulator.packet.address import ipv4_to_int
 from emulator.packet.dns_record import PTR, SOA, A, Record, Soa, reverse_name
-from emulator.runtime.machine import Machine
-from emulator.runtime.network import NetnsNetwork
-from emulator.runtime.resolver import ResolverSettings
-from emulator.runtime.underlay_memory import MemoryNetwork
+from emulator.runtime.node.machine import Machine
+from emulator.runtime.sockets.network import NetnsNetwork
+from emulator.runtime.sockets.resolver import ResolverSettings
+from emulator.runtime.underlay.memory import MemoryNetwork
 
 WALL = 1_700_000_000.0
 DNS_ADDRESS = "10.244.1.4"

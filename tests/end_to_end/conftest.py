@@ -16,7 +16,7 @@ import trio
 
 from emulator.api import messages
 from emulator.api.messages import Empty, ExecParams, SupervisorStatusResult
-from emulator.runtime.control_client import open_client
+from emulator.runtime.control.client import open_client
 
 CONFIG = Path(__file__).parents[2] / "configs" / "3node.toml"
 PATIENCE = 30.0

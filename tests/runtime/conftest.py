@@ -13,12 +13,12 @@ from emulator.kernel import veth
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
 from emulator.packet.address import ipv4_to_int
-from emulator.runtime.machine import Machine
-from emulator.runtime.network import NetnsNetwork
+from emulator.runtime.node.machine import Machine
 from emulator.runtime.pytest_plugin import cluster, cluster_config
-from emulator.runtime.resolver import ResolverSettings
-from emulator.runtime.tcp_stream import TcpStream
-from emulator.runtime.underlay_memory import MemoryNetwork
+from emulator.runtime.sockets.network import NetnsNetwork
+from emulator.runtime.sockets.resolver import ResolverSettings
+from emulator.runtime.sockets.tcp_stream import TcpStream
+from emulator.runtime.underlay.memory import MemoryNetwork
 
 # The plugin's fixtures, also where the project is not installed and pytest has not loaded it.
 __all__ = ["cluster", "cluster_config"]

@@ -7,9 +7,9 @@ import trio
 
 from emulator.api import messages
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
-from emulator.runtime.control_client import open_client
-from emulator.runtime.controller import run_controller
-from emulator.runtime.memory_listener import MemoryListener
+from emulator.runtime.control.client import open_client
+from emulator.runtime.control.memory_listener import MemoryListener
+from emulator.runtime.controller.controller import run_controller
 
 CONFIG = ClusterConfig(name="lab", nodes=(NodeConfig("node-a", "zone-1"), NodeConfig("node-b")))
 LOGGER = logging.Logger("test", logging.CRITICAL)

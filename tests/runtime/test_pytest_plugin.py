@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 import emulator
-from emulator.runtime.cluster import Cluster
+from emulator.runtime.cluster.cluster import Cluster
 
 
 async def test_cluster_fixture_is_ready(cluster: Cluster) -> None:

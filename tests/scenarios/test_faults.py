@@ -5,10 +5,10 @@ import trio
 from trio.testing import MockClock
 
 from emulator.api.messages import EXEC, NODE_STATUS, ControlError, Empty, ExecParams
-from emulator.runtime.cluster import Cluster
-from emulator.runtime.control_client import ConnectionLostError, ControlClient
-from emulator.runtime.simulation import Simulation
-from emulator.runtime.underlay_memory import Conditions
+from emulator.runtime.cluster.cluster import Cluster
+from emulator.runtime.cluster.simulation import Simulation
+from emulator.runtime.control.client import ConnectionLostError, ControlClient
+from emulator.runtime.underlay.memory import Conditions
 from tests.scenarios.world import (
     CONFIG,
     HTTP,

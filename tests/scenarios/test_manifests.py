@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from emulator.api.manifest import read_manifests
 from emulator.api.messages import Object
-from emulator.runtime.cluster import Cluster, Place
+from emulator.runtime.cluster.cluster import Cluster, Place
 from tests.scenarios.world import ask, pod, settle
 
 HERE = Path(__file__).parent

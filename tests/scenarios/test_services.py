@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from emulator.runtime.cluster import Cluster, Place
+from emulator.runtime.cluster.cluster import Cluster, Place
 from tests.scenarios.world import (
     HTTP,
     addresses,

@@ -4,7 +4,7 @@ from itertools import product
 
 from trio.testing import MockClock
 
-from emulator.runtime.cluster import Cluster
+from emulator.runtime.cluster.cluster import Cluster
 from tests.scenarios.world import (
     HTTP,
     NODES,

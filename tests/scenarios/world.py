@@ -8,8 +8,8 @@ import trio
 
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
 from emulator.api.messages import Object
-from emulator.runtime.cluster import Cluster, Place
-from emulator.runtime.remote_sockets import RemoteUdp
+from emulator.runtime.cluster.cluster import Cluster, Place
+from emulator.runtime.cluster.remote_sockets import RemoteUdp
 
 NODES = ("node-a", "node-b", "node-c")
 CONFIG = ClusterConfig(name="scenario", nodes=tuple(NodeConfig(name, f"zone-{name[-1]}") for name in NODES), seed=3)

@@ -25,9 +25,9 @@ from emulator.api.messages import (
     UnderlayCounters,
     VersionResult,
 )
-from emulator.runtime.control import Methods, control_socket, serve
-from emulator.runtime.control_client import open_client
-from emulator.runtime.controller import run_controller
+from emulator.runtime.control.client import open_client
+from emulator.runtime.control.server import Methods, control_socket, serve
+from emulator.runtime.controller.controller import run_controller
 
 LOGGER = logging.Logger("test", logging.CRITICAL)
 

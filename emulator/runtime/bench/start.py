@@ -60,8 +60,9 @@ class StartReport(Struct, frozen=True, kw_only=True):
     """Seconds from the start of the process `emulator start --detach`, and the memory once all is ready and asked.
 
     `ready`: it has returned; `answered`: `emulator exec client -- curl` on the Service's VIP has printed an answer as
-    well; `stopped`: seconds from `emulator stop` until all processes have ended. `left` names what has not. `processes` are of the last
-    run, as are `node_pss` and `node_private` (mebibytes of each node), which are None where the system does not tell.
+    well; `stopped`: seconds from `emulator stop` until all processes have ended. `left` names what has not.
+    `processes` are of the last run, as are `node_pss` and `node_private` (mebibytes of each node), which are None where
+    the system does not tell.
     """
 
     nodes: int

@@ -1,0 +1,1 @@
+"""The controller process: the objects of one cluster, kept on disk, reconciled, and served."""

@@ -1,0 +1,273 @@
+"""One node: a machine whose root namespace has the NIC to other nodes, a kubelet, a kube-proxy, a control socket.
+
+The same code is a process of its own in the product and a task among others in a simulated cluster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from random import Random
+from typing import Any
+
+import trio
+
+from emulator.api.cluster_file import ClusterConfig, NodeConfig
+from emulator.api.messages import MAC_ANNOTATION, UNDERLAY_ANNOTATION, NodeRegistration
+from emulator.api.objects.node import Node
+from emulator.api.objects.view import view
+from emulator.errors import PodwireError, WireError
+from emulator.kernel.kernel import Kernel
+from emulator.kernel.netns import Netns
+from emulator.kernel.nic import Nic
+from emulator.kernel.route import Route
+from emulator.kube.cni.bridge import BridgePlugin, NodeNetwork
+from emulator.kube.ipam import dns_address
+from emulator.kube.proxy.iptables import IptablesProxy
+from emulator.kube.proxy.settings import ProxyNode, ProxySettings
+from emulator.packet.address import format_mac, mac_to_int
+from emulator.runtime.control.server import serve
+from emulator.runtime.logging import open_log
+from emulator.runtime.node.controller_link import Connect, ControllerLink, Subscription
+from emulator.runtime.node.flows import FlowTable
+from emulator.runtime.node.machine import Machine
+from emulator.runtime.node.names import ClusterNames
+from emulator.runtime.node.object_cache import ObjectCache
+from emulator.runtime.node.pods import PodHost, PodRunner
+from emulator.runtime.node.programs import find_command, find_program
+from emulator.runtime.node.service_proxy import ServiceProxy
+from emulator.runtime.node.services import NodeParts, NodeServices
+from emulator.runtime.node.status_writer import StatusWriter
+from emulator.runtime.node.traces import TraceBoard
+from emulator.runtime.sockets.network import NetnsNetwork
+from emulator.runtime.sockets.resolver import ResolverSettings
+from emulator.runtime.supervisor import arguments
+from emulator.runtime.supervisor.arguments import NodeArguments
+from emulator.runtime.supervisor.processes import Inherited
+from emulator.runtime.underlay.udp import UdpUnderlay
+from emulator.runtime.underlay.underlay import Peer, Underlay
+
+ROOT = "root"
+UPLINK = "eth0"
+
+_SYSCTLS = (
+    ("net.ipv4.ip_forward", 1),
+    ("net.bridge.bridge-nf-call-iptables", 1),
+    ("net.ipv4.conf.all.route_localnet", 1),  # kube-proxy's, for node ports on 127.0.0.1
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSetting:
+    """What a node is given by whoever starts it; `instance` and `epoch` differ for each start."""
+
+    config: ClusterConfig
+    node: NodeConfig
+    connect: Connect
+    listener: trio.abc.Listener[Any]
+    underlay: Underlay
+    epoch: int
+    random: Random
+    wall_offset: float
+    log: logging.Logger
+
+    @property
+    def instance(self) -> str:
+        """Names this very process of the node."""
+        return f"{self.node.name}-{self.epoch:x}"
+
+
+class NodeMachine:
+    """The machine of one node, from its start to its end."""
+
+    def __init__(self, setting: NodeSetting) -> None:
+        self._setting = setting
+        name = setting.node.name
+        kernel = Kernel(name, setting.random, trio.current_time())
+        self.machine = Machine(kernel, setting.underlay, setting.log, setting.wall_offset)
+        self.root = Netns(kernel, ROOT)
+        for knob, value in _SYSCTLS:
+            self.root.sysctl.set(knob, value)
+        self.uplink = Nic(self.root, UPLINK, _mac(setting.config.name, name))
+        self.uplink.set_up()
+        self.machine.attach(self.uplink)
+        self.cache = ObjectCache()
+        self.traces = TraceBoard()
+        self.machine.on_steps = self.traces.record
+        self.link = ControllerLink(
+            setting.connect, self._registration(), _subscriptions(name), self.cache, setting.random, setting.log
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[NodeServices] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled; started when its control socket is served."""
+        started_at = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.machine.run)
+            nursery.start_soon(self.link.run)
+            node = view((await self.link.registered()).node, Node)
+            pods = await self._begin(node, nursery)
+            parts = NodeParts(
+                name=node.metadata.name,
+                epoch=self._setting.epoch,
+                machine=self.machine,
+                pods=pods,
+                network=NetnsNetwork(self.machine, self.root, _node_resolver(node)),
+                traces=self.traces,
+                flows=FlowTable(self.machine),
+                is_connected=lambda: self.link.connected,
+                find_command=find_command,
+                started_at=started_at,
+            )
+            services = NodeServices(parts)
+            nursery.start_soon(serve, self._setting.listener, services.methods())
+            task_status.started(services)
+
+    async def _begin(self, node: Node, nursery: trio.Nursery) -> PodRunner:
+        """Build what the registration told the sizes of: addresses, bridge, kubelet and kube-proxy."""
+        setting = self._setting
+        self.machine.enter()
+        network = setting.config.node_network
+        address = IPv4Address(node.status.internal_ip)
+        self.root.add_address(self.uplink, int(address), network.prefixlen, broadcast=int(network.broadcast_address))
+        # Beyond the gateway is nothing yet, but without a way there no packet would get as far as kube-proxy's REJECT.
+        self.root.fib.add(Route(0, 0, link=self.uplink, gateway=int(network.network_address) + 1))
+        plugin = BridgePlugin(self.machine.kernel, self.root, self.uplink, _node_network(node, setting.config))
+        writer = StatusWriter(self.link, setting.log)
+        host = PodHost(
+            node_name=node.metadata.name,
+            host_ip=str(address),
+            root=self.root,
+            cluster_dns=str(dns_address(setting.config.service_cidr)),
+            zone=ClusterNames(self.cache),
+            find_program=find_program,
+        )
+        pods = PodRunner(self.machine, host, plugin, setting.log, writer.put)
+        proxy_node = ProxyNode(node.metadata.name, (str(address),), node.spec.pod_cidr, node.zone)
+        proxy = ServiceProxy(self.machine, self.root, IptablesProxy(proxy_node, ProxySettings()), self.cache)
+        nursery.start_soon(proxy.run)
+        nursery.start_soon(writer.run)
+        await nursery.start(pods.run)
+        nursery.start_soon(_on_change, self.cache, "Pod", lambda: pods.sync(self.cache.objects("Pod")))
+        nursery.start_soon(_on_change, self.cache, "Node", lambda: self._sync_nodes(plugin))
+        return pods
+
+    def _sync_nodes(self, plugin: BridgePlugin) -> None:
+        """Follow the registry: who the peers are, and where their pods are."""
+        nodes = self.cache.views("Node", Node)
+        self.machine.enter()
+        plugin.sync_routes(nodes)
+        self._setting.underlay.set_peers(_peers(nodes, self._setting.log))
+
+    def _registration(self) -> NodeRegistration:
+        setting = self._setting
+        host, port = setting.underlay.address
+        return NodeRegistration(
+            name=setting.node.name,
+            instance=setting.instance,
+            underlay_host=host,
+            underlay_port=port,
+            mac=format_mac(self.uplink.mac),
+            pid=os.getpid(),
+            zone=setting.node.zone,
+            labels=dict(setting.node.labels),
+        )
+
+
+async def run_node(
+    setting: NodeSetting, *, task_status: trio.TaskStatus[NodeServices] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Be a node until cancelled."""
+    await NodeMachine(setting).run(task_status=task_status)
+
+
+def main(inherited: Inherited) -> None:
+    """Be the process of a node, until a signal ends it."""
+    log = open_log(inherited.name)
+    given = arguments.decode(inherited.arguments, NodeArguments)
+    if inherited.listener is None or inherited.underlay is None:
+        raise PodwireError(f"{inherited.name}: the launcher gave no sockets")
+    trio.run(_run_process, given, inherited, log)
+
+
+async def _run_process(given: NodeArguments, inherited: Inherited, log: logging.Logger) -> None:
+    assert inherited.listener is not None
+    assert inherited.underlay is not None
+    epoch = time.time_ns()
+    config = given.config
+    node = next(node for node in config.nodes if node.name == given.name)
+
+    async def connect() -> trio.abc.Stream:
+        return await trio.open_unix_socket(given.controller)
+
+    await run_node(
+        NodeSetting(
+            config=config,
+            node=node,
+            connect=connect,
+            listener=trio.SocketListener(trio.socket.from_stdlib_socket(inherited.listener)),
+            underlay=UdpUnderlay(node.name, epoch, inherited.underlay),
+            epoch=epoch,
+            random=Random(f"{config.seed}/{node.name}/{epoch}"),
+            wall_offset=time.time() - trio.current_time(),
+            log=log,
+        )
+    )
+
+
+async def _on_change(cache: ObjectCache, kind: str, act: Any) -> None:
+    """Call `act` once for all changes of one loop turn."""
+    changed = trio.Event()
+
+    def note() -> None:
+        changed.set()
+
+    cache.subscribe((kind,), note)
+    await cache.wait_synced((kind,))
+    while True:
+        changed = trio.Event()
+        act()
+        await changed.wait()
+
+
+def _subscriptions(name: str) -> Sequence[Subscription]:
+    own_pods = Subscription("Pod", f"spec.nodeName={name}")
+    return (Subscription("Node"), Subscription("Service"), Subscription("EndpointSlice"), own_pods)
+
+
+def _mac(cluster: str, node: str) -> int:
+    """Return a locally administered address that a node has at each of its starts."""
+    number = int.from_bytes(hashlib.sha256(f"{cluster}/{node}/{UPLINK}".encode()).digest()[:6])
+    return number & ~(1 << 40) | 1 << 41
+
+
+def _node_network(node: Node, config: ClusterConfig) -> NodeNetwork:
+    return NodeNetwork(
+        node_name=node.metadata.name,
+        pod_cidr=IPv4Network(node.spec.pod_cidr),
+        cluster_pod_cidr=config.pod_cidr,
+        node_network=config.node_network,
+    )
+
+
+def _node_resolver(node: Node) -> ResolverSettings:
+    return ResolverSettings(hosts={"localhost": "127.0.0.1", node.metadata.name: node.status.internal_ip})
+
+
+def _peers(nodes: Iterable[Node], log: logging.Logger) -> list[Peer]:
+    """The other nodes that have registered; what they said of themselves is checked here."""
+    peers = []
+    for node in nodes:
+        annotations = node.metadata.annotations
+        if UNDERLAY_ANNOTATION not in annotations or MAC_ANNOTATION not in annotations:
+            continue
+        host, _, port = annotations[UNDERLAY_ANNOTATION].rpartition(":")
+        try:
+            peers.append(Peer(node.metadata.name, (host, int(port)), mac_to_int(annotations[MAC_ANNOTATION])))
+        except (ValueError, WireError) as error:
+            log.error("a node's annotations are unusable", extra={"node": node.metadata.name, "error": str(error)})
+    return peers

@@ -1,0 +1,62 @@
+"""kube-proxy of one node: whenever Services or endpoints change, gives the node's netfilter its new rules."""
+
+from __future__ import annotations
+
+import trio
+
+from emulator.api.objects.endpointslice import EndpointSlice
+from emulator.api.objects.service import Service
+from emulator.kernel.netfilter.tuple import UDP
+from emulator.kernel.netns import Netns
+from emulator.kube.proxy.conntrack import UdpFrontends, udp_frontends
+from emulator.kube.proxy.iptables import IptablesProxy
+from emulator.kube.proxy.service_port import endpoints_by_port, service_ports
+from emulator.runtime.node.machine import Machine
+from emulator.runtime.node.object_cache import ObjectCache
+
+WATCHED = ("Service", "EndpointSlice")
+
+
+class ServiceProxy:
+    """Keeps the rules of `root` true to the Services in `cache`. Changes of one loop turn are one load."""
+
+    def __init__(self, machine: Machine, root: Netns, proxy: IptablesProxy, cache: ObjectCache) -> None:
+        self._machine = machine
+        self._root = root
+        self._proxy = proxy
+        self._cache = cache
+        self._changed = trio.Event()
+        self._frontends = UdpFrontends({}, {})
+        self.synced = trio.Event()
+        cache.subscribe(WATCHED, self._note)
+
+    def _note(self) -> None:
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Load the rules at the start and after each change, until cancelled."""
+        await self._cache.wait_synced(WATCHED)
+        while True:
+            self._changed = trio.Event()
+            self._sync()
+            self.synced.set()
+            await self._changed.wait()
+
+    def _sync(self) -> None:
+        ports = service_ports(self._cache.views("Service", Service))
+        endpoints = endpoints_by_port(self._cache.views("EndpointSlice", EndpointSlice))
+        text = self._proxy.sync(ports, endpoints)
+        self._machine.enter()
+        self._root.netfilter.restore(text, noflush=True)
+        self._clear_stale(udp_frontends(ports, endpoints))
+
+    def _clear_stale(self, frontends: UdpFrontends) -> None:
+        """Delete the UDP entries that the new rules would not make, once they are in force."""
+        if frontends == self._frontends:
+            return
+        self._frontends = frontends
+        conntrack = self._root.netfilter.conntrack
+        for connection in conntrack:
+            original = connection.original
+            if original.protocol == UDP and frontends.is_stale(original.daddr, original.dport, connection.reply.saddr):
+                conntrack.delete(connection)

@@ -1,0 +1,305 @@
+"""What a node answers on its control socket: exec, logs, traces, flows, its own state."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+import emulator
+from emulator.api import messages
+from emulator.api.messages import (
+    ControlError,
+    Empty,
+    ErrorCode,
+    ExecOutput,
+    ExecParams,
+    ExecResult,
+    FlowsEvent,
+    FlowsWatchParams,
+    LogLine,
+    LogsParams,
+    NodeStatusResult,
+    OutputStream,
+    TcpConnectParams,
+    TcpData,
+    TraceCollectParams,
+    TraceStartParams,
+    TraceStartResult,
+    TraceStep,
+    UdpOpenParams,
+    UdpReceived,
+    VersionResult,
+)
+from emulator.apps.environment import Command, Invocation
+from emulator.runtime.control.server import Exchange, Methods
+from emulator.runtime.node.containers import ContainerLog
+from emulator.runtime.node.flows import LEAST_INTERVAL, FlowTable, FlowWatch
+from emulator.runtime.node.lent_sockets import carry_tcp, carry_udp
+from emulator.runtime.node.machine import Machine
+from emulator.runtime.node.pods import PodRunner, RunningPod
+from emulator.runtime.node.probe import probe
+from emulator.runtime.node.traces import TraceBoard
+from emulator.runtime.sockets.network import NetnsNetwork
+
+_OUTPUT_CHUNK = 65_536
+_LONGEST_TRACE = 60.0
+_KILLED = 137  # 128 + SIGKILL
+
+
+@dataclass(frozen=True, slots=True)
+class NodeParts:
+    """The parts of a running node that its control socket shows."""
+
+    name: str
+    epoch: int
+    machine: Machine
+    pods: PodRunner
+    network: NetnsNetwork
+    traces: TraceBoard
+    flows: FlowTable
+    is_connected: Callable[[], bool]
+    find_command: Callable[[str], Command | None]
+    started_at: float
+
+
+class NodeServices:
+    """The handlers of one node."""
+
+    def __init__(self, parts: NodeParts) -> None:
+        self._parts = parts
+
+    def methods(self) -> Methods:
+        """Return what the socket offers."""
+        methods = Methods()
+        methods.add(messages.VERSION, self.version)
+        methods.add(messages.NODE_STATUS, self.status)
+        methods.add(messages.EXEC, self.exec)
+        methods.add(messages.LOGS, self.logs)
+        methods.add(messages.TRACE_START, self.start_trace)
+        methods.add(messages.TRACE_COLLECT, self.collect_trace)
+        methods.add(messages.FLOWS_WATCH, self.watch_flows)
+        methods.add(messages.TCP_CONNECT, self.connect_tcp)
+        methods.add(messages.UDP_OPEN, self.open_udp)
+        return methods
+
+    async def version(self, _params: Empty, _exchange: Exchange[Empty]) -> VersionResult:
+        """Say who answers."""
+        await trio.lowlevel.checkpoint()
+        return VersionResult(
+            protocol=messages.PROTOCOL_VERSION,
+            version=emulator.__version__,
+            role="node",
+            name=self._parts.name,
+            epoch=self._parts.epoch,
+            pid=os.getpid(),
+        )
+
+    async def status(self, _params: Empty, _exchange: Exchange[Empty]) -> NodeStatusResult:
+        """Say how the node is."""
+        await trio.lowlevel.checkpoint()
+        parts = self._parts
+        drops: dict[str, int] = {}
+        for netns in parts.machine.kernel.namespaces.values():
+            for reason, count in netns.drops.items():
+                drops[reason.name] = drops.get(reason.name, 0) + count
+        return NodeStatusResult(
+            name=parts.name,
+            pid=os.getpid(),
+            uptime=trio.current_time() - parts.started_at,
+            controller_connected=parts.is_connected(),
+            pods=len(parts.pods.pods),
+            flows=parts.flows.count(),
+            drops=drops,
+            faults=parts.machine.kernel.fault_count,
+            underlay=parts.machine.underlay.counters(),
+        )
+
+    async def exec(self, params: ExecParams, exchange: Exchange[ExecOutput]) -> ExecResult:
+        """Run a command in a pod or on the node. Output streams as it comes; cancelling ends the command."""
+        network, hostname, pod = self._place(params.namespace, params.pod)
+        if not params.command:
+            raise ControlError(ErrorCode.INVALID, "no command was given")
+        command = self._parts.find_command(params.command[0])
+        if command is None:
+            text = f'exec: "{params.command[0]}": executable file not found in $PATH\n'
+            await exchange.send(ExecOutput(stream=OutputStream.STDERR, data=text.encode()))
+            return ExecResult(exit_status=127)
+        async with _output(exchange) as write:
+            invocation = Invocation(
+                argv=params.command,
+                network=network,
+                stdin=_Input(exchange) if params.stdin else _NoInput(),
+                write=lambda text: write(OutputStream.STDOUT, text),
+                write_error=lambda text: write(OutputStream.STDERR, text),
+                wall_clock=self._parts.machine.wall_clock,
+                hostname=hostname,
+            )
+            status = await _until_closed(command, invocation, pod)
+        return ExecResult(exit_status=status)
+
+    async def logs(self, params: LogsParams, exchange: Exchange[LogLine]) -> Empty:
+        """Send a container's log, and with `follow` what comes."""
+        log = self._log(params)
+        if not params.follow:
+            for line in log.tail(params.tail):
+                await exchange.send(line)
+            return Empty()
+        async with aclosing(log.follow(params.tail)) as lines:
+            async for line in lines:
+                await exchange.send(line)
+        return Empty()
+
+    async def start_trace(self, params: TraceStartParams, _exchange: Exchange[Empty]) -> TraceStartResult:
+        """Send one traced packet, and wait for what comes back."""
+        network, _, _ = self._place(params.namespace, params.pod)
+        trace = self._parts.machine.kernel.open_trace(params.trace)
+        timeout = min(max(params.timeout, 0.0), _LONGEST_TRACE)
+        return await probe(network, trace, params.protocol, params.destination, params.port, timeout)
+
+    async def collect_trace(self, params: TraceCollectParams, exchange: Exchange[TraceStep]) -> Empty:
+        """Send the steps of a trace on this machine, until cancelled if they are followed."""
+        if not params.follow:
+            for step in self._parts.traces.recorded(params.trace):
+                await exchange.send(step)
+            return Empty()
+        async with aclosing(self._parts.traces.collect(params.trace)) as steps:
+            async for step in steps:
+                await exchange.send(step)
+        return Empty()
+
+    async def watch_flows(self, params: FlowsWatchParams, exchange: Exchange[FlowsEvent]) -> Empty:
+        """Send all flows, then at each interval what changed, until cancelled."""
+        watch = FlowWatch(self._parts.flows)
+        while True:
+            event = watch.changes()
+            if event.changed or event.ended:
+                await exchange.send(event)
+            await trio.sleep(max(params.interval, LEAST_INTERVAL))
+
+    async def connect_tcp(self, params: TcpConnectParams, exchange: Exchange[TcpData]) -> Empty:
+        """Connect from a pod, and carry bytes both ways."""
+        network, _, pod = self._place(params.namespace, params.pod)
+        await _while_open(pod, partial(carry_tcp, network, params.host, params.port, exchange))
+        return Empty()
+
+    async def open_udp(self, params: UdpOpenParams, exchange: Exchange[UdpReceived]) -> Empty:
+        """Open a UDP socket in a pod, and carry datagrams both ways."""
+        network, _, pod = self._place(params.namespace, params.pod)
+        await _while_open(pod, partial(carry_udp, network, params.port, exchange))
+        return Empty()
+
+    def _place(self, namespace: str, name: str) -> tuple[NetnsNetwork, str, RunningPod | None]:
+        """Return the network and host name of a pod, or of the node where no pod is named."""
+        if not name:
+            return self._parts.network, self._parts.name, None
+        running = self._parts.pods.find(namespace, name)
+        if running is None:
+            message = f'pods "{name}" not found on node {self._parts.name} in namespace {namespace}'
+            raise ControlError(ErrorCode.NOT_FOUND, message)
+        return running.network, running.pod.spec.hostname or name, running
+
+    def _log(self, params: LogsParams) -> ContainerLog:
+        running = self._parts.pods.find(params.namespace, params.pod)
+        if running is None:
+            raise ControlError(ErrorCode.NOT_FOUND, f'pods "{params.pod}" not found on node {self._parts.name}')
+        names = [container.name for container in running.pod.spec.containers]
+        name = params.container or names[0]
+        if params.previous:
+            if name not in running.previous_logs:
+                message = f'previous terminated container "{name}" in pod "{params.pod}" not found'
+                raise ControlError(ErrorCode.NOT_FOUND, message)
+            return running.previous_logs[name]
+        if name not in running.containers:
+            known = ", ".join(names)
+            message = f'container "{name}" of pod "{params.pod}" has not started; its containers are: {known}'
+            raise ControlError(ErrorCode.NOT_FOUND, message)
+        return running.containers[name].log
+
+
+class _NoInput:
+    """Standard input that is at its end."""
+
+    async def read(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return b""
+
+
+class _Input:
+    """Standard input as the client sends it."""
+
+    def __init__(self, exchange: Exchange[ExecOutput]) -> None:
+        self._inputs = exchange.inputs
+
+    async def read(self) -> bytes:
+        try:
+            return await self._inputs.receive()
+        except trio.EndOfChannel:
+            return b""
+
+
+async def _until_closed(command: Command, invocation: Invocation, pod: RunningPod | None) -> int:
+    """Run a command to its end, or until its pod goes away: then it exits as if it was killed."""
+    status = _KILLED
+
+    async def run() -> None:
+        nonlocal status
+        status = await command(invocation)
+
+    await _while_open(pod, run)
+    return status
+
+
+async def _while_open(pod: RunningPod | None, act: Callable[[], Awaitable[None]]) -> None:
+    """Do something in a pod's namespace to its end, or until the pod goes away."""
+    try:
+        async with trio.open_nursery() as nursery:
+            if pod is not None:
+                nursery.start_soon(_cancel_when, pod.closed, nursery.cancel_scope)
+            await act()
+            nursery.cancel_scope.cancel()
+    except Exception:
+        if pod is None or not pod.closed.is_set():
+            raise  # else its sockets went away under it
+
+
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
+@asynccontextmanager
+async def _output(exchange: Exchange[ExecOutput]) -> AsyncIterator[Callable[[OutputStream, str], None]]:
+    """Give a `write` that never waits; what is written goes out in order, joined while the client is slow."""
+    pending: list[ExecOutput] = []
+    written = trio.Event()
+    ended = False
+
+    def write(stream: OutputStream, text: str) -> None:
+        data = text.encode("utf-8", "surrogateescape")
+        last = pending[-1] if pending else None
+        if last is not None and last.stream is stream and len(last.data) < _OUTPUT_CHUNK:
+            pending[-1] = ExecOutput(stream=stream, data=last.data + data)
+        else:
+            pending.append(ExecOutput(stream=stream, data=data))
+        written.set()
+
+    async def send() -> None:
+        nonlocal written
+        while True:
+            await written.wait()
+            written = trio.Event()
+            while pending:
+                await exchange.send(pending.pop(0))
+            if ended:
+                return
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        yield write
+        ended = True
+        written.set()

@@ -1,0 +1,1 @@
+"""Sockets of emulated namespaces for trio, and the looking up of names."""

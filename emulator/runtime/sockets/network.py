@@ -1,0 +1,98 @@
+"""A namespace as programs see it (`apps.environment.Network`): sockets that wait, and names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import trio
+
+from emulator.runtime.sockets.resolver import Resolver, ResolverSettings
+from emulator.runtime.sockets.sockets import PingEndpoint, UdpEndpoint
+from emulator.runtime.sockets.tcp_stream import TcpListener, TcpStream
+
+if TYPE_CHECKING:
+    from emulator.kernel.netns import Netns
+    from emulator.kernel.trace import Trace
+    from emulator.runtime.node.machine import Machine
+
+ANY = "0.0.0.0"
+
+
+class NetnsNetwork:
+    """The sockets and the resolver of one namespace of one machine."""
+
+    def __init__(self, machine: Machine, netns: Netns, settings: ResolverSettings | None = None) -> None:
+        self._machine = machine
+        self._netns = netns
+        self._settings = settings or ResolverSettings()
+        self._resolver = Resolver(self, self._settings)
+
+    @property
+    def netns(self) -> Netns:
+        """The namespace itself; the machine's time is brought up to now first, since the caller may change it."""
+        self._machine.enter()
+        return self._netns
+
+    @property
+    def nameservers(self) -> Sequence[str]:
+        """The name servers of its resolv.conf."""
+        return self._settings.nameservers
+
+    @property
+    def search(self) -> Sequence[str]:
+        """The search list of its resolv.conf."""
+        return self._settings.search
+
+    @property
+    def ndots(self) -> int:
+        """The ndots option of its resolv.conf."""
+        return self._settings.ndots
+
+    @property
+    def hosts(self) -> Mapping[str, str]:
+        """Its hosts file: name to address."""
+        return self._settings.hosts
+
+    async def open_tcp_stream(self, host: str, port: int, *, trace: Trace | None = None) -> TcpStream:
+        """Connect to a name or address; the addresses of a name are tried in turn. OSError as Linux gives it."""
+        addresses = await self.resolve(host)
+        await trio.lowlevel.checkpoint()
+        for address in addresses[:-1]:
+            try:
+                return await self._connect(address, port, trace)
+            except OSError:
+                continue
+        return await self._connect(addresses[-1], port, trace)
+
+    async def _connect(self, address: str, port: int, trace: Trace | None) -> TcpStream:
+        self._machine.enter()
+        stream = TcpStream(self._machine, self._netns.sockets.connect((address, port), trace=trace))
+        await stream.connected()
+        return stream
+
+    async def open_tcp_listener(self, port: int, *, address: str = ANY, backlog: int = 128) -> TcpListener:
+        """Listen. OSError(EADDRINUSE) where the port is taken."""
+        await trio.lowlevel.checkpoint()
+        self._machine.enter()
+        return TcpListener(self._machine, self._netns.sockets.listen((address, port), backlog))
+
+    def open_udp(self, port: int = 0, *, address: str = ANY) -> UdpEndpoint:
+        """Bind a UDP socket; port 0 draws a free one. OSError(EADDRINUSE) where the port is taken."""
+        self._machine.enter()
+        socket = self._netns.sockets.udp()
+        socket.bind((address, port))
+        return UdpEndpoint(self._machine, socket)
+
+    def open_ping(self) -> PingEndpoint:
+        """Open an ICMP echo socket."""
+        self._machine.enter()
+        return PingEndpoint(self._machine, self._netns.sockets.ping())
+
+    async def resolve(self, host: str) -> list[str]:
+        """Look a name up as getaddrinfo does. ResolveError if unknown."""
+        return await self._resolver.resolve(host)
+
+    def draw(self, bits: int) -> int:
+        """Draw random bits from the machine's source."""
+        return self._machine.kernel.random.getrandbits(bits)

@@ -1,0 +1,1 @@
+"""What starts a cluster's processes, keeps them running, and leaves nothing behind."""

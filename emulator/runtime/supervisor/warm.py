@@ -1,0 +1,34 @@
+"""What the launcher does once, so that no process does it again after its fork: imports, and what first uses build.
+
+Each page that a process writes to becomes its own, and each millisecond of a first use is spent by all of them at once.
+"""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+
+import msgspec
+
+from emulator.api import messages
+from emulator.api.messages import ClientMessage, Method, Response
+from emulator.api.objects import EndpointSlice, Node, Pod, Service
+from emulator.runtime.logging import open_log
+from emulator.runtime.node.programs import import_programs
+from emulator.runtime.supervisor.arguments import ControllerArguments, NodeArguments
+
+_VIEWS = (Node, Pod, Service, EndpointSlice)
+
+
+def warm_up() -> None:
+    """Import the programs, and have msgspec look at every type that will cross a wire."""
+    import_programs()
+    types: list[object] = [*_VIEWS, Response, NodeArguments, ControllerArguments]
+    types += ClientMessage.__args__
+    for value in vars(messages).values():
+        if isinstance(value, Method):
+            types += [value.params, value.event, value.result]
+    for each in types:
+        with suppress(msgspec.ValidationError, NotImplementedError):
+            msgspec.convert({}, each)
+    open_log("launcher", io.StringIO()).info("warm")

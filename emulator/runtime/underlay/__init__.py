@@ -1,0 +1,1 @@
+"""What carries frames from node to node: UDP datagrams, or memory in a simulated cluster."""
