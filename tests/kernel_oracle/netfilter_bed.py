@@ -16,6 +16,10 @@ _TIMEOUT = re.compile(r"^(\S+ +\d+) \d+ ")
 class RouterBed(Testbed):
     """Links a, b and c with 10.0.{1,2,3}.1/24; hosts .2 to .9 are neighbours on each."""
 
+    def __init__(self, seed: int = 1) -> None:
+        super().__init__(seed)
+        self._changed: dict[str, str] = {}
+
     def build(self, rules: str, *, sysctls: dict[str, int] | None = None) -> RouterBed:
         """Make the router and load the rules."""
         self.set_sysctl("net.ipv4.ip_forward", 1)
@@ -28,6 +32,19 @@ class RouterBed(Testbed):
         for name, value in (sysctls or {}).items():
             self.set_sysctl(name, value)
         return self
+
+    def change_sysctl(self, name: str, value: int) -> None:
+        """Set a sysctl until `reset`."""
+        self._changed.setdefault(name, self.ns.sysctl.get(name))
+        self.set_sysctl(name, value)
+
+    def reset(self) -> None:
+        """Forget all connections and changed sysctls, so that the next test can have this router too."""
+        self.execute("conntrack", "-F")
+        self.ns.netfilter.conntrack.flush()
+        for name, value in self._changed.items():
+            self.set_sysctl(name, value)
+        self._changed.clear()
 
     def send(self, *packets: tuple[str, bytes]) -> Observed:
         """Send IPv4 packets in, each at a link; both sides must send the same, and have the same entries."""
