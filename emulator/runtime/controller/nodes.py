@@ -38,6 +38,8 @@ LEASE_DURATION = 4.0
 
 RENEW_INTERVAL = 1.0
 POD_CAPACITY = "110"
+ARCHITECTURE = "amd64"
+"""What nodes call themselves: the one that manifests ask for. No image is ever looked at."""
 
 _Condition = dict[str, Any]
 
@@ -246,14 +248,18 @@ def _not_registered() -> _Condition:
 
 
 def _labels(name: str, zone: str, labels: dict[str, str]) -> dict[str, str]:
-    result = {"kubernetes.io/arch": "emulated", "kubernetes.io/os": "linux", HOSTNAME_LABEL: name, **labels}
+    """What kubelet and node controller label a node with, the deprecated names included: manifests select by all."""
+    result = {HOSTNAME_LABEL: name}
+    for prefix in ("kubernetes.io", "beta.kubernetes.io"):
+        result |= {f"{prefix}/arch": ARCHITECTURE, f"{prefix}/os": "linux"}
+    result |= labels
     return {**result, ZONE_LABEL: zone} if zone else result
 
 
 def _status(name: str, address: IPv4Address, conditions: list[_Condition]) -> Object:
     version = f"v{emulator.__version__}+podwire"
     info = dict.fromkeys(("bootID", "machineID", "systemUUID", "kernelVersion", "osImage"), "")
-    info |= {"architecture": "emulated", "operatingSystem": "linux", "kubeletVersion": version}
+    info |= {"architecture": ARCHITECTURE, "operatingSystem": "linux", "kubeletVersion": version}
     info |= {"kubeProxyVersion": version, "containerRuntimeVersion": f"podwire://{emulator.__version__}"}
     addresses = [{"type": "InternalIP", "address": str(address)}, {"type": "Hostname", "address": name}]
     sizes = {"pods": POD_CAPACITY}

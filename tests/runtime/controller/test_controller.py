@@ -23,7 +23,14 @@ async def test_a_new_cluster_has_its_namespaces_nodes_and_dns(autojump_clock):
         nodes = await objects(client, "Node", None)
         assert [node["spec"]["podCIDR"] for node in nodes] == ["10.244.0.0/24", "10.244.1.0/24"]
         assert [node["status"]["addresses"][0]["address"] for node in nodes] == ["172.18.0.2", "172.18.0.3"]
-        assert nodes[0]["metadata"]["labels"]["topology.kubernetes.io/zone"] == "zone-1"
+        assert nodes[0]["metadata"]["labels"] == {
+            "beta.kubernetes.io/arch": "amd64",
+            "beta.kubernetes.io/os": "linux",
+            "kubernetes.io/arch": "amd64",
+            "kubernetes.io/hostname": "node-a",
+            "kubernetes.io/os": "linux",
+            "topology.kubernetes.io/zone": "zone-1",
+        }
         dns = await get(client, "Service", "kube-dns", "kube-system")
         assert dns["spec"]["clusterIP"] == "10.96.0.10"
 
