@@ -69,9 +69,8 @@ def _fixed_part(spec: Object, old: Object) -> Object:
             fixed[name] = [container | {"image": ""} for container in fixed[name]]
     if not old.get("nodeName"):
         fixed.pop("nodeName", None)
-    kept = old.get("tolerations") or []
-    if all(toleration in (spec.get("tolerations") or ()) for toleration in kept):
-        fixed.pop("tolerations", None)
+    given = spec.get("tolerations") or ()
+    fixed["tolerations"] = [toleration for toleration in old.get("tolerations") or () if toleration in given]
     return fixed
 
 

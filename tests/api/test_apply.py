@@ -122,3 +122,45 @@ def test_a_namespace_may_come_after_what_lives_in_it():
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
     outcomes = apply(store, [config_map(namespace="shop"), namespace])
     assert [outcome.kind for outcome in outcomes] == ["ConfigMap", "Namespace"]
+
+
+def test_a_result_that_is_not_valid_is_refused_though_both_parts_are():
+    store = make_store(admit=defaulting)
+    apply(store, [service(80)])
+    reference = Reference("Service", "default", "web")
+    ports = [{"name": "p80", "port": 80}, {"name": "hand", "port": 81}]
+    store.patch(reference, {"spec": {"ports": ports}})
+    unnamed = service(80)
+    del unnamed["spec"]["ports"][0]["name"]
+    with pytest.raises(PodwireError, match=r'Service "web": spec\.ports\[0\]\.name: Required value'):
+        apply(store, [unnamed])
+    assert [port["name"] for port in store.get(*reference)["spec"]["ports"]] == ["p80", "hand"]
+
+
+def test_a_service_may_change_its_type():
+    store = make_store(admit=defaulting)
+    apply(store, [service(80, type="NodePort")])
+    reference = Reference("Service", "default", "web")
+    given = {"externalTrafficPolicy": "Cluster", "ports": [{"name": "p80", "port": 80, "nodePort": 30080}]}
+    store.patch(reference, {"spec": given})
+    (outcome,) = apply(store, [service(80, type="ClusterIP")])
+    assert outcome.object["spec"]["ports"] == [{"name": "p80", "port": 80, "protocol": "TCP"}]
+    assert "externalTrafficPolicy" not in outcome.object["spec"]
+
+
+def test_another_strategy_leaves_nothing_of_the_old_one():
+    store = make_store()
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
+    apply(store, [deployment])
+    defaults = {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}}
+    store.patch(Reference("Deployment", "default", "web"), {"spec": defaults})
+    (outcome,) = apply(store, [{**deployment, "spec": {**spec, "strategy": {"type": "Recreate"}}}])
+    assert outcome.object["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_a_generated_name_cannot_be_applied():
+    obj = {**config_map(), "metadata": {"generateName": "a-"}}
+    with pytest.raises(PodwireError, match="from a-: cannot use generateName with apply; give it a name"):
+        apply(make_store(), [obj])

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.api.objects.meta import Object
 from emulator.kube import ipam
 from emulator.kube.admission import ClusterAdmission
 from emulator.kube.reconciler import AdmissionError
@@ -110,3 +111,58 @@ def test_pod_cidrs_do_not_overlap_and_run_out() -> None:
     while (subnet := ipam.free_pod_cidr(pods, 18, taken)) is not None:
         taken.append(subnet)
     assert [str(entry) for entry in taken] == [f"10.244.{n}.0/18" for n in (0, 64, 128, 192)]
+
+
+def test_pod_cidrs_stand_beside_odd_ones() -> None:
+    taken = [IPv4Network("10.244.0.128/25"), IPv4Network("10.0.0.0/8"), IPv4Network("10.245.0.0/24")]
+    assert str(ipam.free_pod_cidr(IPv4Network("10.244.0.0/16"), 24, taken[:1])) == "10.244.1.0/24"
+    assert ipam.free_pod_cidr(IPv4Network("10.244.0.0/16"), 24, taken) is None
+    assert str(ipam.free_pod_cidr(IPv4Network("10.244.0.0/16"), 24, taken[2:])) == "10.244.0.0/24"
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(18, 28)), max_size=12), st.integers(17, 26))
+def test_a_free_pod_cidr_is_the_first_that_overlaps_nothing(taken: list[tuple[int, int]], mask: int) -> None:
+    pods = IPv4Network("10.244.0.0/16")
+    networks = [IPv4Network(f"10.244.{octet}.0/{length}", strict=False) for octet, length in taken]
+    subnets = pods.subnets(new_prefix=mask)
+    expected = next((net for net in subnets if not any(net.overlaps(other) for other in networks)), None)
+    assert ipam.free_pod_cidr(pods, mask, networks) == expected
+
+
+@pytest.mark.parametrize("cidr", ["10.244.1.0/24", "10.244.1.128/25", "10.244.0.0/16"])
+def test_a_pod_cidr_of_another_node_is_refused_with_its_name(cidr: str) -> None:
+    cluster = Cluster()
+    cluster.put(node("node-a", podCIDR="10.244.1.0/24"))
+    cluster.put(node("node-b", podCIDR="10.245.1.0/24"))
+    with pytest.raises(AdmissionError, match=r"overlaps with 10\.244\.1\.0/24 of node node-a"):
+        cluster.put(node("node-c", podCIDR=cidr))
+    with pytest.raises(AdmissionError, match="may not change podCIDR"):
+        cluster.put(node("node-a", podCIDR="10.246.0.0/24"))
+    cluster.put(node("node-a", podCIDR="10.244.1.0/24", unschedulable=True))
+
+
+def bare_pod(image: str = "nginx", **spec: object) -> Object:
+    container = {"name": "c", "image": image, "ports": [{"containerPort": 80}]}
+    metadata = {"name": "p", "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container], **spec}}
+
+
+def test_a_pods_spec_is_fixed_but_for_its_image() -> None:
+    cluster = Cluster()
+    cluster.put(node("node-a"))
+    cluster.put(bare_pod())
+    cluster.put(bare_pod(nodeName="node-a"))  # its binding
+    cluster.put(bare_pod("nginx:2", nodeName="node-a", tolerations=[{"operator": "Exists"}]))
+    with pytest.raises(AdmissionError, match="pod updates may not change fields other than"):
+        cluster.put(bare_pod("nginx:2", nodeName="node-a", hostNetwork=True, tolerations=[{"operator": "Exists"}]))
+    with pytest.raises(AdmissionError, match="pod updates may not change fields other than"):
+        cluster.put(bare_pod("nginx:2", nodeName="node-a"))  # a toleration goes
+
+
+def test_strategies_are_filled_in() -> None:
+    cluster = Cluster()
+    assert cluster.put(deployment("a", strategy={"rollingUpdate": {"maxSurge": 1}}))["spec"]["strategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxSurge": 1, "maxUnavailable": "25%"},
+    }
+    assert cluster.put(deployment("b", strategy={"type": "Recreate"}))["spec"]["strategy"] == {"type": "Recreate"}

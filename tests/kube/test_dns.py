@@ -10,7 +10,7 @@ from emulator.api.objects.service import Service
 from emulator.api.objects.view import view
 from emulator.kube.dns import ClusterZone, pod_hosts, pod_resolver
 from emulator.packet.address import ipv4_to_int
-from emulator.packet.dns_record import AAAA, CNAME, PTR, SRV, A, Srv
+from emulator.packet.dns_record import AAAA, CNAME, NS, PTR, SOA, SRV, TXT, A, Srv
 
 
 def service(name: str, **spec: Any) -> Service:
@@ -104,6 +104,45 @@ def test_a_circle_of_external_names_ends() -> None:
         [service("a", type="ExternalName", externalName="a.default.svc.cluster.local")], [], "cluster.local"
     )
     assert len(zone.lookup("a.default.svc.cluster.local.", A).records) == 1
+
+
+def test_a_circle_of_two_ends_too_and_says_each_once() -> None:
+    zone = ClusterZone(
+        [
+            service("a", type="ExternalName", externalName="b.default.svc.cluster.local"),
+            service("b", type="ExternalName", externalName="a.default.svc.cluster.local"),
+        ],
+        [],
+    )
+    answer = zone.lookup("a.default.svc.cluster.local.", A)
+    assert [record.name.split(".")[0] for record in answer.records] == ["a", "b"]
+
+
+def test_the_zone_tells_of_itself() -> None:
+    (soa,) = ZONE.lookup("cluster.local.", SOA).records
+    assert soa == ZONE.authority()
+    assert [record.data for record in ZONE.lookup("cluster.local.", NS).records] == ["ns.dns.cluster.local."]
+    assert [record.data for record in ZONE.lookup("dns-version.cluster.local.", TXT).records] == [(b"1.1.0",)]
+
+
+def test_records_of_one_service_port_share_the_weight() -> None:
+    endpoints = [{"addresses": [f"10.244.0.{number}"]} for number in (1, 2, 3)]
+    zone = ClusterZone([service("db", clusterIP="None")], [slices("db", *endpoints)])
+    records = zone.lookup("_peer._tcp.db.default.svc.cluster.local.", SRV).records
+    assert [record.data.weight for record in records if isinstance(record.data, Srv)] == [33, 33, 33]
+
+
+def test_single_endpoints_of_a_service_with_an_address_have_names() -> None:
+    zone = ClusterZone(
+        [service("web", clusterIP="10.96.0.20", ports=[{"port": 80}])],
+        [slices("web", {"addresses": ["10.244.0.5"], "hostname": "web-0"}, {"addresses": ["10.244.0.6"]})],
+    )
+    for host, address in (("web-0", "10.244.0.5"), ("10-244-0-6", "10.244.0.6")):
+        records = zone.lookup(f"{host}.web.default.svc.cluster.local.", A).records
+        assert [record.data for record in records] == addresses(address)
+    assert [record.data for record in zone.lookup("web.default.svc.cluster.local.", A).records] == addresses(
+        "10.96.0.20"
+    )
 
 
 def pod(**spec: Any) -> Pod:

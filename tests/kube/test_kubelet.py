@@ -180,6 +180,35 @@ def test_a_restarted_kubelet_keeps_the_address_and_counts_the_restart() -> None:
     assert status["containerStatuses"][0]["restartCount"] == 1
 
 
+def test_a_new_image_replaces_the_container_in_its_place() -> None:
+    kubelet, _ = running(pod())
+    changed = pod()
+    changed["spec"]["containers"][0]["image"] = "nginx:2"
+    assert kinds(kubelet.sync([changed], at(1))) == ["StopContainer"]
+    assert kinds(kubelet.sync([changed], at(1))) == []
+    (start,) = (
+        action
+        for action in kubelet.container_exited("uid-p", "main", 0, "", at(2))
+        if isinstance(action, StartContainer)
+    )
+    assert (start.container.image, start.restart_count) == ("nginx:2", 1)
+
+
+def test_a_readiness_gate_that_is_not_met_is_named() -> None:
+    _, status = running(pod(readinessGates=[{"conditionType": "example.org/up"}]))
+    ready = condition(status, "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "ReadinessGatesNotReady")
+    assert "example.org/up" in ready["message"]
+    assert condition(status, "ContainersReady")["status"] == "True"
+
+
+def test_a_pod_that_is_done_says_so() -> None:
+    kubelet, _ = running(pod(restartPolicy="Never"))
+    status = last_status(kubelet.container_exited("uid-p", "main", 0, "", at(2)))
+    assert status["phase"] == "Succeeded"
+    assert condition(status, "Ready")["reason"] == "PodCompleted"
+
+
 def test_probes_and_init_containers_say_that_they_are_not_run() -> None:
     obj = pod(initContainers=[{"name": "wait", "image": "busybox"}])
     obj["spec"]["containers"][0]["readinessProbe"] = {"httpGet": {"port": 80}}

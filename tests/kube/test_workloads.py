@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emulator.api.objects.meta import Object
 from emulator.kube.deployment import DeploymentController
 from emulator.kube.endpointslice import EndpointSliceController
 from emulator.kube.ownership import key_of
-from emulator.kube.reconciler import Key, Requeue
+from emulator.kube.reconciler import Create, Key, Moment, Requeue
 from emulator.kube.replicaset import ReplicaSetController
 from emulator.kube.scheduler import NOT_REGISTERED, Scheduler
 
@@ -223,3 +224,190 @@ def test_slices_that_users_wrote_are_left_alone() -> None:
     cluster.put(own)
     cluster.settle()
     assert [slice_["metadata"]["name"] for slice_ in cluster.list("EndpointSlice")] == ["mine"]
+
+
+def web_pods(cluster: Cluster) -> list[Object]:
+    return [pod for pod in cluster.list("Pod") if not pod["metadata"].get("deletionTimestamp")]
+
+
+def relabelled(pod: Object, **labels: str) -> Object:
+    return pod | {"metadata": pod["metadata"] | {"labels": labels}}
+
+
+def test_a_pod_whose_labels_leave_the_selector_is_let_go_and_replaced() -> None:
+    cluster = workloads()
+    cluster.put(deployment(replicas=2))
+    cluster.settle()
+    before = web_pods(cluster)
+    cluster.put(relabelled(before[0], debug="me"))
+    cluster.settle()
+    assert len(web_pods(cluster)) == 3
+    freed = cluster.objects[key_of(before[0])]
+    assert freed["metadata"]["ownerReferences"] == []
+
+
+def test_a_pod_without_a_controller_that_fits_is_adopted_and_surplus_goes() -> None:
+    cluster = workloads()
+    cluster.put(deployment(replicas=2))
+    cluster.settle()
+    template = web_pods(cluster)[0]
+    metadata = {"name": "stray", "namespace": "default", "labels": template["metadata"]["labels"]}
+    cluster.put({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": []}})
+    cluster.settle()
+    owned = [pod for pod in web_pods(cluster) if pod["metadata"].get("ownerReferences")]
+    assert len(web_pods(cluster)) == len(owned) == 2
+
+
+def test_scaling_down_minds_the_cost_and_the_crowd() -> None:
+    cluster = workloads()
+    cluster.put(deployment(replicas=4))
+    cluster.settle()
+    run_pods(cluster, itertools.count(1))
+    pods = web_pods(cluster)
+    crowded = next(node for node in ("node-a", "node-b", "node-c") if sum(_on(pod, node) for pod in pods) == 2)
+    dear = next(pod for pod in pods if _on(pod, crowded))
+    cost = {"controller.kubernetes.io/pod-deletion-cost": "100"}
+    cluster.put(dear | {"metadata": dear["metadata"] | {"annotations": cost}})
+    cluster.put(deployment(replicas=3))
+    cluster.settle()
+    (gone,) = [pod for pod in cluster.list("Pod") if pod["metadata"].get("deletionTimestamp")]
+    assert _on(gone, crowded)
+    assert gone["metadata"]["name"] != dear["metadata"]["name"]
+
+
+def _on(pod: Object, node_name: str) -> bool:
+    return bool(pod["spec"].get("nodeName") == node_name)
+
+
+def test_a_huge_replica_set_is_made_in_portions() -> None:
+    cluster = workloads()
+    cluster.put(deployment(replicas=2_000_000_000))
+    controller = ReplicaSetController()
+    (change,) = [
+        change
+        for change in DeploymentController().reconcile(cluster, WEB, Moment(cluster.wall, 0.0, 1))
+        if isinstance(change, Create)
+    ]
+    stored = cluster.put(change.object)
+    assert len(controller.reconcile(cluster, key_of(stored), Moment(cluster.wall, 0.0, 1))) <= 501
+
+
+def test_names_of_pods_fit_host_names() -> None:
+    cluster = workloads()
+    cluster.put(deployment("w" * 60, replicas=1))
+    cluster.settle()
+    (pod,) = web_pods(cluster)
+    assert len(pod["metadata"]["name"]) == 63
+
+
+def test_a_paused_deployment_is_scaled_but_not_rolled_out() -> None:
+    cluster = workloads()
+    cluster.put(deployment(replicas=2))
+    cluster.settle()
+    cluster.put(deployment(replicas=3, image="nginx:2", paused=True))
+    cluster.settle()
+    assert [pod["spec"]["containers"][0]["image"] for pod in web_pods(cluster)] == ["nginx"] * 3
+    progressing = cluster.objects[WEB]["status"]["conditions"][-1]
+    assert (progressing["status"], progressing["reason"]) == ("Unknown", "DeploymentPaused")
+    cluster.put(deployment(replicas=3, image="nginx:2"))
+    cluster.settle()
+    run_pods(cluster, itertools.count(1))
+    assert [pod["spec"]["containers"][0]["image"] for pod in web_pods(cluster)] == ["nginx:2"] * 3
+
+
+def test_a_deployment_paused_from_the_start_has_no_pods() -> None:
+    cluster = workloads()
+    cluster.put(deployment(paused=True))
+    cluster.settle()
+    assert web_pods(cluster) == []
+
+
+def test_gated_pods_are_not_scheduled_until_the_gates_are_gone() -> None:
+    cluster = workloads()
+    gated = bare_pod(schedulingGates=[{"name": "wait"}])
+    cluster.put(gated)
+    cluster.settle()
+    (pod,) = cluster.list("Pod")
+    assert "nodeName" not in pod["spec"]
+    assert pod["status"]["conditions"][0]["reason"] == "SchedulingGated"
+    cluster.put(bare_pod())
+    cluster.settle()
+    assert next(iter(cluster.list("Pod")))["spec"]["nodeName"]
+
+
+def bare_pod(name: str = "p", labels: dict[str, str] | None = None, **spec: object) -> Object:
+    metadata = {"name": name, "namespace": "default", "labels": labels or {}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"containers": [{"name": "c", "image": "x"}]} | spec,
+    }
+
+
+def test_taints_to_avoid_are_avoided_while_there_is_another_node() -> None:
+    cluster = Cluster([Scheduler()])
+    cluster.put(node("a", taints=[{"key": "x", "effect": "PreferNoSchedule"}]))
+    cluster.put(node("b"))
+    for number in range(3):
+        cluster.put(bare_pod(f"p{number}"))
+    cluster.settle()
+    assert {pod["spec"]["nodeName"] for pod in cluster.list("Pod")} == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("distribution", "hints"),
+    [
+        ("", None),
+        ("PreferClose", {"forZones": [{"name": "a"}]}),
+        ("PreferSameZone", {"forZones": [{"name": "a"}]}),
+        ("PreferSameNode", {"forZones": [{"name": "a"}], "forNodes": [{"name": "node-a"}]}),
+    ],
+)
+def test_traffic_distribution_becomes_hints(distribution: str, hints: object) -> None:
+    cluster = workloads()
+    cluster.put(service(trafficDistribution=distribution) if distribution else service())
+    pod = cluster.put(bare_pod(labels={"app": "web"}, nodeName="node-a"))
+    make_ready(cluster, pod, "10.244.0.1")
+    cluster.settle()
+    (slice_,) = cluster.list("EndpointSlice")
+    assert slice_["endpoints"][0].get("hints") == hints
+
+
+def test_no_hints_where_a_ready_endpoint_has_no_zone() -> None:
+    cluster = workloads()
+    cluster.put(node("node-x"))
+    cluster.put(service(trafficDistribution="PreferClose"))
+    for number, name in enumerate(("node-a", "node-x")):
+        pod = cluster.put(bare_pod(f"p{number}", {"app": "web"}, nodeName=name))
+        make_ready(cluster, pod, f"10.244.0.{number + 1}")
+    cluster.settle()
+    (slice_,) = cluster.list("EndpointSlice")
+    assert not any("hints" in endpoint for endpoint in slice_["endpoints"])
+
+
+def test_a_sidecars_port_may_be_named() -> None:
+    cluster = workloads()
+    cluster.put(service(ports=[{"port": 80, "targetPort": "side"}]))
+    sidecar = {
+        "name": "s",
+        "image": "x",
+        "restartPolicy": "Always",
+        "ports": [{"name": "side", "containerPort": 9999, "protocol": "TCP"}],
+    }
+    pod = cluster.put(bare_pod(labels={"app": "web"}, nodeName="node-a", initContainers=[sidecar]))
+    make_ready(cluster, pod, "10.244.0.1")
+    cluster.settle()
+    (slice_,) = cluster.list("EndpointSlice")
+    assert slice_["ports"][0]["port"] == 9999
+
+
+def test_slices_follow_the_labels_of_their_service() -> None:
+    cluster = workloads()
+    labelled = service()
+    cluster.put(labelled)
+    cluster.settle()
+    cluster.put(labelled | {"metadata": labelled["metadata"] | {"labels": {"team": "a"}}})
+    cluster.settle()
+    (slice_,) = cluster.list("EndpointSlice")
+    assert slice_["metadata"]["labels"]["team"] == "a"
