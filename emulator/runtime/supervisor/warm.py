@@ -5,7 +5,9 @@ Each page that a process writes to becomes its own, and each millisecond of a fi
 
 from __future__ import annotations
 
+import hashlib
 import io
+import sys
 from contextlib import suppress
 
 import msgspec
@@ -14,15 +16,18 @@ from emulator.api import messages
 from emulator.api.messages import ClientMessage, Method, Response
 from emulator.api.objects import EndpointSlice, Node, Pod, Service
 from emulator.runtime.logging import open_log
-from emulator.runtime.node.programs import import_programs
+from emulator.runtime.node.programs import find_command, import_programs
 from emulator.runtime.supervisor.arguments import ControllerArguments, NodeArguments
 
 _VIEWS = (Node, Pod, Service, EndpointSlice)
+_FIRST_COMMAND = "curl"  # what most people run first; all commands would take a tenth of a second
 
 
 def warm_up() -> None:
     """Import the programs, and have msgspec look at every type that will cross a wire."""
     import_programs()
+    find_command(_FIRST_COMMAND)
+    hashlib.sha256().digest()  # OpenSSL sets itself up
     types: list[object] = [*_VIEWS, Response, NodeArguments, ControllerArguments]
     types += ClientMessage.__args__
     for value in vars(messages).values():
@@ -32,3 +37,5 @@ def warm_up() -> None:
         with suppress(msgspec.ValidationError, NotImplementedError):
             msgspec.convert({}, each)
     open_log("launcher", io.StringIO()).info("warm")
+    # CPython's cache of attributes holds names that a fork throws out, which writes to the pages they lie on.
+    sys._clear_type_cache()
