@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from emulator.api.admission import Admit
 from emulator.api.history import History, Reference, StoreEvent
 from emulator.api.index import Index, IndexEntries
 from emulator.api.merge import merge_patch
@@ -36,25 +37,6 @@ class RandomBits(Protocol):
     def getrandbits(self, k: int, /) -> int:
         """Return an integer of `k` random bits."""
 
-
-class StoreReader(Protocol):
-    """What admission sees of the store."""
-
-    def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        """Return one object or None."""
-
-    def list(self, kind: str, namespace: str | None = None) -> Iterable[Object]:
-        """Return the objects of a kind, of one namespace or of all."""
-
-    def find(self, index: Index, value: Hashable) -> Sequence[Object]:
-        """Return the objects that have `value` in `index`."""
-
-    def count(self, index: Index, value: Hashable) -> int:
-        """Return how many objects have `value` in `index`."""
-
-
-Admit = Callable[[StoreReader, Object, Object | None], Object]
-"""Fills in or refuses (with a PodwireError) what is about to be stored: (store, new, old or None) -> what to store."""
 
 Listener = Callable[[Sequence[StoreEvent]], None]
 
