@@ -83,8 +83,7 @@ class LauncherProcess:
         """Serve the supervisor until it goes or says so; then leave nothing behind."""
         _redirect(str(self._lock.directory.log("launcher")))
         self._set_signals()
-        gc.collect()
-        gc.freeze()  # the collector must not touch, and so copy, pages shared with every fork
+        gc.freeze()  # as in warm_up, for what has come since
         try:
             self._serve()
         finally:

@@ -5,6 +5,7 @@ Each page that a process writes to becomes its own, and each millisecond of a fi
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import sys
@@ -24,7 +25,10 @@ _FIRST_COMMAND = "curl"  # what most people run first; all commands would take a
 
 
 def warm_up() -> None:
-    """Import the programs, and have msgspec look at every type that will cross a wire."""
+    """Import the programs, have msgspec look at every type that will cross a wire, and settle the heap.
+
+    The collector leaves alone what there is by then: looking at an object writes to it, and so copies its page.
+    """
     import_programs()
     find_command(_FIRST_COMMAND)
     hashlib.sha256().digest()  # OpenSSL sets itself up
@@ -39,3 +43,5 @@ def warm_up() -> None:
     open_log("launcher", io.StringIO()).info("warm")
     # CPython's cache of attributes holds names that a fork throws out, which writes to the pages they lie on.
     sys._clear_type_cache()
+    gc.collect()
+    gc.freeze()
