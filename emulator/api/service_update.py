@@ -5,9 +5,12 @@ Source: pkg/registry/core/service/strategy.go (`dropTypeDependentFields`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from emulator.api.objects.meta import Object
 
-_PORTED_TYPES = frozenset({"NodePort", "LoadBalancer"})
+_PORTED_TYPES = ("NodePort", "LoadBalancer")
 _CLUSTER_FIELDS = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy")
 _BALANCER_FIELDS = ("allocateLoadBalancerNodePorts", "loadBalancerClass")
 
@@ -15,7 +18,8 @@ _BALANCER_FIELDS = ("allocateLoadBalancerNodePorts", "loadBalancerClass")
 def without_stale_fields(new: Object, old: Object) -> Object:
     """Return `new`, an update of `old`, without what it only has because `old` had it and was of another type.
 
-    A field that the update changes stays, so that validation can refuse it. Other kinds come back as they are.
+    A field that the update changes stays, so that validation can refuse it; `new` need not be valid yet. Other kinds
+    come back as they are.
     """
     if new.get("kind") != "Service" or not isinstance(new.get("spec"), dict):
         return new
@@ -25,8 +29,9 @@ def without_stale_fields(new: Object, old: Object) -> Object:
         stale.append("clusterIPs")  # the older field, which users write, counts
     for name in stale:
         spec.pop(name, None)
-    if _has_node_ports(before) and not _has_node_ports(spec):
-        spec["ports"] = _without_node_ports(spec, before)
+    if _has_node_ports(before) and not _has_node_ports(spec) and isinstance(spec.get("ports"), list):
+        given = [port.get("nodePort") for port in before.get("ports") or ()]
+        spec["ports"] = [_without_node_port(port, given) for port in spec["ports"]]
     return new | {"spec": spec} if spec != new["spec"] else new
 
 
@@ -56,9 +61,7 @@ def has_health_check(spec: Object) -> bool:
     return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
 
 
-def _without_node_ports(spec: Object, before: Object) -> list[Object]:
-    given = {port.get("nodePort") for port in before.get("ports") or ()}
-    return [
-        {name: value for name, value in port.items() if name != "nodePort" or value not in given}
-        for port in spec.get("ports") or ()
-    ]
+def _without_node_port(port: Any, given: Sequence[Any]) -> Any:
+    if not isinstance(port, dict) or port.get("nodePort") not in given:
+        return port
+    return {name: value for name, value in port.items() if name != "nodePort"}

@@ -58,3 +58,13 @@ def test_what_goes(before: dict[str, Any], change: dict[str, Any], gone: set[str
 def test_what_the_update_asks_for_stays_for_validation_to_refuse() -> None:
     asked = NODE_PORT | {"type": "ClusterIP", "ports": [{"port": 80, "nodePort": 30999}]}
     assert without_stale_fields(service(asked), service(NODE_PORT))["spec"]["ports"] == asked["ports"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"type": []}, {"type": {}}, {"ports": "x", "type": "ClusterIP"}, {"ports": [3, None], "type": "ClusterIP"}],
+)
+def test_what_is_not_valid_yet_does_no_harm(change: dict[str, Any]) -> None:
+    spec = without_stale_fields(service(NODE_PORT | change), service(NODE_PORT))["spec"]
+    assert spec["type"] == change["type"]
+    assert without_stale_fields({"kind": "Service", "spec": 3}, service(NODE_PORT))["spec"] == 3

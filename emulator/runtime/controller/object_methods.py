@@ -33,6 +33,7 @@ from emulator.api.messages import (
 )
 from emulator.api.normalize import resource_of
 from emulator.api.objects import without_nulls
+from emulator.api.service_update import without_stale_fields
 from emulator.api.store import Store
 from emulator.api.validate import validate
 from emulator.runtime.control.server import Exchange, Methods
@@ -115,7 +116,8 @@ class ObjectMethods:
             raise ControlError(ErrorCode.INVALID, f'subresource: Invalid value: "{params.subresource}": must be status')
         reference = _reference(params.kind, params.namespace, params.name)
         if not params.subresource:
-            _checked(merge_patch(self._store.need(*reference), params.patch))
+            old = self._store.need(*reference)
+            _checked(without_stale_fields(merge_patch(old, params.patch), old))
 
         def write() -> Object:
             return self._store.patch(reference, params.patch, subresource=params.subresource)
