@@ -10,7 +10,7 @@ import click
 
 from emulator.api.messages import EXEC, ControlError, ErrorCode, ExecOutput, ExecParams, ExecResult, OutputStream
 from emulator.cli.client import Client, Exchange
-from emulator.cli.command import command, pass_session
+from emulator.cli.command import Command, pass_session
 from emulator.cli.exit_status import INTERRUPTED
 from emulator.cli.options import DEFAULT_NAMESPACE, complete_target, namespace_option
 from emulator.cli.session import Session
@@ -18,10 +18,11 @@ from emulator.cli.target import find_target
 
 EXAMPLES = """
 emulator exec client -- curl -s http://web/
-emulator exec client -- ping -c 3 10.96.0.1
+emulator exec client -- ping -c 3 10.244.0.1
 emulator exec deploy/web -- ip addr
 emulator exec node/node-a -- iptables-save -t nat
-echo hello | emulator exec client -- nc -u -w 1 web 8081
+printf 'GET / HTTP/1.0\\r\\n\\r\\n' | emulator exec -i client -- nc web 80
+emulator exec -it client -- hostname
 """
 
 _STDIN = 0
@@ -30,10 +31,26 @@ _PATIENCE = 2.0
 """Seconds that an interrupted command has for its last words, such as ping's statistics."""
 
 
-@command("exec", examples=EXAMPLES, context_settings={"allow_interspersed_args": False})
+class ExecCommand(Command):
+    """Takes its options on both sides of the target, as kubectl does; from `--` on all words are the command's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words. Without a `--` the command begins behind the target, and its options are its own."""
+        ctx.allow_interspersed_args = "--" in args
+        return super().parse_args(ctx, args)
+
+
+@click.command("exec", cls=ExecCommand, examples=EXAMPLES)
 @namespace_option
 @click.option("-c", "--container", default="", metavar="NAME", help="Which container, where it matters.")
-@click.option("-i", "--stdin", is_flag=True, help="Pass standard input on, also where it is a terminal.")
+@click.option("-i", "--stdin", is_flag=True, help="Pass standard input on; without it the command's input is empty.")
+@click.option(
+    "-t",
+    "--tty",
+    is_flag=True,
+    expose_value=False,
+    help="Taken as kubectl takes it, without effect: output is always passed on.",
+)
 @click.argument("target", shell_complete=complete_target)
 @click.argument("words", metavar="-- COMMAND…", nargs=-1, required=True, type=click.UNPROCESSED)
 @pass_session
@@ -43,15 +60,13 @@ def exec_command(
     """Run a command in a pod or on a node; the exit status is the command's.
 
     TARGET is a pod's name, deploy/NAME or svc/NAME for one of its pods, or node/NAME. The commands are the familiar
-    ones: ping, curl, nc, nslookup, ip, bridge, ss, iptables-save, conntrack, sysctl and others.
+    ones: ping, curl, nc, nslookup, ip, bridge, ss, iptables, iptables-save, conntrack, sysctl and others.
     """
-    if words[0] == "--":
-        words = words[1:]
-    if not words:
-        raise click.UsageError("which command? write it behind --")
+    if words[0].startswith("-"):
+        raise click.UsageError(f'"{words[0]}" is no command; write options, then --, then the command')
     with session.controller() as controller:
         found = find_target(controller, target, namespace or DEFAULT_NAMESPACE)
-    passes_input = _has_input(always=stdin)
+    passes_input = stdin and _has_input()
     params = ExecParams(
         command=words, namespace=found.namespace, pod=found.pod, container=container, stdin=passes_input
     )
@@ -59,13 +74,13 @@ def exec_command(
         return _run(client, params)
 
 
-def _has_input(*, always: bool) -> bool:
-    """Whether standard input is to be passed on: where it is no terminal, or the user says so."""
+def _has_input() -> bool:
+    """Whether there is a standard input: a shell's `<&-` closes it."""
     try:
         os.fstat(_STDIN)
-    except OSError:  # it is closed
+    except OSError:
         return False
-    return always or not os.isatty(_STDIN)
+    return True
 
 
 def _run(client: Client, params: ExecParams) -> int:
@@ -99,8 +114,9 @@ def _pass(client: Client, exchange: Exchange[ExecOutput, ExecResult], source: in
 def _write(outputs: list[ExecOutput]) -> None:
     for output in outputs:
         stream = sys.stdout if output.stream is OutputStream.STDOUT else sys.stderr
-        stream.buffer.write(output.data)
-        stream.buffer.flush()
+        if stream is not None:  # None: the shell closed it (`>&-`)
+            stream.buffer.write(output.data)
+            stream.buffer.flush()
 
 
 def _interrupt(exchange: Exchange[ExecOutput, ExecResult]) -> int:

@@ -132,6 +132,13 @@ def _say(message: str, prefix: str = "error: ") -> int:
     return FAILED
 
 
+def _flush() -> None:
+    """Write out what is left; a stream that the shell closed (`>&-`) is None in Python."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+
+
 def main() -> NoReturn:
     """Run the command line of this process."""
     instruction = os.environ.get(COMPLETE)
@@ -143,8 +150,7 @@ def main() -> NoReturn:
             status = shell_complete(cli(), {}, PROGRAM, COMPLETE, instruction)
         else:
             status = run(sys.argv[1:])
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
     except BrokenPipeError:
         status = OK  # whoever read our output has seen enough
     except KeyboardInterrupt:

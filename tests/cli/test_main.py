@@ -117,6 +117,13 @@ def test_a_reader_that_goes_away_is_no_failure(ask: Ask) -> None:
     assert (process.wait(30), errors) == (0, b"")
 
 
+@pytest.mark.parametrize("words", [["get", "pods"], ["exec", "client", "--", "hostname"]])
+def test_a_closed_output_is_no_failure(ask: Ask, words: list[str]) -> None:
+    line = " ".join(command("--cluster", ask.cluster, *words)) + " >&-"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=environment(), check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_colour_only_on_a_terminal(ask: Ask) -> None:
     assert "\x1b" not in ask.ok("status")
     assert "\x1b" not in ask.ok("trace", "client", "web")

@@ -54,9 +54,36 @@ def test_a_pod_of_another_namespace_is_pointed_out(ask: Ask) -> None:
 def test_input_is_passed_on(ask: Ask) -> None:
     dns = ask.ok("get", "svc", "web", "-o", "json")
     address = json.loads(dns)["spec"]["clusterIP"]
-    words = ["--cluster", ask.cluster, "exec", "client", "--", "nc", "-w", "2", address, "80"]
+    words = ["--cluster", ask.cluster, "exec", "-i", "client", "--", "nc", "-w", "2", address, "80"]
     done = run(*words, stdin="GET / HTTP/1.0\r\n\r\n")
     assert "Hostname: web-" in done.out
+
+
+def test_without_i_input_is_left_to_others(ask: Ask) -> None:
+    emulator = " ".join(command("--cluster", ask.cluster))
+    loop = f"while read x; do echo $x; {emulator} exec client -- hostname; done"
+    done = subprocess.run(
+        ["sh", "-c", loop], input="a\nb\n", capture_output=True, text=True, env=environment(), check=True
+    )
+    assert done.stdout == "a\nclient\nb\nclient\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-it", "client", "--", "hostname"],
+        ["client", "-it", "--", "hostname"],
+        ["client", "--stdin", "--tty", "-n", "default", "--", "hostname"],
+        ["client", "hostname"],
+    ],
+)
+def test_options_stand_where_kubectl_takes_them(ask: Ask, words: list[str]) -> None:
+    assert ask.ok("exec", *words) == "client\n"
+
+
+def test_options_behind_the_dashes_are_the_commands(ask: Ask) -> None:
+    assert ask.ok("exec", "client", "--", "echo", "-it", "--", "x") == "-it -- x\n"
+    assert ask("exec", "client", "-it", "hostname").status == 2
 
 
 def test_ctrl_c_ends_the_command_there(ask: Ask) -> None:
