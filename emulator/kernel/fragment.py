@@ -202,6 +202,7 @@ class Reassembler:
         """Give up on a packet; an end host that saw its first fragment says so (ip_expire)."""
         queue = self._queues[key]
         self._close(key, queue)
+        self._drop_all(queue, DropReason.FRAG_REASM_TIMEOUT)
         first = queue.fragments.get(0)
         if first is not None and first.in_link is not None:
             decision = self._netns.routing.input(first.in_link, first.saddr, first.daddr, first.mark)
@@ -209,7 +210,6 @@ class Reassembler:
                 first.route = decision
                 if key[0] == LOCAL_DELIVER or decision.type is RouteType.LOCAL:
                     self._netns.icmp.send_error(first, TIME_EXCEEDED, FRAGMENT_TIME)
-        self._drop_all(queue, DropReason.FRAG_REASM_TIMEOUT)
 
     def _discard(self, key: Key, queue: _Queue, reason: DropReason) -> None:
         """Forget the whole packet: its fragments contradict one another."""

@@ -18,6 +18,7 @@ from emulator.kernel.route import RouteResult, RouteType, Scope
 from emulator.kernel.skb import CtInfo, PacketType, Skb
 from emulator.kernel.trace import StepKind, Trace
 from emulator.packet.checksum import checksum, is_valid
+from emulator.packet.icmp import error_name
 from emulator.packet.ipv4 import PROTOCOL_NAMES
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ class Icmp:
         message[2:4] = checksum(message).to_bytes(2, "big")
         tos = skb.data[NETWORK + 1] & _TOS_MASK | _INTERNET_CONTROL
         if skb.trace is not None:
-            skb.step(self._netns, StepKind.REPLY, why=f"ICMP type {kind} code {code}")
+            skb.step(self._netns, StepKind.REPLY, why=f"ICMP {error_name(kind, code)}")
         ip = self._netns.ip
         answer = ip.build(
             PROTOCOL, message, source or decision.source, skb.saddr, self._netns.sysctl.default_ttl, tos,

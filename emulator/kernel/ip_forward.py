@@ -37,12 +37,12 @@ class IpForward:
             return
         ttl = data[_TTL]
         if ttl <= 1:
-            netns.icmp.send_error(skb, TIME_EXCEEDED, TTL_EXCEEDED)
             netns.drop(skb, DropReason.IP_TTL_EXPIRED)
+            netns.icmp.send_error(skb, TIME_EXCEEDED, TTL_EXCEEDED)
             return
         if len(data) - 14 > result.mtu and self._must_not_fragment(skb, result):
-            netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED, result.mtu)
             netns.drop(skb, DropReason.PKT_TOO_BIG)
+            netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED, result.mtu)
             return
         data[_TTL] = ttl - 1
         checksum = (data[_CHECKSUM] << 8 | data[_CHECKSUM + 1]) + 0x100

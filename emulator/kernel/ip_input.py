@@ -89,23 +89,23 @@ class IpInput:
         if handler is not None:
             handler(skb)
             return
-        netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, PROTOCOL_UNREACHABLE)
         netns.drop(skb, DropReason.IP_NOPROTO)
+        netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, PROTOCOL_UNREACHABLE)
 
     def _refuse(self, skb: Skb, result: RouteResult) -> None:
         """Answer a packet that no route is for (ip_error); silently where this is no router."""
         reason = result.error or DropReason.IP_INNOROUTES
         code = _ERROR_CODES.get(reason)
+        self._netns.drop(skb, reason)
         if code is not None and self._netns.icmp.may_report_unreachable(skb.saddr):
             self._netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, code)
-        self._netns.drop(skb, reason)
 
     def _accept_options(self, skb: Skb) -> bool:
         """Check IP options (ip_rcv_options): malformed ones are reported, source routes not accepted."""
         position = find_option_error(skb)
         if position is not None:
-            self._netns.icmp.send_error(skb, PARAMETER_PROBLEM, 0, position << 24)
             self._netns.drop(skb, DropReason.IP_INHDR)
+            self._netns.icmp.send_error(skb, PARAMETER_PROBLEM, 0, position << 24)
             return False
         if has_source_route(skb) and not self._takes_source_routes(skb):
             self._netns.drop(skb, DropReason.IP_SOURCE_ROUTE)

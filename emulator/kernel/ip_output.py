@@ -160,8 +160,8 @@ class IpOutput:
         """Send a packet in pieces, or refuse to (ip_fragment)."""
         too_big = skb.fragment_max_size > result.mtu or not skb.fragment_max_size
         if skb.fragment & DONT_FRAGMENT and too_big:
-            self._netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED, result.mtu)
             self._netns.drop(skb, DropReason.PKT_TOO_BIG)
+            self._netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED, result.mtu)
             return
         pieces = split(skb, result.mtu)
         if skb.trace is not None:

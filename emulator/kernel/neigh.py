@@ -242,8 +242,8 @@ class Neighbours:
         """Give up: tell the senders of what waits (neigh_invalidate, arp_error_report)."""
         self._set(entry, NudState.FAILED, None)
         for skb in self._take_queue(entry):
+            self._netns.drop(skb, DropReason.NEIGH_FAILED, address=format_ipv4(entry.address), link=entry.link.name)
             self._netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, HOST_UNREACHABLE)
-            self._netns.drop(skb, DropReason.NEIGH_FAILED)
 
     def _flush_queue(self, entry: Neighbour) -> None:
         if entry.mac is not None and entry.queue:

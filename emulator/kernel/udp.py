@@ -250,8 +250,8 @@ class Udp:
             return
         socket = self._lookup(skb)
         if socket is None:
-            self.netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, PORT_UNREACHABLE)
             self.netns.drop(skb, DropReason.NO_SOCKET, port=skb.dport)
+            self.netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, PORT_UNREACHABLE)
             return
         socket.deliver(skb, payload)
 

@@ -229,6 +229,27 @@ _NAMES = {
 }
 
 
+_ERRORS = {
+    (DESTINATION_UNREACHABLE, NET_UNREACHABLE): "net unreachable",
+    (DESTINATION_UNREACHABLE, HOST_UNREACHABLE): "host unreachable",
+    (DESTINATION_UNREACHABLE, PROTOCOL_UNREACHABLE): "protocol unreachable",
+    (DESTINATION_UNREACHABLE, PORT_UNREACHABLE): "port unreachable",
+    (DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED): "fragmentation needed",
+    (DESTINATION_UNREACHABLE, NET_PROHIBITED): "net prohibited",
+    (DESTINATION_UNREACHABLE, HOST_PROHIBITED): "host prohibited",
+    (DESTINATION_UNREACHABLE, COMMUNICATION_PROHIBITED): "administratively prohibited",
+    (REDIRECT, REDIRECT_HOST): "redirect for the host",
+    (TIME_EXCEEDED, TTL_EXCEEDED): "time exceeded in transit",
+    (TIME_EXCEEDED, REASSEMBLY_TIME_EXCEEDED): "reassembly time exceeded",
+    (PARAMETER_PROBLEM, 0): "parameter problem",
+}
+
+
+def error_name(kind: int, code: int) -> str:
+    """Return what an ICMP error says, in words (RFC 792, RFC 1812): `host unreachable`."""
+    return _ERRORS.get((kind, code), f"type {kind} code {code}")
+
+
 def describe(header: IcmpHeader, payload: Buffer) -> str:
     """Print a message as tcpdump does behind the addresses, without its length."""
     if header.type in (ECHO_REQUEST, ECHO_REPLY):

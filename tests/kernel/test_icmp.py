@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.route import Route, RouteResult
+from emulator.kernel.trace import StepKind
 from emulator.packet.address import ipv4_to_int
-from emulator.packet.checksum import checksum, is_valid
+from emulator.packet.checksum import checksum, is_valid, transport_checksum
 from emulator.packet.describe import describe_frame
 from tests.kernel.frames import echo, ethernet, ipv4, udp
 from tests.kernel.router import A_MAC, CLIENT, CLIENT_MAC, HERE, SERVER, Router, datagram
@@ -125,3 +128,38 @@ def test_frag_needed_lowers_the_path_mtu_for_ten_minutes() -> None:
     assert send(17, bytes(1180), daddr=there, dont_fragment=True) is None
     router.run(601.0)
     assert send(17, bytes(1300), daddr=there, dont_fragment=True) is None
+
+
+REJECT = "*filter\n-A INPUT -j REJECT\nCOMMIT\n"
+RESET = "*filter\n-A INPUT -p tcp -j REJECT --reject-with tcp-reset\nCOMMIT\n"
+SEGMENT = bytearray(struct.pack("!HHIIHHHH", 1000, 80, 1, 0, 0x5002, 1024, 0, 0))
+SEGMENT[16:18] = transport_checksum(SEGMENT, ipv4_to_int(CLIENT), ipv4_to_int(HERE), 6).to_bytes(2, "big")
+SYN = ethernet(A_MAC, CLIENT_MAC, ipv4(CLIENT, HERE, 6, bytes(SEGMENT)))
+PORT, RESETS = "ICMP port unreachable", "TCP reset, as the rule says"
+
+
+@pytest.mark.parametrize(
+    ("frame", "rules", "reason", "why"),
+    [
+        (datagram(ttl=1), "", "IP_TTL_EXPIRED", "ICMP time exceeded in transit"),
+        (datagram(size=2000, fragment=0x4000), "", "PKT_TOO_BIG", "ICMP fragmentation needed"),
+        (datagram(destination="10.2.0.9"), "", "NEIGH_FAILED", "ICMP host unreachable"),
+        (datagram(destination="192.0.2.1"), "", "IP_INNOROUTES", "ICMP net unreachable"),
+        (datagram(destination=HERE), "", "NO_SOCKET", PORT),
+        (datagram(destination=HERE), REJECT, "NETFILTER_REJECT", PORT),
+        (SYN, RESET, "NETFILTER_REJECT", RESETS),
+        (SYN, "", "NO_SOCKET", "TCP reset: nobody listens"),
+    ],
+)
+def test_a_trace_has_the_drop_before_the_answer_that_it_causes(frame: bytes, rules: str, reason: str, why: str) -> None:
+    router = Router()
+    if rules:
+        router.ns.netfilter.restore(rules)
+    router.a.receive_frame(frame, router.kernel.open_trace(1))
+    router.run(4.0)
+    kinds = (StepKind.DROP, StepKind.REPLY, StepKind.SEND)
+    ends = [step for step in router.kernel.take_steps() if step.kind in kinds]
+    assert [step.kind for step in ends] == [*kinds]
+    assert (ends[0].detail["reason"], ends[1].detail["why"]) == (reason, why)
+    assert ends[0].packet == ends[1].packet
+    assert dict(router.ns.drops) == {DropReason[reason]: 1}

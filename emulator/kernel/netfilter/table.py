@@ -150,6 +150,7 @@ def _apply(table: Table, chain: Chain, rule: Rule, skb: Skb, context: Context) -
             skb.step(context.netns, StepKind.MARK, before=f"{mark:#x}", after=f"{skb.mark:#x}")
     if verdict is Verdict.DROP:
         context.netns.drop(skb, target.reason, table=table.name, chain=chain.name, rule=rule.number)
+        target.after_drop(skb, context)
     return verdict
 
 

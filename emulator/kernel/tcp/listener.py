@@ -83,8 +83,8 @@ class TcpListener(Socket):
         if flags & RST:
             return DropReason.TCP_FLAGS
         if flags & ACK:
-            self.tcp.refuse(segment, skb)
-            return DropReason.TCP_FLAGS
+            self.tcp.refuse(segment, skb, DropReason.TCP_FLAGS)
+            return None
         if not flags & SYN or flags & FIN or skb.daddr == BROADCAST_IPV4 or is_multicast(skb.daddr):
             return DropReason.TCP_FLAGS
         if not self.has_room or len(self._half_open) > self.backlog:

@@ -130,12 +130,14 @@ class Tcp:
         if reason is not None:
             self.netns.drop(skb, reason, port=skb.dport)
 
-    def refuse(self, arrived: Segment, skb: Skb) -> None:
-        """Answer a segment that belongs nowhere (RFC 9293 section 3.10.7.1)."""
+    def refuse(self, arrived: Segment, skb: Skb, reason: DropReason) -> None:
+        """Drop a segment that belongs nowhere, and answer it (RFC 9293 section 3.10.7.1)."""
+        self.netns.drop(skb, reason, port=skb.dport)
         if arrived.flags & RST or skb.daddr == BROADCAST_IPV4 or is_multicast(skb.daddr):
             return
         if skb.trace is not None:
-            skb.step(self.netns, StepKind.REPLY, why="TCP reset: nobody listens")
+            why = "nobody listens" if reason is DropReason.NO_SOCKET else "it belongs to no connection"
+            skb.step(self.netns, StepKind.REPLY, why=f"TCP reset: {why}")
         addresses = (skb.daddr, skb.dport, skb.saddr, skb.sport)
         if arrived.flags & ACK:
             output.answer_with_reset(self.netns, addresses, arrived.acknowledgement, None, skb.trace)
@@ -179,8 +181,8 @@ class Tcp:
             return connection.arrive(arrived, skb.trace)
         if listener is not None:
             return listener.arrive(arrived, skb, initial)
-        self.refuse(arrived, skb)
-        return DropReason.NO_SOCKET
+        self.refuse(arrived, skb, DropReason.NO_SOCKET)
+        return None
 
     def _bind(self, connection: TcpSocket, port: int) -> None:
         laddr, raddr, rport = connection.laddr, connection.raddr, connection.rport

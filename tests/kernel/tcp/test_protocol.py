@@ -92,6 +92,9 @@ def test_a_traced_syn_makes_its_answer_traced_and_no_more(listens: bool) -> None
     assert {step.trace for step in steps} == {9}
     why = [step.detail["why"] for step in steps if step.kind is StepKind.REPLY and step.packet.startswith("IP")]
     assert why == ["TCP SYN, ACK" if listens else "TCP reset: nobody listens"]
+    if not listens:
+        ended = [step.kind for step in steps if step.kind in (StepKind.DROP, StepKind.REPLY, StepKind.SEND)][-3:]
+        assert ended == [StepKind.DROP, StepKind.REPLY, StepKind.SEND]
 
 
 def test_readers_and_writers_are_woken() -> None:

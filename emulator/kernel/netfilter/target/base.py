@@ -56,3 +56,6 @@ class Target(ABC):
     @abstractmethod
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         """Do it. None: the next rule is looked at. On DROP the caller counts the packet with `reason`."""
+
+    def after_drop(self, skb: Skb, context: Context) -> None:  # noqa: B027 - most say nothing
+        """Tell the sender of a packet that was dropped, once the drop is counted."""

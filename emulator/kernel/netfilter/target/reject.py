@@ -13,6 +13,7 @@ from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.target.base import Target
 from emulator.kernel.netfilter.tcp_window import ACK, RST, Segment
 from emulator.kernel.netfilter.tuple import ICMP, TCP, UDP
+from emulator.kernel.trace import StepKind
 from emulator.packet.checksum import is_valid, pseudo_header_sum, transport_checksum
 
 if TYPE_CHECKING:
@@ -77,13 +78,15 @@ class Reject(Target):
         return f"reject-with {self.answer}"
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
+        return Verdict.DROP
+
+    def after_drop(self, skb: Skb, context: Context) -> None:
         if skb.fragment & 0x1FFF or not _is_sound(skb):
-            return Verdict.DROP
+            return
         if self.answer == _TCP_RESET:
             _send_reset(skb, context)
         else:
             context.netns.icmp.send_error(skb, _UNREACHABLE, _CODES[self.answer])
-        return Verdict.DROP
 
 
 def _is_sound(skb: Skb) -> bool:
@@ -108,4 +111,6 @@ def _send_reset(skb: Skb, context: Context) -> None:
     header = bytearray(_HEADER.pack(skb.dport, skb.sport, sequence, ack, 5 << 4, flags, 0, 0, 0))
     checksum = transport_checksum(header, skb.daddr, skb.saddr, TCP)
     header[16:18] = checksum.to_bytes(2, "big")
+    if skb.trace is not None:
+        skb.step(context.netns, StepKind.REPLY, why="TCP reset, as the rule says")
     context.netfilter.answer(skb, TCP, bytes(header))
