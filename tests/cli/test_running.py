@@ -21,7 +21,10 @@ def test_curl_reaches_the_service_from_a_pod(ask: Ask) -> None:
 def test_the_exit_status_is_the_commands(ask: Ask) -> None:
     done = ask("exec", "client", "--", "nosuch")
     assert (done.status, done.out) == (127, "")
-    assert done.err == 'exec: "nosuch": executable file not found in $PATH\n'
+    first, second = done.err.splitlines()
+    assert first == 'exec: "nosuch": executable file not found in $PATH'
+    assert second.startswith("the commands are: ")
+    assert {"iptables", "iptables-restore", "ping"} <= set(second.partition(": ")[2].split(", "))
     assert ask("exec", "client", "--", "curl", "-s", "http://nowhere.invalid/").status == 6
 
 
@@ -79,6 +82,19 @@ def test_without_i_input_is_left_to_others(ask: Ask) -> None:
 )
 def test_options_stand_where_kubectl_takes_them(ask: Ask, words: list[str]) -> None:
     assert ask.ok("exec", *words) == "client\n"
+
+
+def test_a_rule_of_the_users_drops(ask: Ask) -> None:
+    rules = "*filter\n-A OUTPUT -p icmp -j DROP\nCOMMIT\n"
+    ping = ("exec", "client", "--", "ping", "-c", "1", "-W", "1", "127.0.0.1")
+    restore = ["--cluster", ask.cluster, "exec", "-i", "client", "--", "iptables-restore"]
+    assert run(*restore, stdin=rules).status == 0
+    assert ask(*ping).status == 1
+    bad = run(*restore, stdin="*filter\n-A OUTPUT -j NOPE\nCOMMIT\n")
+    assert (bad.status, "line: 2" in bad.err) == (2, True)
+    assert ask.ok("exec", "client", "--", "iptables", "-S", "OUTPUT").endswith("-A OUTPUT -p icmp -j DROP\n")
+    ask.ok("exec", "client", "--", "iptables", "-F")
+    assert ask(*ping).status == 0
 
 
 def test_options_behind_the_dashes_are_the_commands(ask: Ask) -> None:

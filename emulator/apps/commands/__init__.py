@@ -21,6 +21,8 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "getent": "getent",
         "hostname": "hostname",
         "ip": "ip",
+        "iptables": "iptables",
+        "iptables-restore": "iptables_restore",
         "iptables-save": "iptables_save",
         "nc": "nc",
         "netcat": "nc",
@@ -36,6 +38,11 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "wget": "wget",
     }
 )
+
+
+def names() -> list[str]:
+    """Return the names of all commands, sorted."""
+    return sorted(MODULES)
 
 
 def find(name: str) -> Command | None:

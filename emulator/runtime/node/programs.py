@@ -27,3 +27,10 @@ def find_command(name: str) -> Command | None:
     from emulator.apps import commands
 
     return commands.find(name)
+
+
+def command_names() -> list[str]:
+    """Return the names of all commands of `emulator exec`."""
+    from emulator.apps import commands
+
+    return commands.names()

@@ -43,6 +43,7 @@ from emulator.runtime.node.lent_sockets import carry_tcp, carry_udp
 from emulator.runtime.node.machine import Machine
 from emulator.runtime.node.pods import PodRunner, RunningPod
 from emulator.runtime.node.probe import probe
+from emulator.runtime.node.programs import command_names
 from emulator.runtime.node.traces import TraceBoard
 from emulator.runtime.sockets.network import NetnsNetwork
 
@@ -126,7 +127,10 @@ class NodeServices:
             raise ControlError(ErrorCode.INVALID, "no command was given")
         command = self._parts.find_command(params.command[0])
         if command is None:
-            text = f'exec: "{params.command[0]}": executable file not found in $PATH\n'
+            text = (
+                f'exec: "{params.command[0]}": executable file not found in $PATH\n'
+                f"the commands are: {', '.join(command_names())}\n"
+            )
             await exchange.send(ExecOutput(stream=OutputStream.STDERR, data=text.encode()))
             return ExecResult(exit_status=127)
         async with _output(exchange) as write:
