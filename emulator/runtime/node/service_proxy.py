@@ -16,9 +16,16 @@ from emulator.runtime.node.object_cache import ObjectCache
 
 WATCHED = ("Service", "EndpointSlice")
 
+LONGEST_PAUSE = 1.0
+"""Seconds between two loads at most (kube-proxy's `minSyncPeriod`); where a load is quick, so is the next one."""
+
 
 class ServiceProxy:
-    """Keeps the rules of `root` true to the Services in `cache`. Changes of one loop turn are one load."""
+    """Keeps the rules of `root` true to the Services in `cache`.
+
+    Changes of one loop turn are one load. A load is followed by a pause as long as it took, in which changes gather:
+    else, with thousands of Services, a storm of changes would leave no time to read the rest of it.
+    """
 
     def __init__(self, machine: Machine, root: Netns, proxy: IptablesProxy, cache: ObjectCache) -> None:
         self._machine = machine
@@ -38,8 +45,10 @@ class ServiceProxy:
         await self._cache.wait_synced(WATCHED)
         while True:
             self._changed = trio.Event()
+            began = trio.current_time()
             self._sync()
             self.synced.set()
+            await trio.sleep(min(LONGEST_PAUSE, trio.current_time() - began))
             await self._changed.wait()
 
     def _sync(self) -> None:
