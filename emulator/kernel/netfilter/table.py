@@ -84,7 +84,7 @@ class Table:
     def evaluate(self, skb: Skb, context: Context) -> Verdict:
         """Walk a packet through the chains that begin at a hook; on DROP it has been counted."""
         base = chain = self._bases[context.hook]
-        program = chain.program or chain.compile()
+        program = chain.compile() if chain.program is None else chain.program
         stack: list[Frame] = []
         position = 0
         size = len(skb.data) - skb.network
@@ -116,7 +116,7 @@ class Table:
                 if not rule.spec.goto:
                     stack.append((chain, program, position))
                 chain = rule.chain
-                program, position = chain.program or chain.compile(), 0
+                program, position = chain.compile() if chain.program is None else chain.program, 0
             elif rule.returns:
                 _trace_return(self, chain, rule, skb, context)
                 position = len(program)
