@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from emulator.api.messages import TraceOutcome, TraceStep
+from emulator.api.messages import TraceStep
 from emulator.api.problem import printable
 
 
@@ -55,6 +55,7 @@ _ADDRESS = re.compile(r"(?<![\d.])(?P<address>\d{1,3}(?:\.\d{1,3}){3})(?:[.:]\d{
 _COMMENT = re.compile(r'-m comment --comment (?:"(?P<quoted>[^"]*)"|(?P<bare>\S+)) ?')
 _TARGET = re.compile(r"(?:^| )-[jg] \S+")
 _ARP = "ARP"
+_UNKNOWN = {"NONE": " yet", "INCOMPLETE": " yet, ARP is under way", "FAILED": ", ARP had no answer before"}
 _LABEL_WIDTH = 10
 _NUMBER_WIDTH = 4
 
@@ -74,7 +75,6 @@ def render(steps: Sequence[TraceStep], names: Names, *, verbose: bool = False) -
     """
     place = ("", "")
     shown = steps if verbose else [step for step in steps if not is_arp(step)]
-    asked = {} if verbose else _arp_answers(steps)
     for index, step in enumerate(shown):
         if step.kind == "send":
             yield Line(0, Style.LEG, _leg(shown, index, names))
@@ -90,9 +90,8 @@ def render(steps: Sequence[TraceStep], names: Names, *, verbose: bool = False) -
             yield Line(1, Style.NETNS, printable(f"{owner} (netns {step.netns})" if owner else f"netns {step.netns}"))
             place = (step.machine, step.netns)
         yield _line(step, names)
-        address = str(step.detail.get("address", ""))
-        if step.kind == "neighbour" and not step.detail.get("mac") and address in asked:
-            yield Line(2, Style.STEP, f"{'':{_NUMBER_WIDTH}}  {'arp':{_LABEL_WIDTH}} {asked[address]}")
+        if not verbose and (asked := _arp(steps, step)):
+            yield Line(2, Style.STEP, f"{'':{_NUMBER_WIDTH}}  {'arp':{_LABEL_WIDTH}} {asked}")
 
 
 def is_arp(step: TraceStep) -> bool:
@@ -100,18 +99,34 @@ def is_arp(step: TraceStep) -> bool:
     return step.packet.startswith(_ARP)
 
 
-def _arp_answers(steps: Sequence[TraceStep]) -> dict[str, str]:
-    """Return, for each address that ARP asked for, the answer and how many steps it took in all."""
-    count = sum(is_arp(step) for step in steps)
-    answers = {}
-    for step in steps:
-        if step.kind == "reply" and is_arp(step):
-            why = str(step.detail.get("why", ""))
-            found = _ADDRESS.search(why)
-            if found:
-                answer = f"asked by broadcast: {why.removeprefix('ARP: ')} ({count} steps of ARP are left out)"
-                answers[found["address"]] = printable(answer)
-    return answers
+def _arp(steps: Sequence[TraceStep], wanted: TraceStep) -> str:
+    """Return what ARP did for a packet at a neighbour that was not known: how it was asked, the answer, its steps.
+
+    Empty where the neighbour was known, or where another packet's question was already under way. A node numbers its
+    part of the question by itself, so what belongs to it is told by the address, up to the next such question.
+    """
+    if wanted.kind != "neighbour" or wanted.detail.get("mac"):
+        return ""
+    address = str(wanted.detail.get("address", ""))
+    about = re.compile(rf"{_ARP}, \w+ (?:who-has )?{re.escape(address)}(?![\d.])")
+    place = (wanted.machine, wanted.netns)
+    following = [step for step in steps if step.number > wanted.number]
+    again = next((step.number for step in following if _asks(step, address)), None)
+    own = [step for step in following if (again is None or step.number < again) and about.match(step.packet)]
+    if not own:
+        return ""
+    left_out = f"({counted(len(own), 'step')} of ARP left out)"
+    answer = next((str(step.detail.get("why", "")) for step in own if step.kind == "reply"), "")
+    if answer:
+        return printable(f"asked by broadcast: {answer.removeprefix('ARP: ')} {left_out}")
+    link = wanted.detail.get("link")
+    sent = [step for step in own if step.kind == "transmit" and step.detail.get("link") == link]
+    times = counted(sum((step.machine, step.netns) == place for step in sent), "time")
+    return printable(f"asked by broadcast {times}, no answer {left_out}")
+
+
+def _asks(step: TraceStep, address: str) -> bool:
+    return step.kind == "neighbour" and not step.detail.get("mac") and step.detail.get("address") == address
 
 
 def _leg(steps: Sequence[TraceStep], index: int, names: Names) -> str:
@@ -149,7 +164,11 @@ Written = tuple[str, str, Style]
 
 
 def _send(detail: Detail, _step: TraceStep, _names: Names) -> Written:
-    return "send", detail.get("socket", ""), Style.STEP
+    return (
+        "send",
+        socket_name(detail).replace(" socket", "", 1) if detail.get("socket") else "by the kernel itself",
+        Style.STEP,
+    )
 
 
 def _receive(detail: Detail, _step: TraceStep, _names: Names) -> Written:
@@ -173,9 +192,10 @@ def _route(detail: Detail, _step: TraceStep, _names: Names) -> Written:
 
 
 def _neighbour(detail: Detail, _step: TraceStep, _names: Names) -> Written:
-    mac = detail.get("mac") or "not known yet"
-    text = f"{detail.get('address', '')} on {detail.get('link', '')} is {mac} ({detail.get('state', '')})"
-    return "neighbour", text, Style.STEP
+    place, state = f"{detail.get('address', '')} on {detail.get('link', '')}", detail.get("state", "")
+    if detail.get("mac"):
+        return "neighbour", f"{place} is {detail['mac']} ({state})", Style.STEP
+    return "neighbour", f"{place} is not known{_UNKNOWN.get(state, '')} ({state})", Style.STEP
 
 
 def _conntrack(detail: Detail, _step: TraceStep, _names: Names) -> Written:
@@ -187,13 +207,19 @@ def _rule(detail: Detail, _step: TraceStep, _names: Names) -> Written:
     """Show place and verdict first, then the comment, which says most, then what else the rule tests."""
     chain, verdict = detail.get("chain", ""), detail.get("verdict", "")
     rule = detail.get("rule", "").removeprefix(f"-A {chain} ")
-    comment = _COMMENT.search(rule)
+    comment = rule_comment(rule)
     tests = " ".join(_TARGET.sub("", _COMMENT.sub("", rule)).split())
     text = f"{chain}:{detail.get('number', '')} → {verdict}"
-    if comment is not None:
-        text += f'  "{comment["quoted"] or comment["bare"]}"'
+    if comment:
+        text += f'  "{comment}"'
     style = Style.DROP if verdict in ("DROP", "REJECT") else Style.RULE
     return detail.get("table", "rule"), f"{text}  {tests}".rstrip(), style
+
+
+def rule_comment(rule: str) -> str:
+    """Return the comment of a rule as iptables-save prints it; empty if it has none."""
+    found = _COMMENT.search(rule)
+    return "" if found is None else found["quoted"] or found["bare"] or ""
 
 
 def _policy(detail: Detail, _step: TraceStep, _names: Names) -> Written:
@@ -225,8 +251,7 @@ def _fragmented(detail: Detail, _step: TraceStep, _names: Names) -> Written:
 
 
 def _deliver(detail: Detail, _step: TraceStep, names: Names) -> Written:
-    socket = detail.get("socket", "").removeprefix(f"{detail.get('protocol', '')} ")
-    return "deliver", f"to {detail.get('protocol', '')} socket {named(socket, names)}", Style.DELIVERY
+    return "deliver", f"to {named(socket_name(detail), names)}", Style.DELIVERY
 
 
 def _reply(detail: Detail, _step: TraceStep, _names: Names) -> Written:
@@ -259,6 +284,21 @@ _WRITERS = {
 }
 
 
+def socket_name(detail: Mapping[str, str | int]) -> str:
+    """Return the socket of a send or deliver step in words: an echo socket has an identifier in place of a port."""
+    protocol, _, address = str(detail.get("socket", "")).partition(" ")
+    if str(detail.get("socket")) == "kernel":
+        return f"the kernel itself ({detail.get('protocol', '')})"
+    if protocol == "icmp":
+        return f"icmp echo socket, identifier {address.rpartition(':')[2]}"
+    return f"{protocol} socket {address}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 step`, `2 steps`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def named(text: str, names: Names) -> str:
     """Return `text` with the owner of each known address behind it: `10.96.0.10 (service kube-dns)`."""
 
@@ -267,29 +307,3 @@ def named(text: str, names: Names) -> str:
         return found[0] if owner is None else f"{found[0]} ({owner})"
 
     return _ADDRESS.sub(with_name, text)
-
-
-def verdict(steps: Sequence[TraceStep], outcome: TraceOutcome, message: str) -> Line:
-    """Return the last line: how the packet fared, and why it was lost if it was."""
-    own = [step for step in steps if not is_arp(step)]
-    if outcome is TraceOutcome.REPLIED:
-        nodes = len({step.machine for step in own})
-        rewrites = sum(step.kind == "nat" for step in own)
-        text = f"answered ({message}): {len(own)} steps on {_count(nodes, 'node')}, {_count(rewrites, 'rewrite')}"
-        return Line(0, Style.GOOD, printable(f"verdict: {text}"))
-    words = {TraceOutcome.REFUSED: "refused", TraceOutcome.TIMEOUT: "not answered", TraceOutcome.FAILED: "not sent"}
-    text = f"verdict: {words[outcome]} ({message})"
-    drop = next((step for step in reversed(own) if step.kind == "drop"), None)
-    if drop is not None:
-        why = f"{drop.detail.get('reason')}: {drop.detail.get('explanation')}"
-        text += f"; dropped at step {drop.number} on {drop.machine} in netns {drop.netns}, {why}"
-    elif outcome is TraceOutcome.TIMEOUT and own:
-        last = own[-1]
-        text += f"; last seen at step {last.number} on {last.machine} in netns {last.netns}"
-        if last.kind == "neighbour" and not last.detail.get("mac"):
-            text += f", where nobody answers ARP for {last.detail.get('address')}"
-    return Line(0, Style.BAD, printable(text))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

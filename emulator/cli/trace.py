@@ -20,7 +20,8 @@ from emulator.api.messages import (
     plain,
 )
 from emulator.api.problem import printable
-from emulator.api.trace_text import Line, Style, in_order, render, verdict
+from emulator.api.trace_text import Line, Style, in_order, render
+from emulator.api.trace_verdict import verdict
 from emulator.cli.client import TIMEOUT
 from emulator.cli.command import command, pass_session
 from emulator.cli.exit_status import FAILED, OK
@@ -109,11 +110,7 @@ def trace(
     if output == "json":
         print_json(_as_json(start, flow, result, steps))
     else:
-        rendered = [
-            *render(steps, directory.names, verbose=verbose),
-            verdict(steps, result.outcome, result.message),
-        ]
-        print_lines(_as_text(start, flow, result, rendered))
+        print_lines(_as_text(start, flow, result, _rendered(directory, flow, result, steps, verbose=verbose)))
     return OK if result.outcome is TraceOutcome.REPLIED else FAILED
 
 
@@ -155,6 +152,14 @@ def _collect(session: Session, node: str, identity: int) -> list[TraceStep]:
         note(f"note: the steps on {node} are missing: {error}")
         return []
     return steps
+
+
+def _rendered(
+    directory: Directory, flow: Flow, result: TraceStartResult, steps: Sequence[TraceStep], *, verbose: bool
+) -> list[Line]:
+    hint = directory.hint(result.address, flow.protocol, flow.port)
+    last = verdict(steps, result.outcome, result.message, directory.names, hint=hint)
+    return [*render(steps, directory.names, verbose=verbose), last]
 
 
 def _as_json(start: Target, flow: Flow, result: TraceStartResult, steps: Sequence[TraceStep]) -> dict[str, Any]:

@@ -64,6 +64,20 @@ class Directory:
         protocol, port = asked or first_port(obj)
         return Flow(address, protocol, port, label)
 
+    def hint(self, address: str, protocol: str, port: int) -> str:
+        """Say that an address is a Service's which has no such port, and which it has; empty if that is not so."""
+        for key, service in self._services.items():
+            spec = service.get("spec", {})
+            if not address or spec.get("clusterIP") != address:
+                continue
+            ports = [f"{entry['port']}/{entry.get('protocol', 'TCP')}" for entry in spec.get("ports") or ()]
+            wanted = f"{port}/{protocol.upper()}"
+            if wanted in ports:
+                return ""
+            lacks = "does not answer ICMP" if protocol == "icmp" else f"has no port {wanted}"
+            return f"service {'/'.join(key)} {lacks}; it has {', '.join(ports)}"
+        return ""
+
     def _find(self, word: str, namespace: str) -> tuple[str, Object, str]:
         kind, slash, name = word.rpartition("/")
         if slash:

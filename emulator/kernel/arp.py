@@ -57,8 +57,11 @@ class Arp:
         else:
             self._learn(link, skb, operation, sender, sip, target, tip)
 
-    def solicit(self, entry: Neighbour, mac: int | None, skb: Skb | None) -> None:
-        """Ask for a neighbour, by unicast if its MAC is given. `skb` is the packet that wants to go there."""
+    def solicit(self, entry: Neighbour, mac: int | None, skb: Skb | None, traced: Skb | None = None) -> None:
+        """Ask for a neighbour, by unicast if its MAC is given. `skb` is the packet that wants to go there.
+
+        `traced` is one that waits there too, and whose trace tells of the question.
+        """
         link, target = entry.link, entry.address
         announce = max(link.conf.arp_announce, self._netns.sysctl.all.arp_announce)
         source = 0
@@ -67,7 +70,7 @@ class Arp:
             source = skb.saddr if announce == 0 or known else 0
         if not source:
             source = self._netns.select_address(link, target, Scope.LINK)
-        self.send(link, REQUEST, BROADCAST_MAC if mac is None else mac, link.mac, source, 0, target, skb)
+        self.send(link, REQUEST, BROADCAST_MAC if mac is None else mac, link.mac, source, 0, target, traced)
 
     def announce(self, link: Link, address: int) -> None:
         """Send a gratuitous ARP request: `arping -U`."""

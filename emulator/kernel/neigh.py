@@ -202,7 +202,8 @@ class Neighbours:
         """Ask once, for the newest packet that waits, and come again after retrans_time (neigh_probe, arp_solicit)."""
         unicast = entry.probes < self._number("ucast_solicit")
         skb = entry.queue[-1] if entry.queue else None
-        self._netns.arp.solicit(entry, entry.mac if unicast else None, skb)
+        traced = next((waiting for waiting in entry.queue if waiting.trace is not None), None)
+        self._netns.arp.solicit(entry, entry.mac if unicast else None, skb, traced)
         entry.probes += 1
         self._arm(entry, max(self._number("retrans_time_ms") / 1000, 0.01))
 

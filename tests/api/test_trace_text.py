@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emulator.api.messages import TraceOutcome, TraceStep
-from emulator.api.trace_text import Names, Style, in_order, named, render, verdict
+from emulator.api.messages import TraceStep
+from emulator.api.trace_text import Names, Style, in_order, named, render
 
 SYN = "IP 10.244.0.2.40000 > 10.96.0.9.80: Flags [S], length 0"
 NAMES = Names(
@@ -71,7 +71,7 @@ node-a
        7  DNAT       to 10.96.0.9:80 (service default/web)  ⇒  10.244.1.3:80 (pod default/web-1)
        8  filter     FORWARD policy → ACCEPT
        9  neighbour  172.18.0.3 on eth0 is not known yet (NONE)
-          arp        asked by broadcast: 172.18.0.3 is at 0b:00:00:00:00:03 (2 steps of ARP are left out)
+          arp        asked by broadcast: 172.18.0.3 is at 0b:00:00:00:00:03 (2 steps of ARP left out)
       12  transmit   eth0  0b:00:00:00:00:02 > 0b:00:00:00:00:03
 ══ underlay: node-a ══▶ node-b ══
 node-b
@@ -112,22 +112,6 @@ def test_a_loop_to_oneself_has_a_reply() -> None:
     assert legs == ["── request", "── next packet"]
 
 
-def test_the_verdict_explains_a_loss() -> None:
-    line = verdict(STEPS, TraceOutcome.TIMEOUT, "no answer within 3 s")
-    assert line.style is Style.BAD
-    assert line.text == (
-        "verdict: not answered (no answer within 3 s); dropped at step 17 on node-b in netns root, "
-        "IP_TTL_EXPIRED: the TTL ran out"
-    )
-    lost = verdict(STEPS[:4], TraceOutcome.TIMEOUT, "no answer")
-    assert lost.text.endswith("last seen at step 4 on node-a in netns root")
-    stuck = verdict(STEPS[:10], TraceOutcome.TIMEOUT, "no answer")
-    assert stuck.text.endswith("step 9 on node-a in netns root, where nobody answers ARP for 172.18.0.3")
-    assert (
-        verdict(STEPS[:-1], TraceOutcome.REPLIED, "ok").text == "verdict: answered (ok): 14 steps on 2 nodes, 1 rewrite"
-    )
-
-
 def test_names_stand_behind_whole_addresses_only() -> None:
     assert named("10.96.0.99 10.96.0.9 110.96.0.9", NAMES) == "10.96.0.99 10.96.0.9 (service default/web) 110.96.0.9"
 
@@ -135,3 +119,51 @@ def test_names_stand_behind_whole_addresses_only() -> None:
 def test_control_characters_are_escaped() -> None:
     evil = step(1, "send", "IP \x1b[2J", place="node\x1b/root\n", socket="a\x07")
     assert all("\x1b" not in line.text and "\x07" not in line.text for line in render([evil], NAMES))
+
+
+def shown(steps: list[TraceStep], kind: str) -> list[str]:
+    lines = (line.text.split(maxsplit=2) for line in render(steps, NAMES) if line.style is Style.STEP)
+    return [" ".join(words[words.index(kind) + 1 :]) for words in lines if kind in words[:2]]
+
+
+def asking(number: int, address: str, state: str = "NONE") -> TraceStep:
+    return step(number, "neighbour", address=address, link="cbr0", state=state, mac="")
+
+
+def question(number: int, address: str) -> TraceStep:
+    return step(
+        number, "transmit", f"ARP, Request who-has {address} tell 10.244.1.1, length 28", link="cbr0", frame="x"
+    )
+
+
+def test_arp_without_an_answer_says_how_often_it_asked() -> None:
+    steps = [asking(1, "10.244.1.7", "FAILED"), *(question(number, "10.244.1.7") for number in (2, 3, 4))]
+    assert shown(steps, "neighbour") == ["10.244.1.7 on cbr0 is not known, ARP had no answer before (FAILED)"]
+    assert shown(steps, "arp") == ["asked by broadcast 3 times, no answer (3 steps of ARP left out)"]
+
+
+def test_each_question_counts_its_own_steps() -> None:
+    steps = [asking(1, "10.244.1.7"), question(2, "10.244.1.7"), question(3, "10.244.1.7")]
+    steps += [asking(4, "10.244.1.71"), question(5, "10.244.1.71"), asking(6, "10.244.1.7"), question(7, "10.244.1.7")]
+    assert [text.rpartition("(")[2] for text in shown(steps, "arp")] == [
+        "2 steps of ARP left out)",
+        "1 step of ARP left out)",
+        "1 step of ARP left out)",
+    ]
+    assert shown([asking(1, "10.244.1.7", "INCOMPLETE")], "arp") == []
+
+
+def test_an_echo_socket_has_an_identifier_and_the_kernel_no_socket() -> None:
+    steps = [
+        step(1, "send", socket="icmp 0.0.0.0:9040"),
+        step(2, "deliver", protocol="icmp", socket="kernel"),
+        step(3, "send"),
+    ]
+    texts = [
+        " ".join(line.text.split()[1:]) for line in render(steps, NAMES) if line.style in (Style.STEP, Style.DELIVERY)
+    ]
+    assert texts == [
+        "send icmp echo, identifier 9040",
+        "deliver to the kernel itself (icmp)",
+        "send by the kernel itself",
+    ]

@@ -9,9 +9,9 @@ import click
 import pytest
 from trio.testing import MockClock
 
-from emulator.api.trace_text import in_order, render, verdict
+from emulator.api.trace_text import in_order
 from emulator.cli.target import Target
-from emulator.cli.trace import _as_text
+from emulator.cli.trace import _as_text, _rendered
 from emulator.cli.trace import trace as trace_command
 from emulator.cli.trace_names import Directory, Flow
 from emulator.runtime.cluster.cluster import Cluster
@@ -51,10 +51,7 @@ async def run(cluster: Cluster, words: list[str]) -> str:
         options["source"], flow.destination, protocol=flow.protocol, port=flow.port, patience=options["timeout"]
     )
     steps = in_order(traced.steps)
-    lines = [
-        *render(steps, directory.names, verbose=options["verbose"]),
-        verdict(steps, traced.result.outcome, traced.result.message),
-    ]
+    lines = _rendered(directory, flow, traced.result, steps, verbose=options["verbose"])
     return "".join(f"{click.unstyle(line)}\n" for line in _as_text(start, flow, traced.result, lines))
 
 

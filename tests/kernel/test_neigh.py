@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.neigh import NudState
+from emulator.kernel.trace import StepKind
 from emulator.packet.address import ipv4_to_int, mac_to_int
 from emulator.packet.describe import describe_frame
 from tests.kernel.frames import arp, echo, ethernet, ipv4
@@ -194,3 +195,13 @@ def test_the_loopback_has_one_entry() -> None:
         router.run()
     assert len(router.ns.neighbours) == 1
     assert dict(router.ns.drops) == {}
+
+
+def test_each_question_is_in_the_trace_of_a_packet_that_waits_behind_others() -> None:
+    router = unknown_server()
+    router.a.receive_frame(datagram(), router.kernel.open_trace(1))
+    router.run(0.5)
+    router.feed(router.a, datagram(identification=2))
+    router.run(4.0)
+    asked = [step for step in router.kernel.take_steps() if step.packet == ASK_SERVER]
+    assert [step.kind for step in asked] == [StepKind.TRANSMIT] * 3

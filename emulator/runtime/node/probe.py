@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import trio
 
 from emulator.api.messages import ControlError, ErrorCode, TraceOutcome, TraceStartResult
 from emulator.apps.environment import ResolveError
+from emulator.kernel.socket_error import SocketError
 from emulator.kernel.trace import Trace
+from emulator.packet.icmp import error_name
 from emulator.runtime.sockets.network import NetnsNetwork
 
 _PAYLOAD = b"podwire trace"
@@ -49,6 +52,9 @@ async def _probe_udp(network: NetnsNetwork, trace: Trace, address: str, port: in
     with network.open_udp() as endpoint:
         endpoint.connect((address, port))
         await endpoint.send_to(_PAYLOAD, trace=trace)
+        await endpoint.wait_readable()
+        if endpoint.socket.errors:  # also those that a program is told of by IP_RECVERR only, as of a host unreachable
+            return TraceOutcome.REFUSED, _reported(endpoint.socket.errors[0])
         reply = await endpoint.receive()
     return TraceOutcome.REPLIED, f"{len(reply.payload)} bytes came back"
 
@@ -58,11 +64,15 @@ async def _probe_icmp(network: NetnsNetwork, trace: Trace, address: str, _port: 
         endpoint.send_echo(address, 1, _PAYLOAD, trace=trace)
         reply = await endpoint.receive()
     if reply.error is not None:
-        return TraceOutcome.REFUSED, f"{reply.source} sent ICMP type {reply.error.type} code {reply.error.code}"
+        return TraceOutcome.REFUSED, _reported(reply.error)
     return TraceOutcome.REPLIED, f"{reply.source} answered"
 
 
 _PROBES = {"tcp": _probe_tcp, "udp": _probe_udp, "icmp": _probe_icmp}
+
+
+def _reported(error: SocketError) -> str:
+    return f"{os.strerror(error.errno)}: ICMP {error_name(error.type, error.code)} from {error.offender}"
 
 
 def _failure(error: OSError) -> tuple[TraceOutcome, str]:
