@@ -1,13 +1,14 @@
-"""Which built-in program runs for a container's image (docs: the images in the README)."""
+"""Which built-in program runs for a container's image. Without trio, since `emulator apply` reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from emulator.apps.environment import Container, Program
+if TYPE_CHECKING:
+    from emulator.apps.environment import Container, Program
 
 # The last part of an image's name, or its last two, to the module of programs/ that runs it.
 PROGRAMS: Mapping[str, str] = MappingProxyType(
@@ -39,6 +40,15 @@ PROGRAMS: Mapping[str, str] = MappingProxyType(
     }
 )
 _IDLE_COMMANDS = frozenset({"sleep", "tail", "pause"})
+_AGNHOST = frozenset({"netexec", "serve-hostname", "pause"})  # its subcommands that there are
+# Programs that read their arguments, and the names of the executable that stand for them.
+_READ_ARGS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "bench": frozenset({"bench"}),
+        "http_echo": frozenset({"http-echo"}),
+        "whoami": frozenset({"whoami"}),
+    }
+)
 
 
 def repository(image: str) -> str:
@@ -51,14 +61,32 @@ def repository(image: str) -> str:
     return path + slash + last.partition(":")[0]
 
 
-def program_for(container: Container) -> Program:
-    """Return the program of a container: by its image, else one that answers on its declared ports.
+def module_for(image: str, command: Sequence[str]) -> str:
+    """Return the module of programs/ that runs an image: its own, else `generic`, which answers on declared ports.
 
     A command that only waits (`sleep infinity`) idles whatever the image is.
     """
-    name = repository(container.image)
-    parts = name.split("/")
-    module = PROGRAMS.get("/".join(parts[-2:])) or PROGRAMS.get(parts[-1]) or "generic"
-    if container.command and container.command[0].rpartition("/")[2] in _IDLE_COMMANDS:
-        module = "idle"
+    if command and command[0].rpartition("/")[2] in _IDLE_COMMANDS:
+        return "idle"
+    parts = repository(image).split("/")
+    return PROGRAMS.get("/".join(parts[-2:])) or PROGRAMS.get(parts[-1]) or "generic"
+
+
+def program_for(container: Container) -> Program:
+    """Return the program of a container, by its image and command."""
+    module = module_for(container.image, container.command)
     return cast("Program", import_module(f"emulator.apps.programs.{module}").main)
+
+
+def ignores(image: str, command: Sequence[str], args: Sequence[str]) -> bool:
+    """Whether a container's command line has no effect: its program stands in and reads nothing, or not all, of it."""
+    module = module_for(image, command)
+    words = [*command, *args]
+    if module == "idle":
+        return bool(words) and words[0].rpartition("/")[2] not in _IDLE_COMMANDS
+    if module == "agnhost":
+        subcommand = [*command[1:], *args] if command else words
+        return bool(subcommand) and subcommand[0] not in _AGNHOST
+    if module in _READ_ARGS:
+        return bool(command) and command[0].rpartition("/")[2] not in _READ_ARGS[module]
+    return bool(words)

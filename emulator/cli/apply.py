@@ -52,6 +52,7 @@ def apply(
     All files are checked first and all problems are listed; if there is one, nothing is applied.
     """
     from emulator.api.manifest import in_namespace
+    from emulator.cli.stand_ins import stand_in_notes
 
     items = in_namespace(read_files(filenames, recursive=recursive), namespace)
     objects = [item.object for item in items]
@@ -63,7 +64,7 @@ def apply(
             params = ApplyParams(objects=objects, dry_run=dry_run == "server")
             outcomes = client.call(APPLY, params, TIMEOUT).outcomes
         _show([outcome.object for outcome in outcomes], [_word(outcome, dry_run) for outcome in outcomes], output)
-    for line in kept_notes(objects):
+    for line in kept_notes(objects) + stand_in_notes(objects):
         note(f"note: {line}")
 
 

@@ -13,6 +13,7 @@ from emulator.api.problem import printable
 from emulator.errors import ManifestError
 
 STDIN = "-"
+URLS = ("http://", "https://")
 FIRST_NAMESPACES = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 """Those that every cluster has from its start."""
 
@@ -23,7 +24,9 @@ def read_files(names: Sequence[str], *, recursive: bool = False) -> list[Manifes
     problems: list[str] = []
     for name in names:
         try:
-            if name == STDIN:
+            if name.startswith(URLS):
+                problems.append(f"{printable(name)}: URLs are not fetched; download the file and name it here")
+            elif name == STDIN:
                 objects += read_manifest(sys.stdin.buffer, "standard input")
             else:
                 objects += read_manifests(_files(Path(name), recursive=recursive))

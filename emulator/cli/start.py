@@ -91,13 +91,14 @@ def _objects(config: ClusterConfig) -> list[Object]:
         return []
     from emulator.api.manifest import in_namespace
     from emulator.cli.manifests import FIRST_NAMESPACES, check_places, kept_notes, read_files
+    from emulator.cli.stand_ins import stand_in_notes
 
     items = in_namespace(read_files([str(path) for path in config.manifests]), None)
     if not items:
         raise ManifestError([f"{config.source}: its manifests have no objects"])
     check_places(items, [node.name for node in config.nodes], FIRST_NAMESPACES)
     objects = [item.object for item in items]
-    for line in kept_notes(objects):
+    for line in kept_notes(objects) + stand_in_notes(objects):
         note(f"note: {line}")
     return objects
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.apps.images import PROGRAMS, repository
+from emulator.apps.images import PROGRAMS, ignores, module_for, repository
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,31 @@ def test_every_program_exists() -> None:
 
     for module in set(PROGRAMS.values()):
         assert callable(import_module(f"emulator.apps.programs.{module}").main)
+
+
+@pytest.mark.parametrize(
+    ("image", "line", "module", "ignored"),
+    [
+        ("nginx", "", "nginx", False),
+        ("nginx", "nginx -g x", "nginx", True),
+        ("redis:7", "", "generic", False),
+        ("redis:7", "redis-server --port 7000", "generic", True),
+        ("redis:7", "sleep infinity", "idle", False),
+        ("busybox", "/bin/sleep 3600", "idle", False),
+        ("busybox", "sh -c date", "idle", True),
+        ("agnhost", "/agnhost netexec --http-port 80", "agnhost", False),
+        ("agnhost", "/agnhost dns-suffix", "agnhost", True),
+        ("hashicorp/http-echo", "/http-echo -text=x", "http_echo", False),
+        ("hashicorp/http-echo", "sh -c date", "http_echo", True),
+    ],
+)
+def test_a_command_line_that_has_no_effect_is_known(image: str, line: str, module: str, ignored: bool) -> None:
+    command = line.split()
+    assert module_for(image, command) == module
+    assert ignores(image, command, ()) == ignored
+
+
+def test_arguments_of_programs_that_read_them() -> None:
+    assert not ignores("hashicorp/http-echo", (), ("-text=x",))
+    assert not ignores("agnhost", (), ("netexec",))
+    assert ignores("mysql:8", (), ("--default-authentication-plugin=x",))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.conftest import Ask, run
+from tests.cli.conftest import Ask, run, run_here
 
 DEPLOYMENT = """
 apiVersion: apps/v1
@@ -26,7 +26,10 @@ def test_apply_says_what_it_did_and_what_has_no_effect(ask: Ask, tmp_path: Path)
     file.write_text(f"{DEPLOYMENT.replace('NAME', 'applied')}---\n{CONFIG_MAP}")
     done = ask("apply", "-f", str(file))
     assert done.out == "deployment.apps/applied created\nconfigmap/settings created\n"
-    assert done.err == "note: configmaps settings: kept, has no effect\n"
+    assert done.err.splitlines() == [
+        "note: configmaps settings: kept, has no effect",
+        "note: deployment.apps/applied: probes are not run and count as passed",
+    ]
     file.write_text(file.read_text().replace("replicas: 1", "replicas: 2"))
     assert ask.ok("apply", "-f", str(file), "--dry-run=server").splitlines() == [
         "deployment.apps/applied configured (server dry run)",
@@ -49,6 +52,13 @@ def test_apply_lists_all_problems_and_applies_nothing(ask: Ask, tmp_path: Path) 
     assert "b.yaml:4: spec.ports[0].port: Invalid value: 0" in done.err
     assert "c.json:1:" in done.err
     assert ask("get", "configmap", "settings").status == 1
+
+
+def test_urls_are_not_fetched() -> None:
+    done = run_here("apply", "-f", "https://k8s.io/examples/pods/simple-pod.yaml")
+    assert (done.status, done.out) == (1, "")
+    assert "URLs are not fetched" in done.err
+    assert done.err.count("\n") == 1
 
 
 def test_apply_refuses_nodes_and_namespaces_that_do_not_exist(ask: Ask) -> None:

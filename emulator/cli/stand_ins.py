@@ -1,0 +1,64 @@
+"""What of a workload is not the real thing here, told by `apply` and `start` so that nobody takes it for that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from emulator.api.messages import Object
+from emulator.api.problem import printable
+from emulator.apps.images import ignores, module_for
+from emulator.cli.manifests import described
+
+_POD_MAKERS = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
+_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+_LONGEST = 40
+"""Characters of a command that are shown."""
+
+
+def stand_in_notes(objects: Sequence[Object]) -> list[str]:
+    """Return one line for each Pod and workload of which something stands in, or is without effect."""
+    lines: list[str] = []
+    for obj in objects:
+        parts = list(dict.fromkeys(_parts(_pod_spec(obj))))
+        if parts:
+            lines.append(printable(f"{described(obj)}: {'; '.join(parts)}"))
+    return lines
+
+
+def _pod_spec(obj: Object) -> Object:
+    spec: Object = obj.get("spec") or {}
+    if obj["kind"] == "Pod":
+        return spec
+    template = (spec.get("template") or {}) if obj["kind"] in _POD_MAKERS else {}
+    return template.get("spec") or {}
+
+
+def _parts(spec: Object) -> Iterator[str]:
+    init = spec.get("initContainers") or []
+    sidecars = [container for container in init if container.get("restartPolicy") == "Always"]
+    containers = [*sidecars, *(spec.get("containers") or [])]
+    for container in containers:
+        yield from _program(container)
+    skipped = [container["name"] for container in init if container not in sidecars]
+    if skipped:
+        yield f"init containers are not run: {', '.join(skipped)}"
+    if any(container.get(probe) for container in containers for probe in _PROBES):
+        yield "probes are not run and count as passed"
+    ports = [
+        port["hostPort"] for container in containers for port in container.get("ports") or [] if port.get("hostPort")
+    ]
+    if ports:
+        yield f"hostPort {', '.join(map(str, ports))} has no effect"
+    if spec.get("hostNetwork"):
+        yield "hostNetwork has no effect: the pod gets an address of its own"
+
+
+def _program(container: Object) -> Iterator[str]:
+    image, command, args = container["image"], container.get("command") or [], container.get("args") or []
+    if module_for(image, command) == "generic":
+        what = "answers on its declared ports" if container.get("ports") else "declares no ports, so nothing answers"
+        yield f"image {image}: {what} in place of the real program"
+    if ignores(image, command, args):
+        words = " ".join(" ".join(map(str, [*command, *args])).split())
+        shown = words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+        yield f"the command of container {container['name']} is not run: {shown}"
