@@ -21,6 +21,7 @@ from emulator.api.objects.view import view
 from emulator.kube.indexes import PODS_BY_LABEL, SERVICES_BY_SELECTOR, SLICES_BY_SERVICE
 from emulator.kube.ownership import SAFE_ALPHABET, controller_reference, key_of
 from emulator.kube.reconciler import Change, Create, Delete, Key, Moment, Reader, Replace
+from emulator.kube.view_cache import ViewCache
 
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
@@ -33,6 +34,9 @@ class EndpointSliceController:
     """Keeps each Service's slices equal to what its selector finds; slices that users wrote are left alone."""
 
     watches = frozenset({"Service", "Pod", "EndpointSlice"})
+
+    def __init__(self, views: ViewCache | None = None) -> None:
+        self._views = views if views is not None else ViewCache()
 
     def keys(self, reader: Reader, event: Object) -> Iterable[Key]:
         """Return the Services that the event may concern."""
@@ -60,7 +64,9 @@ class EndpointSliceController:
         if obj is not None and not obj["metadata"].get("deletionTimestamp"):
             service = view(obj, Service)
             if service.spec.selector and service.spec.type != "ExternalName":
-                wanted = {str(slice_["metadata"]["name"]): slice_ for slice_ in _wanted(reader, obj, service)}
+                wanted = {
+                    str(slice_["metadata"]["name"]): slice_ for slice_ in _wanted(reader, obj, service, self._views)
+                }
             elif not existing:
                 return []
         changes: list[Change] = []
@@ -88,9 +94,9 @@ def _labels(obj: Object) -> Object:
     return obj["metadata"].get("labels") or {}
 
 
-def _wanted(reader: Reader, obj: Object, service: Service) -> Iterator[Object]:
+def _wanted(reader: Reader, obj: Object, service: Service, views: ViewCache) -> Iterator[Object]:
     groups: dict[str, list[Object]] = defaultdict(list)
-    for pod in _selected(reader, service):
+    for pod in _selected(reader, service, views):
         ports = json.dumps(_ports(service.spec.ports, pod))
         node = reader.get("Node", "", pod.spec.node_name)
         groups[ports].append(_endpoint(pod, service, _labels(node).get(ZONE_LABEL, "") if node else ""))
@@ -103,14 +109,14 @@ def _wanted(reader: Reader, obj: Object, service: Service) -> Iterator[Object]:
             yield _slice(obj, service, json.loads(ports), part, f"{ports}/{start}")
 
 
-def _selected(reader: Reader, service: Service) -> Iterator[Pod]:
+def _selected(reader: Reader, service: Service, views: ViewCache) -> Iterator[Pod]:
     pods = []
     selector = service.spec.selector
     pairs = [(service.metadata.namespace, key, value) for key, value in selector.items()]
     rarest = min(pairs, key=lambda pair: reader.count(PODS_BY_LABEL, pair))
     for obj in reader.find(PODS_BY_LABEL, rarest):
         if selector.items() <= _labels(obj).items():
-            pod = view(obj, Pod)
+            pod = views.view(obj, Pod)
             if pod.status.pod_ip and pod.status.phase not in {"Succeeded", "Failed"}:
                 pods.append(pod)
     yield from sorted(pods, key=lambda pod: pod.metadata.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from emulator.api.objects.meta import Object, ObjectMeta
@@ -30,10 +30,16 @@ def owner_key(obj: Object, kind: str) -> Iterator[Key]:
             yield Key(kind, obj["metadata"].get("namespace", ""), reference["name"])
 
 
-def owned(reader: Reader, kind: str, owner: ObjectMeta, view_type: type[T]) -> list[tuple[Object, T]]:
+def owned(
+    reader: Reader,
+    kind: str,
+    owner: ObjectMeta,
+    view_type: type[T],
+    convert: Callable[[Object, type[T]], T] = view,
+) -> list[tuple[Object, T]]:
     """Return the objects of `kind` that `owner` controls, each with its view, in order of name."""
     found = reader.find(BY_CONTROLLER[kind], owner.uid)
-    return [(obj, view(obj, view_type)) for obj in sorted(found, key=lambda obj: str(obj["metadata"]["name"]))]
+    return [(obj, convert(obj, view_type)) for obj in sorted(found, key=lambda obj: str(obj["metadata"]["name"]))]
 
 
 def controller_reference(owner: Object) -> Object:

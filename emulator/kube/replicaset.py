@@ -25,6 +25,7 @@ from emulator.kube.ownership import (
     pod_from_template,
 )
 from emulator.kube.reconciler import Change, Create, Delete, Key, Moment, Reader, Replace, Requeue, UpdateStatus
+from emulator.kube.view_cache import ViewCache
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 BURST = 500
@@ -36,6 +37,9 @@ class ReplicaSetController:
     """Creates and deletes pods, and counts them; lets go of pods whose labels left its selector, adopts orphans."""
 
     watches = frozenset({"ReplicaSet", "Pod"})
+
+    def __init__(self, views: ViewCache | None = None) -> None:
+        self._views = views if views is not None else ViewCache()
 
     def keys(self, reader: Reader, event: Object) -> Iterable[Key]:
         """Return the ReplicaSet itself, the one that owns the pod, or those that might adopt it."""
@@ -54,11 +58,11 @@ class ReplicaSetController:
             return []
         replica_set = view(obj, ReplicaSet)
         selector = _selector(replica_set)
-        pods = owned(reader, "Pod", replica_set.metadata, Pod)
+        pods = owned(reader, "Pod", replica_set.metadata, Pod, self._views.view)
         released = [pod for pod, seen in pods if not seen.metadata.deletion_timestamp and not _fits(selector, pod)]
         adopted = [pod for pod in _orphans(reader, replica_set) if _fits(selector, pod)]
         active = [
-            *(pod for entry, pod in pods if _is_active(pod) and entry not in released),
+            *(pod for entry, pod in pods if _is_active(pod) and _fits(selector, entry)),
             *(view(pod, Pod) for pod in adopted),
         ]
         taken = {pod.metadata.name for _, pod in pods}

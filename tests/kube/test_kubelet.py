@@ -90,6 +90,31 @@ def test_nothing_is_done_or_reported_twice() -> None:
     assert kubelet.tick(at(6)) == []
 
 
+def versioned(obj: Object, version: int) -> Object:
+    return obj | {"metadata": obj["metadata"] | {"resourceVersion": str(version)}}
+
+
+def test_a_pod_is_taken_once_a_version_and_missed_when_it_vanishes() -> None:
+    kubelet = Kubelet("node-a", HOST)
+    first = versioned(pod(), 1)
+    assert kinds(kubelet.sync([first], at())) == ["SetUpPod"]
+    kubelet.sandbox_ready("uid-p", "10.244.0.5", at())
+    kubelet.container_started("uid-p", "main", at())
+    unread = {"kind": "Pod", "metadata": first["metadata"]}  # of a version that is known nothing else is looked at
+    assert kubelet.sync([unread], at(1)) == []
+    assert kinds(kubelet.sync([versioned(deleted(pod()), 2)], at(2))) == ["StopContainer"]
+    assert kinds(kubelet.container_exited("uid-p", "main", 0, "", at(3))) == ["TearDownPod", "ConfirmDeletion"]
+    assert kubelet.sync([], at(4)) == []
+
+
+def test_a_pod_without_a_namespace_is_tried_again_at_any_change() -> None:
+    kubelet = Kubelet("node-a", HOST)
+    waiting = versioned(pod(), 1)
+    kubelet.sync([waiting], at())
+    kubelet.sandbox_failed("uid-p", "no addresses are left", at())
+    assert kinds(kubelet.sync([waiting, versioned(pod("other"), 2)], at(1))) == ["SetUpPod", "SetUpPod"]
+
+
 def test_a_port_in_use_shows_and_backs_off() -> None:
     kubelet, _ = running(pod(containers=("web", "second")))
     message = "bind 0.0.0.0:80: Address already in use"

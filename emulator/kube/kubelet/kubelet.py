@@ -37,19 +37,21 @@ class Kubelet:
         self._records: dict[str, PodRecord] = {}
 
     def sync(self, pods: Iterable[Object], moment: Moment) -> list[Action]:
-        """Take the pods that the cluster has bound to this node, all of them."""
+        """Take the pods that the cluster has bound to this node, all of them; those that are as before cost nothing."""
         actions: list[Action] = []
         seen = set()
         for obj in pods:
-            pod = view(obj, Pod)
-            uid = pod.metadata.uid
+            uid = obj["metadata"]["uid"]
             seen.add(uid)
             record = self._records.get(uid)
+            if record is not None and _is_as_before(record, obj):
+                continue
+            pod = view(obj, Pod)
             if record is None:
                 record = self._records[uid] = PodRecord(key_of(obj), pod, moment.wall)
             actions += self._replace_containers(uid, record, pod)
             record.pod = pod
-            record.sandbox_message = ""  # what stood in the way may be gone: a changed pod is tried again
+            record.sandbox_message = ""  # what stood in the way may be gone: it is tried again
             actions += self._advance(uid, record, moment)
         for uid in [uid for uid in self._records if uid not in seen]:
             record = self._records[uid]
@@ -164,6 +166,12 @@ class Kubelet:
             yield TearDownPod(uid, record.pod)
         if not record.deleted:
             yield ConfirmDeletion(record.key, uid)
+
+
+def _is_as_before(record: PodRecord, obj: Object) -> bool:
+    """Whether this version of the pod was taken already; one without a namespace yet is tried at every change."""
+    version = obj["metadata"].get("resourceVersion")
+    return bool(version) and version == record.pod.metadata.resource_version and not record.sandbox_message
 
 
 def _restarts(pod: Pod, container: ContainerRecord) -> bool:

@@ -34,6 +34,7 @@ from emulator.kube.reconciler import Reconciler
 from emulator.kube.replicaset import ReplicaSetController
 from emulator.kube.scheduler import Scheduler
 from emulator.kube.statefulset import StatefulSetController
+from emulator.kube.view_cache import ViewCache
 from emulator.runtime.control.server import Exchange, Methods, serve
 from emulator.runtime.controller.committer import Committer
 from emulator.runtime.controller.database import Database
@@ -57,13 +58,14 @@ DNS_REPLICAS = 2
 
 def reconcilers() -> list[Reconciler]:
     """Return the controllers that every cluster runs."""
+    views = ViewCache()
     return [
         DeploymentController(),
-        ReplicaSetController(),
+        ReplicaSetController(views),
         StatefulSetController(),
         DaemonSetController(),
         Scheduler(),
-        EndpointSliceController(),
+        EndpointSliceController(views),
         NodeLifecycleController(),
         NamespaceController(),
     ]

@@ -19,13 +19,18 @@ from emulator.errors import PodwireError
 from emulator.kube.reconciler import Change, Create, Delete, Key, Moment, Reconciler, Replace, Requeue, UpdateStatus
 
 BATCH = 64
-"""Keys between two checkpoints."""
+BATCH_SECONDS = 0.02
+"""Keys, and the time they may take, between two checkpoints: nodes' signs of life wait meanwhile."""
 
 PAUSED = 10_000
 """Keys after which those that need no pause any more are forgotten."""
 
 PAUSE = 0.01
 """Seconds between two looks at one key: the first change is answered at once, those of a storm together."""
+
+PAUSE_SHARE = 4
+LONGEST_PAUSE = 0.5
+"""A key whose look takes long (a thousand pods) is paused for so many times as long, up to these seconds."""
 
 FIRST_RETRY = 0.01
 LONGEST_RETRY = 10.0
@@ -86,6 +91,7 @@ class Manager:
         async with trio.open_nursery() as nursery:
             while True:
                 await self._wake.wait()
+                end = trio.current_time() + BATCH_SECONDS
                 for _ in range(BATCH):
                     if not self._queue:
                         self._wake = trio.Event()
@@ -93,6 +99,8 @@ class Manager:
                     item = next(iter(self._queue))
                     del self._queue[item]
                     self._look_at(item, nursery)
+                    if trio.current_time() > end:
+                        break
 
     def _look_at(self, item: _Item, nursery: trio.Nursery) -> None:
         """Reconcile the item now or, if it was looked at a moment ago, a moment later."""
@@ -103,8 +111,9 @@ class Manager:
             return
         if len(self._paused) >= PAUSED:
             self._paused = {paused: end for paused, end in self._paused.items() if end > now}
-        self._paused[item] = now + PAUSE
         self._reconcile(item, nursery)
+        end = trio.current_time()
+        self._paused[item] = end + min(LONGEST_PAUSE, max(PAUSE, PAUSE_SHARE * (end - now)))
 
     def _reconcile(self, item: _Item, nursery: trio.Nursery) -> None:
         reconciler, key = item

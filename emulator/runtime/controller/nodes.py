@@ -30,6 +30,7 @@ from emulator.api.store import Store
 from emulator.kube.ipam import free_node_address, free_pod_cidr
 from emulator.kube.ownership import with_condition
 from emulator.kube.scheduler import NOT_REGISTERED
+from emulator.runtime import lag
 from emulator.runtime.control.server import Exchange
 from emulator.runtime.controller.committer import Committer
 
@@ -123,13 +124,10 @@ class Nodes:
                 self._leased = trio.Event()
                 await self._leased.wait()
             # Renewals only move deadlines on, so what was the earliest is no later than any of them.
-            earliest = min(self._deadlines.values())
-            await trio.sleep_until(earliest)
+            late = await lag.sleep_until(min(*self._deadlines.values(), trio.current_time() + lag.PACE))
+            for name, deadline in self._deadlines.items():
+                self._deadlines[name] = lag.extended(deadline, late, RENEW_INTERVAL)
             now = trio.current_time()
-            if now - earliest > RENEW_INTERVAL:  # this process was held up: signs of life may lie unread
-                for name, deadline in self._deadlines.items():
-                    self._deadlines[name] = max(deadline, now + RENEW_INTERVAL)
-                continue
             for name in [name for name, deadline in self._deadlines.items() if deadline <= now]:
                 del self._deadlines[name]
                 self._expire(name)

@@ -25,6 +25,7 @@ from emulator.api.messages import (
     WatchParams,
 )
 from emulator.kernel.kernel import RandomSource
+from emulator.runtime import lag
 from emulator.runtime.control.client import (
     ClientExchange,
     ConnectionLostError,
@@ -142,6 +143,7 @@ class _Session:
         self._link = link
         self._client = client
         self._scope = trio.CancelScope()
+        self._deadline = 0.0  # when the controller counts as gone
 
     async def run(self) -> None:
         link = self._link
@@ -153,7 +155,9 @@ class _Session:
             link._log.info("registered", extra={"epoch": registered.epoch})
             with self._scope:
                 async with trio.open_nursery() as nursery:
+                    self._extend(registered)
                     nursery.start_soon(self._guard, self._renew, registered)
+                    nursery.start_soon(self._guard, self._judge, registered)
                     nursery.start_soon(self._guard, self._hold, exchange)
                     for subscription in link._subscriptions:
                         nursery.start_soon(self._guard, self._watch, subscription)
@@ -174,10 +178,18 @@ class _Session:
         params = RenewParams(name=registration.name, instance=registration.instance)
         while True:
             await trio.sleep(registered.renew_interval)
-            with trio.move_on_after(registered.lease_duration) as patience:
-                await self._client.call(messages.RENEW, params)
-            if patience.cancelled_caught:
-                raise ConnectionLostError(f"the controller did not answer for {registered.lease_duration:g} s")
+            await self._client.call(messages.RENEW, params)
+            self._extend(registered)
+
+    def _extend(self, registered: Registered) -> None:
+        self._deadline = trio.current_time() + registered.renew_interval + registered.lease_duration
+
+    async def _judge(self, registered: Registered) -> None:
+        """Give the controller up when a renewal is not answered; what this process itself was late does not count."""
+        while trio.current_time() < self._deadline:
+            late = await lag.sleep_until(min(self._deadline, trio.current_time() + lag.PACE))
+            self._deadline = lag.extended(self._deadline, late, registered.renew_interval)
+        raise ConnectionLostError(f"the controller did not answer for {registered.lease_duration:g} s")
 
     async def _watch(self, subscription: Subscription) -> None:
         """Follow one kind from where the last connection ended; where that is forgotten, begin again."""
