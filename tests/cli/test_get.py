@@ -110,3 +110,11 @@ def test_watch_prints_changes_until_interrupted(ask: Ask) -> None:
 
 def test_watch_of_several_kinds_is_refused(ask: Ask) -> None:
     assert ask("get", "pods,services", "-w").status == 2
+
+
+def test_endpoints_point_to_the_slices(ask: Ask) -> None:
+    for word in ("ep", "endpoints"):
+        done = ask("get", word)
+        assert done.status == 0
+        assert "emulator get endpointslices" in done.err
+    assert "endpointslices" not in ask("get", "pods").err
