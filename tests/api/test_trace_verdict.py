@@ -43,11 +43,11 @@ def test_the_rule_that_dropped_it_says_why() -> None:
 
 
 def test_a_silent_program_is_no_loss() -> None:
-    delivered = step(9, "deliver", protocol="udp", socket="udp 10.244.1.3:53")
+    delivered = step(9, "deliver", place="node-a/cni-1", protocol="udp", socket="udp 10.244.1.3:53")
     text = verdict([delivered], TraceOutcome.TIMEOUT, SILENT, NAMES).text
     assert text == (
-        "verdict: delivered to udp socket 10.244.1.3:53 (pod default/web-1) at step 9, but the program did not answer "
-        "(no answer within 3 s)"
+        "verdict: delivered to udp socket 10.244.1.3:53 (pod default/web-1) at step 9 on node-a in netns cni-1 "
+        "(pod default/client), but the program did not answer (no answer within 3 s)"
     )
 
 

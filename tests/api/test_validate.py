@@ -104,6 +104,51 @@ def test_deployment_strategies() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "strategy", "said"),
+    [
+        ("StatefulSet", "{type: Recreate}", 'updateStrategy.type: Unsupported value: "Recreate": supported values:'),
+        ("StatefulSet", "{type: OnDelete, rollingUpdate: {partition: 1}}", "only allowed for updateStrategy"),
+        (
+            "StatefulSet",
+            "{rollingUpdate: {partition: -1}}",
+            "partition: Invalid value: -1: must be greater than or equal",
+        ),
+        (
+            "DaemonSet",
+            "{rollingUpdate: {maxUnavailable: many}}",
+            'maxUnavailable: Invalid value: "many": a valid percent',
+        ),
+        ("DaemonSet", "{rollingUpdate: {maxSurge: -1}}", "maxSurge: Invalid value: -1: must be greater than or equal"),
+        ("DaemonSet", "{type: sometimes}", 'supported values: "OnDelete", "RollingUpdate"'),
+    ],
+)
+def test_update_strategies(kind: str, strategy: str, said: str) -> None:
+    (only,) = texts(workload(kind, f"updateStrategy: {strategy}"))
+    assert said in only
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+@pytest.mark.parametrize("strategy", ["{}", "{type: OnDelete}", "{type: RollingUpdate, rollingUpdate: {}}"])
+def test_update_strategies_that_are_right(kind: str, strategy: str) -> None:
+    assert texts(workload(kind, f"updateStrategy: {strategy}")) == []
+
+
+@pytest.mark.parametrize(
+    ("replicas", "said"),
+    [
+        (2**31, "must be less than or equal to 2147483647"),
+        (2**64, "is greater than the maximum of 9223372036854775807"),
+    ],
+)
+def test_numbers_have_an_end(replicas: int, said: str) -> None:
+    assert any(said in text for text in texts(workload("Deployment", f"replicas: {replicas}")))
+
+
+def test_a_type_that_is_none_is_shown_on_one_line() -> None:
+    assert all(text.isprintable() for text in texts(service('{type: "a\\nb", clusterIP: None, ports: [{port: 80}]}')))
+
+
 def test_stateful_sets_mount_their_claims() -> None:
     claims = "{serviceName: db, volumeClaimTemplates: [{metadata: {name: data}, spec: {}}]}"
     mounts = "{containers: [{name: a, image: b, volumeMounts: [{name: data, mountPath: /x}]}]}"
@@ -195,6 +240,7 @@ def test_service_names_start_with_a_letter() -> None:
             ": custom resources are not emulated; leave this object out",
         ),
         ("cilium.io/v2", "CiliumNetworkPolicy", ": custom resources are not emulated; leave this object out"),
+        ("resource.k8s.io/v1", "DeviceClass", ": it is not emulated; leave this object out"),
         ("v1", "Zebra", ""),
     ],
 )
