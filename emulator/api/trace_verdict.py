@@ -34,7 +34,7 @@ def _words(own: Sequence[TraceStep], outcome: TraceOutcome, names: Names) -> str
     last = own[-1] if own else None
     if outcome is TraceOutcome.TIMEOUT and last is not None and last.kind == "deliver":
         socket = named(socket_name(last.detail), names)
-        return f"delivered to {socket} at step {last.number}, but the program did not answer"
+        return f"delivered to {socket} at {_place(last, names)}, but the program did not answer"
     return _WORDS[outcome]
 
 
