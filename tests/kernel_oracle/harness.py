@@ -43,6 +43,7 @@ from tests.kernel.frames import ipv4 as ipv4
 from tests.kernel.frames import udp as udp
 
 QUIET = 0.03  # seconds without a frame after which the real side has nothing more to say
+PATIENCE = 0.5  # the same, while it has said less than the emulator: the machine may be busy
 GRACE = 0.003  # the same, once it has said as much as the emulator: a veth delivers before `send` returns
 ETH_P_ALL = 0x0003
 SIOCETHTOOL = 0x8946
@@ -209,7 +210,7 @@ class Testbed:
         self._collect_emulated(observed.emulated)
         self._collect_real(observed.real, 0.0)
         while observed.owed():
-            if not self._collect_real(observed.real, QUIET):
+            if not self._collect_real(observed.real, PATIENCE):
                 break
         self._collect_real(observed.real, GRACE)
         return observed

@@ -110,6 +110,17 @@ def test_point_4_odd_first_segments(bed: RouterBed, flags: int) -> None:
     play(bed, to_server(flags, 1000, 5000))
 
 
+def test_a_reset_answers_a_syn_of_the_other_side_only(bed: RouterBed) -> None:
+    half_open = (to_server(SYN, 1000), to_client(SYN | ACK, 5000, 1001), to_server(SYN, 1000))
+    crossed = (to_server(SYN, 1000), to_client(SYN, 4001))
+    ignored = (*HANDSHAKE, to_server(SYN, 50_000))
+    answers = {half_open: 1001, crossed: 0, ignored: 50_001}  # what the last SYN is taken to want acknowledged
+    for opening, ack in answers.items():
+        for reset in (to_server(RST, 900_000, ack), to_client(RST, 900_000, ack)):
+            play(bed, *opening, reset)
+            bed.reset()
+
+
 def test_points_5_and_6_a_repeated_syn_does_not_refresh_and_a_lasting_udp_exchange_is_a_stream(bed: RouterBed) -> None:
     out, back = ("a", wire.udp(CLIENT, 4000, SERVER, 53)), ("b", wire.udp(SERVER, 53, CLIENT, 4000))
     play(bed, to_server(SYN, 1000), out, out, back, out)

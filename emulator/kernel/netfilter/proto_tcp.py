@@ -240,7 +240,8 @@ def _check_reset(
         ):
             return False, new
         new = old  # not exact: stay, there may be a challenge ACK
-    let_through = (connection.status & SEEN_REPLY and tracking.last_kind is SegmentKind.SYN) or (
+    answers_syn = tracking.last_kind is SegmentKind.SYN and tracking.last_direction != direction
+    let_through = (connection.status & SEEN_REPLY and answers_syn) or (
         not connection.status & ASSURED and tracking.last_kind is SegmentKind.ACK
     )
     if let_through and segment.ack == words[LAST_END]:
