@@ -127,5 +127,7 @@ def check_terminal() -> None:
     """Raise TerminalError, which says what to do, where the TUI cannot draw."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise TerminalError("the TUI needs a terminal; without one use: emulator status, emulator get pods -w")
+    if not sys.stderr.isatty():  # Textual draws there
+        raise TerminalError("the TUI draws on standard error, which is not a terminal; leave out 2>FILE")
     if os.environ.get("TERM", "") in ("", "dumb", "unknown"):
         raise TerminalError("the terminal cannot be drawn on (TERM is not set, or dumb); use: emulator status")

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
@@ -326,6 +327,37 @@ def test_help_and_quit(cluster: Processes) -> None:
     play(cluster, scenario)
 
 
+def test_keys_pressed_quickly_while_flows_come_find_every_screen_drawable(cluster: Processes) -> None:
+    async def scenario(pilot: Pilot[None], app: PodwireApp) -> None:
+        show_flows(cluster)
+        await until(pilot, lambda: len(cells(pilot)) == 2)
+        push, drawn = app.push_screen, []
+
+        def push_and_draw(screen: Detail) -> object:
+            pushed = push(screen)
+            for shown in app._visible():  # what the timer does, at the worst moment: pushed, not composed
+                shown.update_rows()
+                drawn.append(shown)
+            return pushed
+
+        app.push_screen = push_and_draw  # type: ignore[method-assign,assignment]
+        for packets in range(20):
+            cluster.tell("node-a", flow("node-a", "root/1", CLIENT, VIP, to=ENDPOINT, packets=packets))
+            for key in ("question_mark", "escape", "escape", "enter", "enter", "escape", "escape"):
+                app.post_message(Key(key, None))
+            app._next_draw, app._drawn_version = 0.0, -1
+            app.draw()
+            await pilot.pause()
+        assert any(isinstance(screen, Detail) for screen in drawn)
+        await until(pilot, lambda: len(app.screen_stack) <= 2)
+        if isinstance(app.screen, Detail):
+            await pilot.press("escape")
+        assert isinstance(app.screen, Page)
+        assert len(cells(pilot)) == 2
+
+    play(cluster, scenario)
+
+
 def test_the_cluster_runs_on_when_the_tui_crashes(cluster: Processes) -> None:
     async def main() -> None:
         app = PodwireApp(cluster.directory)
@@ -344,6 +376,10 @@ def test_without_a_terminal_it_says_so(tmp_path: Path, monkeypatch: pytest.Monke
         run(tmp_path)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
+    with pytest.raises(TerminalError, match="standard error"):
+        check_terminal()
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "dumb")
     with pytest.raises(TerminalError, match="TERM"):
         check_terminal()

@@ -30,7 +30,7 @@ class Detail(ModalScreen[None]):
     Detail #title { text-style: bold; height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter", "app.pop_screen", "Back", key_display="esc"),
+        Binding("escape,q,enter", "close", "Back", key_display="esc"),
         Binding("up,k", "scroll(-1)", "Up", show=False),
         Binding("down,j", "scroll(1)", "Down", show=False),
     ]
@@ -41,6 +41,7 @@ class Detail(ModalScreen[None]):
         self._ask = ask
         self._asked: Lines = []
         self._last: tuple[str, Lines] = ("", [])
+        self._composed = False  # pushed screens are on the stack before they have widgets
 
     def compose(self) -> ComposeResult:
         """Lay the window out."""
@@ -52,7 +53,8 @@ class Detail(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Show what is known, and ask for the rest."""
-        self.query_one(VerticalScroll).focus()
+        self._composed = True
+        self.query(VerticalScroll).focus()
         self.update_rows()
         if self._ask is not None:
             self._begin_asking()
@@ -60,6 +62,8 @@ class Detail(ModalScreen[None]):
 
     def update_rows(self) -> None:
         """Draw the lines as they are now; those of a row that is gone stay, and it is said."""
+        if not (self._composed and self.is_current and self.query("#title") and self.query("#lines")):
+            return
         found = self._read()
         title = (found or self._last)[0]
         if found is not None:
@@ -77,9 +81,15 @@ class Detail(ModalScreen[None]):
             self._asked = await self._ask()
             self.update_rows()
 
+    def action_close(self) -> None:
+        """Go back to the page, once however often the key was pressed before the window was gone."""
+        if self.is_current:
+            self.app.pop_screen()
+
     def action_scroll(self, lines: int) -> None:
         """Scroll."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+        for area in self.query(VerticalScroll):
+            area.scroll_relative(y=lines, animate=False)
 
 
 def _text(lines: Lines) -> Text:

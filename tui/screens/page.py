@@ -51,6 +51,7 @@ class Page(Screen[None], Generic[R]):
         self.order = order
         self.descending = False
         self.paused = False
+        self._composed = False  # screens are on the stack before they have widgets
         self.table: Table[R] = Table(columns, self.EMPTY)
 
     def compose(self) -> ComposeResult:
@@ -68,6 +69,7 @@ class Page(Screen[None], Generic[R]):
 
     def on_mount(self) -> None:
         """Start with what is known."""
+        self._composed = True
         self.table.focus()
         self.update_rows()
 
@@ -83,6 +85,8 @@ class Page(Screen[None], Generic[R]):
 
     def update_rows(self) -> None:
         """Take the model's rows, unless paused."""
+        if not self._composed or not self.is_attached:
+            return
         now = time.time()
         if not self.paused:
             self.model.refresh_names()
@@ -142,7 +146,9 @@ class Page(Screen[None], Generic[R]):
         self.update_rows()
 
     def on_table_chosen(self, message: Table.Chosen) -> None:
-        """Open a row's details."""
+        """Open a row's details; a second Enter that came before they were there opens no second window."""
+        if not self.is_current:
+            return
         key = message.key
         self.app.push_screen(Detail(lambda: self.details(key), self.extra(key)))
 
