@@ -16,6 +16,8 @@ def test_every_command_can_be_found() -> None:
         assert commands.find(name) is not None
         assert commands.find(f"/usr/bin/{name}") is commands.find(name)
     assert commands.find("vi") is None
+    assert "ping" in commands.names()
+    assert "sh" not in commands.names()
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ MODULES: Mapping[str, str] = MappingProxyType(
 
 
 def names() -> list[str]:
-    """Return the names of all commands, sorted."""
-    return sorted(MODULES)
+    """Return the names of all commands, sorted; without the shells, which only say that there is none."""
+    return sorted(name for name, module in MODULES.items() if module != "shell")
 
 
 def find(name: str) -> Command | None:
