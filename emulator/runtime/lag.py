@@ -8,6 +8,15 @@ PACE = 0.5
 """Seconds between two looks at one's own lag while a deadline runs."""
 
 
+BUSY = 0.05
+"""Seconds of lag from which on a loop counts as busy, and the pace then: nearly all of each turn is seen as lag."""
+
+
+def pace(late: float) -> float:
+    """Return the seconds until the next look after one that came `late`."""
+    return BUSY if late > BUSY else PACE
+
+
 async def sleep_until(due: float) -> float:
     """Sleep until `due` (trio's clock, seconds) and return by how many seconds the loop came round too late."""
     await trio.sleep_until(due)

@@ -119,12 +119,13 @@ class Nodes:
 
     async def run(self) -> None:
         """Note which nodes' leases end, until cancelled."""
+        late = 0.0
         while True:
             while not self._deadlines:
                 self._leased = trio.Event()
                 await self._leased.wait()
             # Renewals only move deadlines on, so what was the earliest is no later than any of them.
-            late = await lag.sleep_until(min(*self._deadlines.values(), trio.current_time() + lag.PACE))
+            late = await lag.sleep_until(min(*self._deadlines.values(), trio.current_time() + lag.pace(late)))
             for name, deadline in self._deadlines.items():
                 self._deadlines[name] = lag.extended(deadline, late, RENEW_INTERVAL)
             now = trio.current_time()

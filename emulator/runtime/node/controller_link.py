@@ -186,8 +186,9 @@ class _Session:
 
     async def _judge(self, registered: Registered) -> None:
         """Give the controller up when a renewal is not answered; what this process itself was late does not count."""
+        late = 0.0
         while trio.current_time() < self._deadline:
-            late = await lag.sleep_until(min(self._deadline, trio.current_time() + lag.PACE))
+            late = await lag.sleep_until(min(self._deadline, trio.current_time() + lag.pace(late)))
             self._deadline = lag.extended(self._deadline, late, registered.renew_interval)
         raise ConnectionLostError(f"the controller did not answer for {registered.lease_duration:g} s")
 
