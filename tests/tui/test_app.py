@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from textual.events import Key
+from textual.events import Key, Paste
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
@@ -146,6 +146,26 @@ def test_filter_sort_and_pause(cluster: Processes) -> None:
         assert len(cells(pilot)) == 2
         await pilot.press("p")
         await until(pilot, lambda: cells(pilot)[0]["endpoint"] == "")
+
+    play(cluster, scenario)
+
+
+def test_a_filter_typed_or_pasted_at_once_is_a_filter(cluster: Processes) -> None:
+    async def scenario(pilot: Pilot[None], app: PodwireApp) -> None:
+        show_flows(cluster)
+        await until(pilot, lambda: len(cells(pilot)) == 2)
+        line = page(pilot).query_one(Input)
+        for key in "/verdict:rej/":
+            app.post_message(Key({"/": "slash", ":": "colon"}.get(key, key), key))
+        app.post_message(Key("enter", "\r"))
+        await until(pilot, lambda: page(pilot).focused is page(pilot).table and line.value)
+        assert line.value == "verdict:rej/"
+        assert (page(pilot).order, page(pilot).descending, page(pilot).paused) == ("age", False, False)
+        await pilot.press("escape")
+        app.post_message(Paste("/verdict:rej\n"))
+        await until(pilot, lambda: [row["verdict"] for row in cells(pilot)] == ["REJECTED"])
+        assert line.value == "verdict:rej"
+        await until(pilot, lambda: page(pilot).focused is page(pilot).table)
 
     play(cluster, scenario)
 

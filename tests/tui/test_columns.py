@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.tui.records import flow
 from tests.tui.test_flows import CLIENT, ENDPOINT, model
 from tui.model.columns import GAP, arrange, place
-from tui.model.text import count, fit
+from tui.model.text import count, fit, fit_name
 from tui.screens import flows, nodes, pods, services
 
 PAGES = (flows.COLUMNS, nodes.COLUMNS, pods.COLUMNS, services.COLUMNS)
@@ -55,13 +55,20 @@ def test_numbers_take_five_characters() -> None:
     assert all(len(count(10**exponent - 1)) <= 5 for exponent in range(1, 15))
 
 
-@given(st.text(), st.integers(0, 40), st.booleans())
-def test_cells_are_printable_and_fit(text: str, width: int, keep_end: bool) -> None:
-    shown = fit(text, width, keep_end=keep_end)
+@given(st.text(), st.integers(0, 40), st.sampled_from((fit, fit_name)))
+def test_cells_are_printable_and_fit(text: str, width: int, cut) -> None:
+    shown = cut(text, width)
     assert len(shown) <= width
     assert shown.isprintable()
 
 
-def test_cut_cells_keep_the_end_that_tells_more() -> None:
-    assert fit("default/client:43122", 12, keep_end=True) == "…lient:43122"
+def test_names_lose_first_what_tells_least() -> None:
     assert fit("default/client", 8) == "default…"
+    name = "default/hello-web-7c5ddbdf54-thtsr:58081"
+    assert fit_name(name, 60) == name
+    assert fit_name(name, 36) == "hello-web-7c5ddbdf54-thtsr:58081"
+    assert fit_name(name, 24) == "hello-web-thtsr:58081"
+    assert fit_name(name, 16) == "hello-w…sr:58081"
+    assert fit_name(name, 8) == "h…:58081"
+    assert fit_name("kube-system/client:43122", 16) == "kube-sy…nt:43122"
+    assert fit_name("default/svc/web:80", 10) == "svc/web:80"

@@ -25,7 +25,8 @@ class Column(Generic[R]):
     """One column. `cell` gets a row and the wall-clock time.
 
     `rank` says how early it is kept: 0 always, the highest is dropped first. `width` is the least; what is left over
-    is shared among columns by `stretch`, up to `limit`. `style` gives a row's style name.
+    is shared among columns by `stretch`, up to `limit`. `style` gives a row's style name;
+    `is_name` keeps the telling parts of a name that is too long.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Column(Generic[R]):
     stretch: int = 0
     limit: int = 200
     right: bool = False
-    keep_end: bool = False
+    is_name: bool = False
     style: Callable[[R], str] | None = None
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
+from textual import events
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
@@ -37,7 +39,7 @@ COLUMNS: tuple[Column[FlowRow], ...] = (
     ),
     Column("protocol", "PROT", 4, lambda row, _: row.protocol, lambda row: row.protocol, rank=2),
     Column(
-        "source", "SOURCE", 16, lambda row, _: row.source, lambda row: row.source, stretch=3, limit=44, keep_end=True
+        "source", "SOURCE", 16, lambda row, _: row.source, lambda row: row.source, stretch=3, limit=44, is_name=True
     ),
     Column(
         "destination",
@@ -47,7 +49,7 @@ COLUMNS: tuple[Column[FlowRow], ...] = (
         lambda row: row.destination,
         stretch=3,
         limit=44,
-        keep_end=True,
+        is_name=True,
     ),
     Column(
         "endpoint",
@@ -57,7 +59,7 @@ COLUMNS: tuple[Column[FlowRow], ...] = (
         lambda row: (row.endpoint, row.reason),
         stretch=3,
         limit=44,
-        keep_end=True,
+        is_name=True,
         rank=1,
     ),
     Column("nat", "NAT BEFORE ⇒ AFTER", 48, lambda row, _: row.nat, lambda row: row.nat, rank=9, stretch=2, limit=66),
@@ -97,7 +99,7 @@ class FlowsPage(Page[FlowRow]):
     FlowsPage Input.open { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("slash", "filter", "Filter", key_display="/", priority=True),
         Binding("escape", "clear_filter", "Clear", show=False),
     ]
 
@@ -167,10 +169,21 @@ class FlowsPage(Page[FlowRow]):
     # --- the filter line ---
 
     def action_filter(self) -> None:
-        """Open the filter line."""
+        """Open the filter line. Its focus is set before the next key is looked at: keys may come many at once."""
         line = self.query_one(Input)
+        if self.focused is line:
+            raise SkipAction  # a slash in the filter
         line.add_class("open")
-        line.focus()
+        self.set_focus(line)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Take a pasted `/filter`, with or without its Enter."""
+        if event.text.startswith("/"):
+            self.action_filter()
+            text, enter, _ = event.text[1:].replace("\r", "\n").partition("\n")
+            self.query_one(Input).value = text
+            if enter:
+                self.table.focus()
 
     def action_clear_filter(self) -> None:
         """Show all again."""

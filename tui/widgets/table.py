@@ -15,7 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.model.columns import Column, Placed, R, place
-from tui.model.text import fit
+from tui.model.text import fit, fit_name
 
 HEADER_LINES = 1
 
@@ -189,7 +189,8 @@ class Table(ScrollView, Generic[R], can_focus=True):
 
     def _cell(self, placed: Placed[R], row: R) -> str:
         column = placed.column
-        return _justified(fit(column.cell(row, self._now), placed.width, keep_end=column.keep_end), placed)
+        text = column.cell(row, self._now)
+        return _justified((fit_name if column.is_name else fit)(text, placed.width), placed)
 
     def _cell_style(self, column: Column[R], row: R) -> Style:
         name = column.style(row) if column.style is not None else ""
