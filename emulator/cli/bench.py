@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -136,6 +137,7 @@ def start_lines(report: StartReport) -> list[str]:
 
     add("all ready", report.ready, "s", "ready")
     add("first answer through a VIP", report.answered, "s", "answered")
+    add("  processor time until then", report.processor, "s", "processor")
     add("stop, nothing left", report.stopped, "s", "stopped")
     if report.node_pss is not None and report.node_private is not None:
         add("memory of a node (PSS)", report.node_pss, "MiB", "memory")
@@ -143,6 +145,7 @@ def start_lines(report: StartReport) -> list[str]:
     others = [each for each in report.processes if not each.name.startswith("node-")]
     lines = Table().lines(rows)
     lines += [f"{each.name}: PSS {each.pss:.1f} MiB, private {each.private:.1f} MiB" for each in others]
+    lines.append(_machine(report.load))
     lines += [f"LEFT BEHIND: {line}" for line in report.left]
     return [*lines, ""]
 
@@ -161,7 +164,12 @@ def forward_lines(report: ForwardReport) -> list[str]:
     if report.kernel is not None:
         rate = f"{report.kernel.rate:,.0f} packets/s"
         rows.append([f"this machine's kernel, UDP, {report.size} bytes", _arrived(report.kernel), rate])
-    return [*(Table().lines(rows) if len(rows) > 1 else []), *_cost_lines(report.costs)]
+    return [*(Table().lines(rows) if len(rows) > 1 else []), *_cost_lines(report.costs), _machine(report.load)]
+
+
+def _machine(load: float) -> str:
+    """Say what ran beside the measurement: the times of a machine that is busy with others say little."""
+    return f"on {os.cpu_count()} processors with a load of {load:.1f} before"
 
 
 def _arrived(transfer: Transfer) -> str:

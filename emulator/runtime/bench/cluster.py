@@ -97,8 +97,20 @@ def node_names(nodes: int) -> list[str]:
     return [f"node-{number}" for number in range(1, nodes + 1)]
 
 
+def processor_seconds(pid: int) -> float:
+    """Return the processor time that a process has used, and the ended children that it has waited for."""
+    fields = _stat(pid)
+    return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
 def _parent_of(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of proc_pid_stat(5) behind the command's name; none where the process has ended."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0
+        return []

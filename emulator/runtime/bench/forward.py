@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import msgspec
@@ -57,9 +58,10 @@ class ForwardPlan(Struct, frozen=True, kw_only=True):
 
 
 class ForwardReport(Struct, frozen=True, kw_only=True):
-    """What was measured; None for what was left out."""
+    """What was measured, and the machine's load average before; None for what was left out."""
 
     size: int
+    load: float
     udp: Transfer | None
     tcp: Transfer | None
     http: Transfer | None
@@ -69,6 +71,7 @@ class ForwardReport(Struct, frozen=True, kw_only=True):
 
 def measure_forward(plan: ForwardPlan, say: Callable[[str], None]) -> ForwardReport:
     """Run all of it, one after the other; `say` hears how it goes. Raises BenchError."""
+    load = os.getloadavg()[0]
     udp, tcp, http = _through_processes(plan, say)
     kernel = None
     if plan.kernel and plan.packets:
@@ -78,7 +81,7 @@ def measure_forward(plan: ForwardPlan, say: Callable[[str], None]) -> ForwardRep
     for services in SERVICES if plan.cost_packets else ():
         say(f"a packet's cost with the rules of {services} Services …")
         costs.append(measure_node_cost(services, plan.cost_packets))
-    return ForwardReport(size=plan.size, udp=udp, tcp=tcp, http=http, kernel=kernel, costs=tuple(costs))
+    return ForwardReport(size=plan.size, load=load, udp=udp, tcp=tcp, http=http, kernel=kernel, costs=tuple(costs))
 
 
 def _through_processes(

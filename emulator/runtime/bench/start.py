@@ -15,6 +15,7 @@ from emulator.runtime.bench.cluster import (
     bench_cluster,
     cluster_file,
     node_names,
+    processor_seconds,
 )
 from emulator.runtime.bench.memory import ProcessMemory, read_memory
 from emulator.runtime.bench.spread import Spread
@@ -60,15 +61,18 @@ class StartReport(Struct, frozen=True, kw_only=True):
     """Seconds from the start of the process `emulator start --detach`, and the memory once all is ready and asked.
 
     `ready`: it has returned; `answered`: `emulator exec client -- curl` on the Service's VIP has printed an answer as
-    well; `stopped`: seconds from `emulator stop` until all processes have ended. `left` names what has not.
-    `processes` are of the last run, as are `node_pss` and `node_private` (mebibytes of each node), which are None where
-    the system does not tell.
+    well; `processor`: processor time that the cluster's processes have used by then; `stopped`: seconds from
+    `emulator stop` until all processes have ended; `left` names what has not. `load` is the machine's load average
+    before: the times of a busy machine say little. `processes` are of the last run, as are `node_pss` and
+    `node_private` (mebibytes of each node), which are None where the system does not tell.
     """
 
     nodes: int
     runs: int
+    load: float
     ready: Spread
     answered: Spread
+    processor: Spread
     stopped: Spread
     processes: tuple[ProcessMemory, ...]
     node_pss: Spread | None
@@ -81,6 +85,7 @@ class _Run(Struct, frozen=True, kw_only=True):
 
     ready: float
     answered: float
+    processor: float
     stopped: float
     memory: tuple[ProcessMemory, ...]
     left: tuple[str, ...]
@@ -88,6 +93,7 @@ class _Run(Struct, frozen=True, kw_only=True):
 
 def measure_start(nodes: int, runs: int, say: Callable[[str], None]) -> StartReport:
     """Start and stop a cluster `runs` times; `say` hears how it goes. Raises BenchError."""
+    load = os.getloadavg()[0]
     done: list[_Run] = []
     for number in range(1, runs + 1):
         say(f"{nodes} nodes, run {number} of {runs} …")
@@ -99,8 +105,10 @@ def measure_start(nodes: int, runs: int, say: Callable[[str], None]) -> StartRep
     return StartReport(
         nodes=nodes,
         runs=runs,
+        load=load,
         ready=Spread.of(run.ready for run in done),
         answered=Spread.of(run.answered for run in done),
+        processor=Spread.of(run.processor for run in done),
         stopped=Spread.of(run.stopped for run in done),
         processes=memory,
         node_pss=Spread.of(each.pss for each in of_nodes) if of_nodes else None,
@@ -118,11 +126,13 @@ def _run(cluster: BenchCluster) -> _Run:
     if "Hostname: web-" not in answer:
         raise BenchError(f"curl got another answer than the Service's: {answer[:200]!r}")
     processes = cluster.processes()
+    used = sum(processor_seconds(pid) for pid in processes.values())
     memory = [read_memory(name, pid) for name, pid in processes.items()]
     stopped, left = _stop(cluster, processes)
     return _Run(
         ready=ready,
         answered=answered,
+        processor=used,
         stopped=stopped,
         memory=tuple(each for each in memory if each is not None),
         left=left,
