@@ -136,6 +136,15 @@ def test_beyond_the_limit_records_are_counted_and_come_in_when_there_is_room() -
     assert (len(flows.rows()), flows.left_out) == (3, 0)
 
 
+def test_the_far_half_of_a_young_flow_waits_for_the_near_one() -> None:
+    far, near = flow("node-b", "9", CLIENT, ENDPOINT), flow("node-a", "1", CLIENT, VIP, to=ENDPOINT)
+    row = only(model(far))
+    held = [row.is_awaited(row.first_seen + age, 1.0) for age in (-60.0, 0.0, 0.9, 1.0, 60.0)]
+    assert held == [False, True, True, False, False]
+    for records in ((far, near), (near,), (flow("node-b", "9", ("192.0.2.1", 5), ENDPOINT),)):
+        assert not only(model(*records)).is_awaited(1e9, 1.0)
+
+
 def test_the_line_of_an_entry() -> None:
     assert conntrack_line(flow("node-a", "1", CLIENT, VIP, to=ENDPOINT)) == (
         "tcp      6 ESTABLISHED src=10.244.0.2 dst=10.96.0.20 sport=43122 dport=80 packets=3 bytes=300 "

@@ -56,6 +56,8 @@ class Entry:
 class FlowRow:
     """One flow. `endpoint` and `nat` are empty without NAT; `stale`: no node that saw it answers now.
 
+    `is_far`: without NAT, and not told by the node that its source is on, which may have NAT to tell of.
+
     Counters and state are updated in place by the model; all else is fixed for as long as the row lives.
     """
 
@@ -69,6 +71,7 @@ class FlowRow:
     nat: str
     nodes: tuple[str, ...]
     stale: bool
+    is_far: bool
     pods: tuple[str, ...]
     services: tuple[str, ...]
     ports: tuple[int, ...]
@@ -81,6 +84,10 @@ class FlowRow:
     def age(self, now: float) -> float:
         """Seconds of wall-clock time since it began."""
         return max(0.0, now - self.first_seen)
+
+    def is_awaited(self, now: float, seconds: float) -> bool:
+        """Whether the near node's half of a flow so young may still come. A clock that is wrong holds nothing back."""
+        return self.is_far and abs(now - self.first_seen) < seconds
 
     def count(self, head: Entry, entries: Iterable[Entry]) -> None:
         """Take counters and state from the node that saw the flow first; other nodes count the same packets."""
@@ -129,6 +136,7 @@ def make_row(order: tuple[RecordKey, ...], entries: Mapping[RecordKey, Entry], n
         nat=nat,
         nodes=nodes,
         stale=stale,
+        is_far=last == original and places[0].node not in ("", *nodes) and verdict == "FORWARDED",
         pods=_names_of("pod", places),
         services=_names_of("service", places),
         ports=(original[2], original[4], last[2], last[4]),

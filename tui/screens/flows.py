@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from textual.widgets import Input
 
 from emulator.api.ages import human_duration
 from emulator.errors import PodwireError
-from tui.feed import Feed, failure_text
+from tui.feed import FLOWS_INTERVAL, Feed, failure_text
 from tui.model.cluster import ClusterModel
 from tui.model.columns import Column
 from tui.model.filter import FIELDS, Filter, parse
@@ -27,6 +28,9 @@ _STYLES = {"FORWARDED": "good", "DROPPED": "bad", "REJECTED": "warning"}
 
 MOST_ROWS = 2_000
 """Rows that are brought up to date at one tick, so that keys are answered while thousands of flows come at once."""
+
+HOLD = 2 * FLOWS_INTERVAL
+"""Seconds from its start that a far half waits for the near one: each node tells once an interval."""
 
 COLUMNS: tuple[Column[FlowRow], ...] = (
     Column(
@@ -114,7 +118,8 @@ class FlowsPage(Page[FlowRow]):
 
     def wanted_rows(self) -> Sequence[FlowRow]:
         """Return the rows that pass the filter."""
-        rows = self.model.flows.rows(MOST_ROWS)
+        now = time.time()
+        rows = [row for row in self.model.flows.rows(MOST_ROWS) if not row.is_awaited(now, HOLD)]
         return rows if self.filter == Filter() else [row for row in rows if self.filter.matches(row)]
 
     def marks(self) -> list[str]:
