@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,8 @@ def test_bad_words_are_refused(words: tuple[str, ...]) -> None:
 
 @pytest.mark.end_to_end
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("everybody", [True, False], ids=["group", "alone"])
+def test_an_interruption_leaves_nothing(number: signal.Signals, everybody: bool, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command("bench", "start", "--nodes", "2", "--runs", "1"),
         env={**environment(), "TMPDIR": str(tmp_path)},
@@ -79,7 +81,36 @@ def test_an_interruption_leaves_nothing(number: signal.Signals, tmp_path: Path) 
     )
     assert process.stderr is not None
     assert "run 1 of 1" in process.stderr.readline()
-    os.killpg(process.pid, number)
+    wait_for_supervisor(tmp_path)
+    (os.killpg if everybody else os.kill)(process.pid, number)
     process.communicate(timeout=30)
     assert process.returncode == 130
     assert not list(tmp_path.iterdir())
+
+
+def wait_for_supervisor(directory: Path) -> None:
+    """Wait until the cluster of the benchmark has begun to come up."""
+    deadline = time.monotonic() + 30
+    while not list(directory.glob("podwire-bench-*/state/lock")):
+        assert time.monotonic() < deadline, "no cluster came up"
+        time.sleep(0.01)
+
+
+@pytest.mark.end_to_end
+def test_an_interruption_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
+    for milliseconds in range(0, 500, 100):
+        process = subprocess.Popen(
+            command("bench", "start", "--nodes", "1", "--runs", "1"),
+            env={**environment(), "TMPDIR": str(tmp_path)},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stderr is not None
+        process.stderr.readline()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(milliseconds / 1000)
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert not list(tmp_path.iterdir()), f"interrupted after {milliseconds} ms"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from emulator.errors import PodwireError
 
 _STARTED_WITHIN = 300.0
 _STOPPED_WITHIN = 60.0
+_LAST_WORDS = 10.0
+_INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 
 
 class BenchError(PodwireError):
@@ -55,35 +58,60 @@ class BenchCluster:
         self.run("stop", timeout=_STOPPED_WITHIN)
 
     def end(self) -> None:
-        """End it whatever state it is in, also where it never ran; a second Ctrl-C does not reach this."""
+        """End it whatever state it is in, also where it never ran."""
         if self.state_directory.exists():
             self._run(("stop",), timeout=_STOPPED_WITHIN, start_new_session=True)
 
     def _run(
         self, words: tuple[str, ...], *, timeout: float | None, start_new_session: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        chosen = {name: value for name, value in os.environ.items() if not name.startswith("PODWIRE_")}
-        return subprocess.run(
-            [sys.executable, "-m", "emulator", "--state-dir", str(self.state_directory), *words],
+        command = [sys.executable, "-m", "emulator", "--state-dir", str(self.state_directory), *words]
+        with subprocess.Popen(
+            command,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            env=chosen,
-            timeout=timeout,
+            env={name: value for name, value in os.environ.items() if not name.startswith("PODWIRE_")},
             start_new_session=start_new_session,
-            check=False,
-        )
+        ) as process:
+            try:
+                output, errors = process.communicate(timeout=timeout)
+            except BaseException as error:
+                _interrupt(process)
+                if isinstance(error, subprocess.TimeoutExpired):
+                    raise BenchError(f"emulator {' '.join(words)} has not ended after {timeout:g} s") from None
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    """End a command as Ctrl-C does, so that it ends what it has begun; one that does not listen is killed."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_LAST_WORDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 @contextmanager
 def bench_cluster(config: str, manifest: str) -> Iterator[BenchCluster]:
-    """Make a cluster of these files; it is not started, but ended with the block, and all of its files with it."""
-    with tempfile.TemporaryDirectory(prefix="podwire-bench-") as name:
-        cluster = BenchCluster(Path(name), config, manifest)
-        try:
-            yield cluster
-        finally:
-            cluster.end()
+    """Make a cluster of these files; it is not started, but ended with the block, and all of its files with it.
+
+    An interruption has no effect but in the block: what is made and what is removed is so as a whole.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTIONS)
+    try:
+        with tempfile.TemporaryDirectory(prefix="podwire-bench-") as name:
+            cluster = BenchCluster(Path(name), config, manifest)
+            try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                yield cluster
+            finally:
+                signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTIONS)
+                cluster.end()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def cluster_file(nodes: int) -> str:
