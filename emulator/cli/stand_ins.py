@@ -49,8 +49,6 @@ def _parts(spec: Object) -> Iterator[str]:
     ]
     if ports:
         yield f"hostPort {', '.join(map(str, ports))} has no effect"
-    if spec.get("hostNetwork"):
-        yield "hostNetwork has no effect: the pod gets an address of its own"
 
 
 def _program(container: Object) -> Iterator[str]:
