@@ -137,7 +137,8 @@ async def test_service_without_endpoints_refuses_at_once(cluster: Cluster, autoj
         await client.send_to(b"hostname", (address, 81))
         await client.receive()
     assert waited.cancelled_caught
-    assert (await cluster.trace("client", address, protocol="udp", port=81)).result.message == "Connection refused"
+    answer = (await cluster.trace("client", address, protocol="udp", port=81)).result.message
+    assert answer == "Connection refused: ICMP port unreachable from 10.244.0.1"
     assert [pair for pair in await connections(cluster, "node-a") if pair[0]["dst"] == address] == []
 
 
