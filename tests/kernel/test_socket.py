@@ -49,6 +49,7 @@ def test_udp_and_tcp_have_ports_of_their_own() -> None:
     sockets = World().server.sockets
     sockets.udp().bind(("0.0.0.0", 53))
     sockets.listen(("0.0.0.0", 53))
+    assert len(list(sockets.listing())) == 2
 
 
 def test_an_address_of_another_machine_cannot_be_bound() -> None:

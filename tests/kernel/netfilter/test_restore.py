@@ -94,7 +94,9 @@ def test_sixteen_chains_in_one_another_are_too_deep() -> None:
 
 
 def test_a_loop_that_no_packet_can_reach_is_no_error() -> None:
-    fresh("*filter\n:A - [0:0]\n:B - [0:0]\n-A A -j B\n-A B -j A\nCOMMIT\n")
+    netfilter = fresh("*filter\n:A - [0:0]\n:B - [0:0]\n-A A -j B\n-A B -j A\nCOMMIT\n")
+    chains = netfilter.tables["filter"].chains
+    assert [len(chains[name].rules) for name in "AB"] == [1, 1]
 
 
 def test_noflush_keeps_what_is_not_named() -> None:
