@@ -91,7 +91,7 @@ async def test_usage(lab: Lab, autojump_clock: MockClock) -> None:
     assert (done.status, done.error) == (1, "Can't open rules.txt: No such file or directory\n")
 
 
-REAL = "pwi-tables"
+REAL = f"pwi-tables-{os.getpid()}"
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -23,7 +24,7 @@ FILES = [list(lines) for _, lines in groupby(RULES, lambda line: line.file)]
 
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[str]:
-    name = "f-rules"
+    name = f"pwo-rules-{os.getpid()}"
     subprocess.run(["ip", "netns", "add", name], check=True)
     yield name
     subprocess.run(["ip", "netns", "del", name], check=True)
