@@ -1,5 +1,6 @@
 """A node made of the machine's own kernel: bridge, pods and rules as the emulated node has them, and another node."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -8,7 +9,7 @@ from typing import Self
 
 from tests.scenarios.world import HTTP
 
-PREFIX = "pwscn-"
+PREFIX = f"pwscn-{os.getpid()}-"
 ROOT, OTHER = "root", "other"
 _SERVER = f"""
 import socket
