@@ -222,6 +222,13 @@ def rule_comment(rule: str) -> str:
     return "" if found is None else found["quoted"] or found["bare"] or ""
 
 
+def _ignored(detail: Detail, _step: TraceStep, _names: Names) -> Written:
+    chain = detail.get("chain", "")
+    rule = detail.get("rule", "").removeprefix(f"-A {chain} ")
+    text = f"{chain}:{detail.get('number', '')} ignored, {detail.get('unknown', '')} is not supported  {rule}"
+    return detail.get("table", "ignored"), text, Style.BAD
+
+
 def _policy(detail: Detail, _step: TraceStep, _names: Names) -> Written:
     style = Style.DROP if detail.get("verdict") == "DROP" else Style.RULE
     return detail.get("table", "policy"), f"{detail.get('chain', '')} policy → {detail.get('verdict', '')}", style
@@ -273,6 +280,7 @@ _WRITERS = {
     "neighbour": _neighbour,
     "conntrack": _conntrack,
     "rule": _rule,
+    "ignored": _ignored,
     "policy": _policy,
     "nat": _nat,
     "mark": _mark,

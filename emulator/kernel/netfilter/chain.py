@@ -86,6 +86,8 @@ class Chain:
         run_shape = 0
         for number, rule in enumerate(self.rules, 1):
             rule.number = number
+            if rule.spec.ignored is not None:
+                rule.predicates = (rule.spec.ignored.predicate(self, number),)
             rule.bind(netfilter)
             rule.chain = chains[rule.spec.jump] if rule.spec.jump else None
             shape, key = rule.spec.key()

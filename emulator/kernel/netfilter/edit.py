@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.chain import Chain
-from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.error import RuleError, Unknown, UnknownError
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.match import MATCHES
 from emulator.kernel.netfilter.rule import Rule, RuleSpec
@@ -192,7 +192,7 @@ class Edit:
         target = spec.target
         if spec.jump and spec.jump not in self.chains:
             known = "" if spec.jump in MATCHES else f" (targets are {', '.join(sorted(TARGETS))})"
-            raise RuleError(f"Chain '{spec.jump}' does not exist{known}")
+            raise UnknownError(Unknown("target", spec.jump), f"Chain '{spec.jump}' does not exist{known}")
         if spec.jump and self.chains[spec.jump].builtin:
             raise RuleError(f"RULE_APPEND failed (Operation not supported): rule in chain {chain.name}")
         if target is not None and target.tables and table not in target.tables:

@@ -85,6 +85,8 @@ def _list_rule(rule: Rule, number: int, style: Style) -> str:
     details = [match.listing(names) for match in spec.matches]
     if spec.target is not None:
         details.append(spec.target.listing(names))
+    if spec.ignored is not None:
+        details.append(spec.ignored.text)
     if spec.jump and spec.goto:
         details.append("[goto] ")  # printed without a space before it
         return text + "".join(f" {detail}" for detail in details[:-1] if detail) + details[-1]
@@ -92,6 +94,8 @@ def _list_rule(rule: Rule, number: int, style: Style) -> str:
 
 
 def _target_name(spec: RuleSpec) -> str:
+    if spec.ignored is not None:
+        return "(ignored)"
     return spec.jump or ("" if spec.target is None else spec.target.listed_name())
 
 

@@ -24,6 +24,7 @@ from emulator.kernel.route import RouteResult
 from emulator.kernel.skb import CtInfo, Skb
 
 if TYPE_CHECKING:
+    from emulator.kernel.netfilter.ignored import IgnoredLine
     from emulator.kernel.netns import Netns
 
 HookFunction = Callable[["Netns", Hook, Skb], Verdict]
@@ -131,13 +132,21 @@ class Netfilter:
             del self.recent[name]
 
     def restore(
-        self, text: str, *, noflush: bool = False, counters: bool = False, tables: Iterable[str] | None = None
-    ) -> None:
+        self,
+        text: str,
+        *,
+        noflush: bool = False,
+        counters: bool = False,
+        tables: Iterable[str] | None = None,
+        ignore_unknown: bool = False,
+    ) -> list[IgnoredLine]:
         """Load rules as `iptables-restore` does, all or nothing. RestoreError names the line.
 
-        `tables`: only these. `counters`: take them from the text, else they begin at zero.
+        `tables`: only these. `counters`: take them from the text, else they begin at zero. `ignore_unknown`: keep a
+        rule that uses a match, target or option that is not here as one that never matches; these lines are returned.
         """
-        restore(self, text, noflush=noflush, counters=counters, only=None if tables is None else frozenset(tables))
+        only = None if tables is None else frozenset(tables)
+        return restore(self, text, noflush=noflush, counters=counters, only=only, ignore_unknown=ignore_unknown)
 
     def save(self, table: str | None = None, *, counters: bool = False) -> str:
         """Return the rules as `iptables-save` prints them, without its comment lines; of one table if named."""

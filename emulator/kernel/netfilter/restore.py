@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.edit import Edit
-from emulator.kernel.netfilter.error import RestoreError, RuleError
+from emulator.kernel.netfilter.error import RestoreError, RuleError, UnknownError
+from emulator.kernel.netfilter.ignored import Ignored, IgnoredLine
+from emulator.kernel.netfilter.rule import RuleSpec
 from emulator.kernel.netfilter.rule_parser import parse_rule
 from emulator.kernel.netfilter.words import split
 
@@ -17,27 +20,39 @@ _COUNTERS = re.compile(r"\[(\d+):(\d+)\]", re.ASCII)
 
 
 class Restorer:
-    """Reads the lines of one text."""
+    """Reads the lines of one text. `ignored` are those that use what is not here, if that is to be no error."""
 
-    def __init__(self, netfilter: Netfilter, *, noflush: bool, counters: bool, only: frozenset[str] | None) -> None:
+    def __init__(
+        self,
+        netfilter: Netfilter,
+        *,
+        noflush: bool,
+        counters: bool,
+        only: frozenset[str] | None,
+        ignore_unknown: bool = False,
+    ) -> None:
         self._netfilter = netfilter
         self._noflush = noflush
         self._counters = counters
         self._only = only
+        self._ignore_unknown = ignore_unknown
+        self.ignored: list[IgnoredLine] = []
+        self._number = 0
         self._edit: Edit | None = None
         self._skipping = False
         self._done: dict[str, Edit] = {}
 
     def read(self, text: str) -> list[Edit]:
         """Return the tables as the text wants them. RestoreError with the number of the line that is wrong."""
-        number = 0
-        for number, line in enumerate(text.splitlines(), 1):
+        for self._number, line in enumerate(text.splitlines(), 1):
             try:
                 self._line(line.strip())
+            except UnknownError as error:
+                raise RestoreError(self._number, str(error), error.unknown) from None
             except RuleError as error:
-                raise RestoreError(number, str(error)) from None
+                raise RestoreError(self._number, str(error)) from None
         if self._edit is not None or self._skipping:
-            raise RestoreError(number + 1, f"COMMIT expected at line {number + 1}")
+            raise RestoreError(self._number + 1, f"COMMIT expected at line {self._number + 1}")
         return list(self._done.values())
 
     def _line(self, line: str) -> None:
@@ -101,14 +116,33 @@ class Restorer:
             if self._counters:
                 counters = int(match[1]), int(match[2])
             words = words[1:]
-        apply(edit, words, counters)
+            line = line.split(maxsplit=1)[1]
+        try:
+            apply(edit, words, counters)
+        except UnknownError as error:
+            if not self._ignore_unknown:
+                raise
+            self._keep(edit, words, counters, line, error)
+
+    def _keep(self, edit: Edit, words: list[str], counters: tuple[int, int], line: str, error: UnknownError) -> None:
+        """Carry the command out with a rule that is ignored."""
+        command = RuleCommand.read(words)
+        rest = line.split(maxsplit=len(words) - len(command.words))[len(words) - len(command.words) :]
+        ignored = Ignored(rest[0] if rest else "", error.unknown)
+        command.apply(edit, [RuleSpec(ignored=ignored)], counters)
+        self.ignored.append(IgnoredLine(self._number, error.unknown))
 
 
 def apply(edit: Edit, words: list[str], counters: tuple[int, int] = (0, 0)) -> None:
     """Carry out one command on a draft: `-A CHAIN ...` and its like, as iptables and iptables-restore take them."""
     command, rest = _LONG.get(words[0], words[0]), words[1:]
-    if command in ("-A", "-I", "-D", "-R", "-C"):
-        _rule_command(edit, command, rest, counters)
+    if command in _RULE_COMMANDS:
+        found = RuleCommand.read(words)
+        if found.command == "-D" and found.number is not None and not found.words:
+            edit.delete_number(found.chain, found.number)
+            return
+        specs, given = parse_rule(found.words, edit.chains)
+        found.apply(edit, specs, given or counters)
         return
     most, least = _ARGUMENTS.get(command, (-1, 0))
     if most < 0:
@@ -130,35 +164,46 @@ def apply(edit: Edit, words: list[str], counters: tuple[int, int] = (0, 0)) -> N
         edit.zero(rest[0] if rest else None)
 
 
-def _rule_command(edit: Edit, command: str, rest: list[str], counters: tuple[int, int]) -> None:
-    if not rest:
-        raise RuleError(f'option "{command}" requires an argument')
-    chain, words = rest[0], rest[1:]
-    number = 1
-    numbered = bool(words) and words[0].isdigit()
-    if numbered and command in ("-I", "-D", "-R"):
-        number, words = int(words[0]), words[1:]
-        if number == 0:
-            raise RuleError(f"Invalid rule number `{rest[1]}'")
-    if command == "-D" and numbered and not words:
-        edit.delete_number(chain, number)
-        return
-    if command == "-R" and not numbered:
-        raise RuleError("-R requires a rule number")
-    specs, given = parse_rule(words)
-    counters = given or counters
-    if command == "-A":
-        edit.append(chain, specs, counters)
-    elif command == "-I":
-        edit.insert(chain, number, specs, counters)
-    elif command == "-R":
-        edit.replace(chain, number, specs)
-    elif command == "-D":
-        edit.delete(chain, specs)
-    else:
-        edit.check(chain, specs)
+@dataclass(frozen=True, slots=True)
+class RuleCommand:
+    """`-A CHAIN`, `-I CHAIN [NUMBER]` and so on, and the words of the rule behind it."""
+
+    command: str
+    chain: str
+    number: int | None
+    words: list[str]
+
+    @classmethod
+    def read(cls, words: list[str]) -> RuleCommand:
+        """Take a command apart."""
+        command, rest = _LONG.get(words[0], words[0]), words[1:]
+        if not rest:
+            raise RuleError(f'option "{words[0]}" requires an argument')
+        chain, rest = rest[0], rest[1:]
+        if command not in ("-I", "-D", "-R") or not rest or not rest[0].isdigit():
+            if command == "-R":
+                raise RuleError("-R requires a rule number")
+            return cls(command, chain, None, rest)
+        number = int(rest[0])
+        if not number:
+            raise RuleError(f"Invalid rule number `{rest[0]}'")
+        return cls(command, chain, number, rest[1:])
+
+    def apply(self, edit: Edit, specs: list[RuleSpec], counters: tuple[int, int]) -> None:
+        """Carry it out with the rule, or the rules, that the words make."""
+        if self.command == "-A":
+            edit.append(self.chain, specs, counters)
+        elif self.command == "-I":
+            edit.insert(self.chain, 1 if self.number is None else self.number, specs, counters)
+        elif self.command == "-R":
+            edit.replace(self.chain, self.number or 0, specs)
+        elif self.command == "-D":
+            edit.delete(self.chain, specs)
+        else:
+            edit.check(self.chain, specs)
 
 
+_RULE_COMMANDS = frozenset({"-A", "-I", "-D", "-R", "-C"})
 _LONG = {
     "--append": "-A",
     "--insert": "-I",
@@ -176,7 +221,17 @@ _ARGUMENTS = {"-N": (1, 1), "-P": (2, 2), "-E": (2, 2), "-X": (1, 0), "-F": (1, 
 COMMANDS = frozenset({*_LONG, *_LONG.values()})
 
 
-def restore(netfilter: Netfilter, text: str, *, noflush: bool, counters: bool, only: frozenset[str] | None) -> None:
-    """Load rules, all or nothing."""
-    for edit in Restorer(netfilter, noflush=noflush, counters=counters, only=only).read(text):
+def restore(
+    netfilter: Netfilter,
+    text: str,
+    *,
+    noflush: bool,
+    counters: bool,
+    only: frozenset[str] | None,
+    ignore_unknown: bool = False,
+) -> list[IgnoredLine]:
+    """Load rules, all or nothing; return the lines that are kept without effect."""
+    restorer = Restorer(netfilter, noflush=noflush, counters=counters, only=only, ignore_unknown=ignore_unknown)
+    for edit in restorer.read(text):
         edit.commit()
+    return restorer.ignored

@@ -12,6 +12,7 @@ from emulator.kernel.netfilter.options import U32, format_network, format_protoc
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.chain import Chain
     from emulator.kernel.netfilter.context import Context
+    from emulator.kernel.netfilter.ignored import Ignored
     from emulator.kernel.netfilter.match.base import Match
     from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.netfilter.target.base import Target
@@ -44,7 +45,8 @@ class Interface:
 class RuleSpec:
     """What a rule says, without its counters. Equal specs are the same rule to `iptables -D` and `-C`.
 
-    `target` is None where the rule jumps to a chain (`jump`) or only counts. `protocol` 0 is any.
+    `target` is None where the rule jumps to a chain (`jump`) or only counts. `protocol` 0 is any. A rule that is
+    `ignored` has nothing else.
     """
 
     source: Network | None = None
@@ -58,9 +60,12 @@ class RuleSpec:
     target: Target | None = None
     jump: str = ""
     goto: bool = False
+    ignored: Ignored | None = None
 
     def format(self, counters: tuple[int, int] | None = None) -> str:
         """Print it as iptables-save does, after `-A CHAIN `; with `-c PACKETS BYTES` if counters are given."""
+        if self.ignored is not None:
+            return self.ignored.text
         words: list[str] = []
         for flag, network in (("-s", self.source), ("-d", self.destination)):
             if network is not None:

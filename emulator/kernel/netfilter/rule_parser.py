@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.error import RuleError, Unknown, UnknownError
 from emulator.kernel.netfilter.match import MATCHES
 from emulator.kernel.netfilter.options import (
     Option,
@@ -51,10 +51,11 @@ class _Extension:
 
 
 class RuleParser:
-    """Parses one rule; `parse` may be called once."""
+    """Parses one rule; `parse` may be called once. `chains` are those of the table that the rule may jump to."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], chains: Container[str]) -> None:
         self._words = words
+        self._chains = chains
         self._at = 0
         self._sources: list[Network] = []
         self._destinations: list[Network] = []
@@ -102,7 +103,9 @@ class RuleParser:
         elif flag[:2] == "--":
             self._take_option(flag, inverted)
         else:
-            raise RuleError(f"Bad argument `{word}'" if flag[:1] != "-" else f'unknown option "{word}"')
+            if flag[:1] != "-":
+                raise RuleError(f"Bad argument `{word}'")
+            raise UnknownError(Unknown("option", word), f'unknown option "{word}"')
 
     # Options of the rule itself
 
@@ -159,7 +162,10 @@ class RuleParser:
         name = self._next(flag)
         kind = MATCHES.get(name)
         if kind is None:
-            raise RuleError(f"Couldn't load match `{name}': not supported; known are {', '.join(sorted(MATCHES))}")
+            known = ", ".join(sorted(MATCHES))
+            raise UnknownError(
+                Unknown("match", name), f"Couldn't load match `{name}': not supported; known are {known}"
+            )
         self._matches.append(_Extension(kind))
 
     def _take_target(self, flag: str, inverted: bool) -> None:
@@ -179,7 +185,13 @@ class RuleParser:
     def _take_option(self, name: str, inverted: bool) -> None:
         extension = self._owner(name)
         if extension is None:
-            raise RuleError(f'unknown option "{name}"')
+            if self._jump and self._jump not in self._chains:
+                raise UnknownError(
+                    Unknown("target", self._jump),
+                    f'unknown option "{name}": target {self._jump} is not supported; '
+                    f"known are {', '.join(sorted(TARGETS))}",
+                )
+            raise UnknownError(Unknown("option", name), f'unknown option "{name}"')
         if name in extension.given:
             raise RuleError(f'{extension.kind.name}: option "{name}" can only be used once')
         values = tuple(self._next(name) for _ in range(extension.kind.options[name]))
@@ -265,7 +277,7 @@ _HANDLERS = {
 }
 
 
-def parse_rule(words: Sequence[str]) -> tuple[list[RuleSpec], tuple[int, int] | None]:
+def parse_rule(words: Sequence[str], chains: Container[str]) -> tuple[list[RuleSpec], tuple[int, int] | None]:
     """Return the rules that the words make, and the counters that `-c` gave them."""
-    parser = RuleParser(words)
+    parser = RuleParser(words, chains)
     return parser.parse(), parser.counters
