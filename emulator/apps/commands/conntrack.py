@@ -249,7 +249,7 @@ _MAKERS: dict[str, Callable[[str], Condition]] = {
 
 
 def _line(conntrack: Conntrack, connection: Connection, outputs: frozenset[str]) -> str:
-    line = connection.format(conntrack.now, accounting=conntrack.accounting, extended="extended" in outputs)
+    line = connection.format(conntrack.now, extended="extended" in outputs)
     return f"{line} id={connection.identity}\n" if "id" in outputs else f"{line}\n"
 
 
@@ -286,7 +286,7 @@ def _statistics(conntrack: Conntrack) -> str:
         "insert": 0,
         "insert_failed": failed,
         "drop": failed + drops[DropReason.CONNTRACK_FULL] + drops[DropReason.CONNTRACK_REFUSED],
-        "early_drop": conntrack.early_drops,
+        "early_drop": conntrack.statistics.early_drop,
         "error": 0,
         "search_restart": 0,
         "clash_resolve": 0,

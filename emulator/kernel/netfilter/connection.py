@@ -28,6 +28,9 @@ class Status(enum.IntFlag):
     FIXED_TIMEOUT = 1 << 10
     TEMPLATE = 1 << 11
     NAT_CLASH = 1 << 12
+    # Ours, in place of the kernel's extensions of an entry (nf_conntrack_acct.c, nf_conntrack_timestamp.c).
+    ACCOUNTED = 1 << 16  # made while nf_conntrack_acct was on: its counters are printed
+    TIMESTAMPED = 1 << 17  # made while nf_conntrack_timestamp was on
 
 
 SEEN_REPLY = int(Status.SEEN_REPLY)
@@ -41,6 +44,8 @@ DYING = int(Status.DYING)
 FIXED_TIMEOUT = int(Status.FIXED_TIMEOUT)
 TEMPLATE = int(Status.TEMPLATE)
 NAT_CLASH = int(Status.NAT_CLASH)
+ACCOUNTED = int(Status.ACCOUNTED)
+TIMESTAMPED = int(Status.TIMESTAMPED)
 NAT_MASK = SRC_NAT | DST_NAT
 
 
@@ -93,8 +98,8 @@ class Connection:
 
     @property
     def zone(self) -> int:
-        """The conntrack zone that it is in."""
-        return self.original.zone
+        """The conntrack zone that it is in, be it with both directions or with one."""
+        return self.original.zone or self.reply.zone
 
     @property
     def packets(self) -> tuple[int, int]:
@@ -115,6 +120,11 @@ class Connection:
             self._reply_packets += 1
             self._reply_bytes += size
 
+    def set_counters(self, original: tuple[int, int], reply: tuple[int, int]) -> None:
+        """Set packets and bytes of each direction, for an entry that was read from text."""
+        self._packets, self._bytes = original
+        self._reply_packets, self._reply_bytes = reply
+
     def reset_counters(self) -> None:
         """Count from zero again, as `conntrack -L -z` does."""
         self._packets = self._bytes = self._reply_packets = self._reply_bytes = 0
@@ -127,32 +137,64 @@ class Connection:
     def __str__(self) -> str:
         return self.format()
 
-    def format(self, now: float | None = None, *, accounting: bool = False, extended: bool = False) -> str:
+    def format(
+        self,
+        now: float | None = None,
+        *,
+        accounting: bool | None = None,
+        extended: bool = False,
+        start: str = "",
+        identity: bool = False,
+    ) -> str:
         """Return its line as `conntrack -L` prints it: with the time left if `now` is given, else without.
 
-        `accounting` adds packets= and bytes= (net.netfilter.nf_conntrack_acct), `extended` the family and zone
-        columns of `-o extended`.
+        `accounting` adds packets= and bytes= or leaves them out; None: as nf_conntrack_acct was when it was made.
+        `extended` adds the columns of `-o extended`, `start` those of `-o ktimestamp`, `identity` that of `-o id`.
         """
-        name = PROTOCOL_NAMES.get(self.protocol, "unknown")
-        words = [f"{name:8s} {self.protocol}"]
-        if extended:
-            words.insert(0, f"{'ipv4':8s} 2")
+        accounting = bool(self.status & ACCOUNTED) if accounting is None else accounting
+        words = [f"{'ipv4':8s} 2"] if extended else []
+        words.append(f"{PROTOCOL_NAMES.get(self.protocol, 'unknown'):8s} {self.protocol}")
         if now is not None:
             words.append(str(max(0, int(self.deadline - now))))
         if self.protocol == TCP and self.tcp is not None:
             words.append(self.tcp.state.name)
+        one_zone = self.original.zone == self.reply.zone
         words.append(str(self.original))
-        if accounting:
-            words.append(f"packets={self.packets[0]} bytes={self.bytes[0]}")
-        if not self.status & SEEN_REPLY:
-            words.append("[UNREPLIED]")
+        words += [] if one_zone or not self.original.zone else [f"zone-orig={self.original.zone}"]
+        words += [f"packets={self._packets} bytes={self._bytes}"] if accounting else []
+        words += [] if self.status & SEEN_REPLY else ["[UNREPLIED]"]
         words.append(str(self.reply))
-        if accounting:
-            words.append(f"packets={self.packets[1]} bytes={self.bytes[1]}")
-        if self.status & ASSURED:
-            words.append("[ASSURED]")
+        words += [] if one_zone or not self.reply.zone else [f"zone-reply={self.reply.zone}"]
+        words += [f"packets={self._reply_packets} bytes={self._reply_bytes}"] if accounting else []
+        words += ["[ASSURED]"] if self.status & ASSURED else []
         words.append(f"mark={self.mark}")
-        if self.zone:
-            words.append(f"zone={self.zone}")
+        words += [f"zone={self.zone}"] if one_zone and self.zone else []
+        if self.status & TIMESTAMPED and now is not None:
+            words.append(f"delta-time={int(now) - int(self.start)}")
+        words += [f"[start={start}]"] if start else []
         words.append("use=1")
+        words += [f"id={self.identity}"] if identity else []
         return " ".join(words)
+
+
+class Template(Connection):
+    """What `-j CT` puts on a packet before connection tracking looks at it (`nf_ct_tmpl_alloc`): only its zone counts.
+
+    `original.zone` and `reply.zone` are the zones in which either direction is looked up. `zone_from_mark`: where these
+    are not zero, the zone is the mark that the packet has when connection tracking sees it.
+    """
+
+    __slots__ = ("zone_from_mark",)
+
+    def __init__(self, original_zone: int, reply_zone: int, *, zone_from_mark: bool = False) -> None:
+        super().__init__(Tuple(0, 0, 0, 0, 0, 0, original_zone), Tuple(0, 0, 0, 0, 0, 0, reply_zone))
+        self.status = TEMPLATE
+        self.zone_from_mark = zone_from_mark
+
+    def zones(self, mark: int) -> tuple[int, int]:
+        """Return the zones of the original and the reply direction for a packet with this mark."""
+        original, reply = self.original.zone, self.reply.zone
+        if not self.zone_from_mark:
+            return original, reply
+        zone = mark & 0xFFFF
+        return zone if original else 0, zone if reply else 0

@@ -6,16 +6,15 @@ A new one enters the table when its packet leaves the last hook, so that a dropp
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter import proto_generic, proto_icmp, proto_tcp, proto_udp
 from emulator.kernel.netfilter import tuple as tuples
 from emulator.kernel.netfilter.connection import (
+    ACCOUNTED,
     ASSURED,
     CONFIRMED,
     DYING,
@@ -25,11 +24,17 @@ from emulator.kernel.netfilter.connection import (
     REPLY,
     SEEN_REPLY,
     TEMPLATE,
+    TIMESTAMPED,
     Connection,
+    Template,
 )
+from emulator.kernel.netfilter.early_drop import EarlyDrop
+from emulator.kernel.netfilter.entry_text import EntryTextError, read_entries
+from emulator.kernel.netfilter.event import Event, EventKind
 from emulator.kernel.netfilter.expiry import ExpiryWheel
 from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
 from emulator.kernel.netfilter.proto_icmp import IcmpVerdict
+from emulator.kernel.netfilter.statistics import Statistics
 from emulator.kernel.netfilter.tcp_state import TIMEOUTS as TCP_TIMEOUTS
 from emulator.kernel.netfilter.tracker import Tracked, Tracker
 from emulator.kernel.netfilter.tuple import GRE, ICMP, TCP, UDP, Tuple
@@ -42,11 +47,10 @@ if TYPE_CHECKING:
     from emulator.kernel.netns import Netns
     from emulator.kernel.skb import Skb
 
-_EVICTION_BATCH = 4096
-_EVICTION_PAUSE = 1.0  # seconds between two looks through a table that has nothing to evict
 _TRACKERS: Mapping[int, Tracker] = MappingProxyType(
     {TCP: proto_tcp.track, UDP: proto_udp.track, ICMP: proto_icmp.track, GRE: proto_generic.track_gre}
 )
+_NO_ZONES = (0, 0)
 _STATES = MappingProxyType(
     {
         CtInfo.NEW: "NEW",
@@ -57,22 +61,6 @@ _STATES = MappingProxyType(
         CtInfo.UNTRACKED: "UNTRACKED",
     }
 )
-
-
-class EventKind(enum.Enum):
-    """What happened to an entry; names are those that `conntrack -E` prints."""
-
-    NEW = "NEW"
-    UPDATE = "UPDATE"
-    DESTROY = "DESTROY"
-
-
-class Event(NamedTuple):
-    """A change of the table, for whoever watches flows."""
-
-    kind: EventKind
-    time: float
-    connection: Connection
 
 
 class Conntrack:
@@ -100,12 +88,11 @@ class Conntrack:
         self.tcp_be_liberal = False
         self.tcp_ignore_invalid_rst = False
         self.tcp_max_retrans = 3
-        self.early_drops = 0
+        self.statistics = Statistics()
         self._originals: dict[Tuple, Connection] = {}
         self._replies: dict[Tuple, Connection] = {}
         self._wheel = ExpiryWheel(self.netns.kernel, self.delete)
-        self._victims: list[Connection] = []
-        self._no_victims_until = float("-inf")
+        self._early_drop = EarlyDrop(self)
         self._events: list[Event] | None = None
         self._next_identity = 1
 
@@ -117,6 +104,10 @@ class Conntrack:
     def __iter__(self) -> Iterator[Connection]:
         now = self.now
         return iter([connection for connection in self._originals.values() if connection.deadline > now])
+
+    def entries(self) -> Iterable[Connection]:
+        """All of the table, those that have ended but were not let go of among them, oldest first; do not change it."""
+        return self._originals.values()
 
     def __len__(self) -> int:
         return len(self._originals)
@@ -140,11 +131,16 @@ class Conntrack:
 
     # Lookups
 
-    def find(self, key: Tuple) -> tuple[Connection, int] | None:
-        """Return the live connection that a tuple belongs to and the tuple's direction in it."""
+    def find(self, key: Tuple, reply_zone: int | None = None) -> tuple[Connection, int] | None:
+        """Return the live connection that a tuple belongs to and the tuple's direction in it.
+
+        `reply_zone`: the zone in which it is looked for as an answer, if it is not that of `key`.
+        """
         connection = self._originals.get(key)
         direction = ORIGINAL
         if connection is None:
+            if reply_zone is not None and reply_zone != key.zone:
+                key = key._replace(zone=reply_zone)
             connection = self._replies.get(key)
             if connection is None:
                 return None
@@ -159,22 +155,33 @@ class Conntrack:
 
         One with the same original tuple does not count: it is the same flow.
         """
-        found = self.find(reply)
-        return found is not None and found[0] is not ignored and found[0].original != ignored.original
+        found = self._clashing(reply, REPLY, ignored.original.zone == reply.zone)
+        return found is not None and found is not ignored and found.original != ignored.original
+
+    def _clashing(self, key: Tuple, direction: int, one_zone: bool) -> Connection | None:
+        """Return the connection that has a tuple in a direction; in the other one too if both are in one zone."""
+        table, other = (self._replies, self._originals) if direction == REPLY else (self._originals, self._replies)
+        found = table.get(key)
+        if found is None and one_zone:
+            found = other.get(key)
+        if found is not None and found.deadline <= self.now:
+            self.delete(found)
+            return None
+        return found
 
     # Hooks
 
     def handle(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
         """Give a packet its connection (`nf_conntrack_in`)."""
-        zone = 0
+        zones = _NO_ZONES
         if skb.ct is not None:
-            if not skb.ct.status & TEMPLATE:  # seen before: it came round by the loopback
+            if not isinstance(skb.ct, Template):  # seen before: it came round by the loopback
                 return Verdict.ACCEPT
-            zone = skb.ct.zone
+            zones = skb.ct.zones(skb.mark)
             skb.ct = None
         elif skb.ctinfo is CtInfo.UNTRACKED:
             return Verdict.ACCEPT
-        verdict = self._resolve(skb, zone, verify=self.checksum and hook is Hook.PREROUTING)
+        verdict = self._resolve(skb, zones, verify=self.checksum and hook is Hook.PREROUTING)
         if verdict is not None:
             netns.drop(skb, verdict)
             return Verdict.DROP
@@ -182,24 +189,24 @@ class Conntrack:
             skb.step(netns, StepKind.CONNTRACK, state=state_name(skb), entry=_entry(skb))
         return Verdict.ACCEPT
 
-    def _resolve(self, skb: Skb, zone: int, *, verify: bool) -> DropReason | None:
+    def _resolve(self, skb: Skb, zones: tuple[int, int], *, verify: bool) -> DropReason | None:
         skb.ctinfo = CtInfo.NEW
         if skb.fragment & 0x1FFF:  # only where nothing reassembles
             return None
         protocol = skb.protocol
         if protocol == ICMP:
-            verdict = proto_icmp.examine(self, skb, zone, verify=verify)
+            verdict = proto_icmp.examine(self, skb, zones, verify=verify)
             if verdict is not IcmpVerdict.LOOK_UP:
                 return None
-            key = tuples.of_packet(skb.data, ICMP, skb.transport, skb.saddr, skb.daddr, zone)
+            key = tuples.of_packet(skb.data, ICMP, skb.transport, skb.saddr, skb.daddr, zones[0])
         else:
             ports = (skb.sport, skb.dport) if protocol in tuples.PORT_PROTOCOLS else (0, 0)
-            key = Tuple(AF_INET, protocol, skb.saddr, skb.daddr, *ports, zone)
+            key = Tuple(AF_INET, protocol, skb.saddr, skb.daddr, *ports, zones[0])
         tracker = _TRACKERS.get(protocol, proto_generic.track)
         if key is None:
             return None
         while True:
-            found = self.find(key) or self._begin(key)
+            found = self.find(key, zones[1]) or self._begin(key, zones[1])
             if found is None:
                 return None
             if isinstance(found, DropReason):
@@ -224,13 +231,20 @@ class Conntrack:
             connection.status |= SEEN_REPLY
             self.note_update(connection)
 
-    def _begin(self, key: Tuple) -> tuple[Connection, int] | DropReason | None:
+    def _begin(self, key: Tuple, reply_zone: int) -> tuple[Connection, int] | DropReason | None:
         reply = tuples.invert(key)
         if reply is None:
             return None
-        if self.maximum and len(self._originals) >= self.maximum and not self._drop_early():
+        if self.maximum and len(self._originals) >= self.maximum and not self._early_drop.make_room():
             return DropReason.CONNTRACK_FULL
-        return Connection(key, reply), ORIGINAL
+        if reply_zone != key.zone:
+            reply = reply._replace(zone=reply_zone)
+        connection = Connection(key, reply)
+        if self.accounting:
+            connection.status |= ACCOUNTED
+        if self.timestamps:
+            connection.status |= TIMESTAMPED
+        return connection, ORIGINAL
 
     def confirm(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
         """Enter a new connection into the table, as its first packet leaves (`__nf_conntrack_confirm`)."""
@@ -242,9 +256,10 @@ class Conntrack:
         if connection.status & DYING:
             netns.drop(skb, DropReason.CONNTRACK_CLASH)
             return Verdict.DROP
-        other = self.find(connection.original) or self.find(connection.reply)
-        if other is not None:
-            winner = other[0]
+        one_zone = connection.original.zone == connection.reply.zone
+        winner = self._clashing(connection.original, ORIGINAL, one_zone)
+        winner = winner or self._clashing(connection.reply, REPLY, one_zone)
+        if winner is not None:
             if winner.original == connection.original and winner.reply == connection.reply:
                 skb.ct = winner
                 return Verdict.ACCEPT
@@ -270,6 +285,24 @@ class Conntrack:
         self.netfilter.nat.remember(connection)
         if self._events is not None:
             self._events.append(Event(EventKind.NEW, now, connection))
+
+    def load(self, text: str) -> int:
+        """Enter the connections of `conntrack -L -o extended`, as they were then; return how many.
+
+        EntryTextError names a line that is no entry, or whose tuples are in the table already; the lines before it
+        are in the table then.
+        """
+        count = 0
+        for line, connection in read_entries(text, self.now):
+            one_zone = connection.original.zone == connection.reply.zone
+            for direction, key in enumerate((connection.original, connection.reply)):
+                if self._clashing(key, direction, one_zone):
+                    raise EntryTextError(line, f"another entry has {key}")
+            start = connection.start
+            self.insert(connection)
+            connection.start = start
+            count += 1
+        return count
 
     def refresh(self, connection: Connection, skb: Skb, direction: int, timeout: float) -> None:
         """Count a packet and give the connection `timeout` more seconds (`nf_ct_refresh_acct`)."""
@@ -320,33 +353,7 @@ class Conntrack:
         """Forget all connections, because the namespace goes away."""
         self.flush()
         self._wheel.clear()
-        self._victims.clear()
-
-    def _find_victims(self) -> list[Connection]:
-        """Return connections that are not assured, the oldest last: among the oldest of all, else wherever they are."""
-        if self.now < self._no_victims_until:
-            return []
-        victims: list[Connection] = []
-        for count in (_EVICTION_BATCH, len(self._originals)):
-            oldest = islice(self._originals.values(), count)
-            victims = [connection for connection in oldest if not connection.status & ASSURED][:_EVICTION_BATCH]
-            if victims:
-                break
-        else:
-            self._no_victims_until = self.now + _EVICTION_PAUSE
-        victims.reverse()
-        return victims
-
-    def _drop_early(self) -> bool:
-        """Make room: delete the oldest connection that is not assured (`early_drop`)."""
-        self._victims = self._victims or self._find_victims()
-        while self._victims:
-            victim = self._victims.pop()
-            if not victim.status & (ASSURED | DYING):
-                self.early_drops += 1
-                self.delete(victim)
-                return True
-        return False
+        self._early_drop.clear()
 
     # Events
 

@@ -217,10 +217,10 @@ class Nat:
                 if not self._used(original, connection):
                     return original
             else:
-                mapped = self._known_source(original, span)
+                mapped = self._known_source(original, span, connection.original.zone)
                 if mapped is not None and not self._used(mapped, connection):
                     return mapped
-        key = self._with_address(original, span, source)
+        key = self._with_address(original, span, connection.zone, source)
         if not span.draws:
             if span.ports is None:
                 if not self._used(key, connection):
@@ -232,9 +232,9 @@ class Nat:
                     return key
         return self._with_port(key, span, connection, source)
 
-    def _known_source(self, original: Tuple, span: Range) -> Tuple | None:
+    def _known_source(self, original: Tuple, span: Range, zone: int) -> Tuple | None:
         """Return the mapping that the same client port has towards others (`find_appropriate_src`)."""
-        for other in self.of_source(original):
+        for other in self.of_source(original._replace(zone=zone)):
             reply = other.reply
             port = reply.sport if original.protocol == ICMP else reply.dport
             mapped = original._replace(saddr=reply.daddr, sport=port)
@@ -243,11 +243,11 @@ class Nat:
         return None
 
     @staticmethod
-    def _with_address(key: Tuple, span: Range, source: bool) -> Tuple:
+    def _with_address(key: Tuple, span: Range, zone: int, source: bool) -> Tuple:
         if span.addresses is None:
             return key
         low, high = span.addresses
-        address = low if low == high else choose_in_range(key.saddr, key.daddr, low, high, key.zone, span.persistent)
+        address = low if low == high else choose_in_range(key.saddr, key.daddr, low, high, zone, span.persistent)
         return key._replace(saddr=address) if source else key._replace(daddr=address)
 
     def _with_port(self, key: Tuple, span: Range, connection: Connection, source: bool) -> Tuple:

@@ -37,7 +37,7 @@ def track(conntrack: Conntrack, connection: Connection, skb: Skb, direction: int
     return Tracked.ACCEPT
 
 
-def examine(conntrack: Conntrack, skb: Skb, zone: int, *, verify: bool) -> IcmpVerdict:
+def examine(conntrack: Conntrack, skb: Skb, zones: tuple[int, int], *, verify: bool) -> IcmpVerdict:
     """Check an ICMP packet, and find the connection that an error is about (`nf_conntrack_icmpv4_error`)."""
     data, transport = skb.data, skb.transport
     if len(data) < transport + 8 or data[transport] > _HIGHEST_TYPE:
@@ -46,9 +46,9 @@ def examine(conntrack: Conntrack, skb: Skb, zone: int, *, verify: bool) -> IcmpV
         return IcmpVerdict.INVALID
     if data[transport] not in _ERRORS:
         return IcmpVerdict.LOOK_UP
-    quoted = _quoted_tuple(skb, transport + 8, zone)
+    quoted = _quoted_tuple(skb, transport + 8, zones[0])
     answer = tuples.invert(quoted) if quoted is not None else None
-    found = conntrack.find(answer) if answer is not None else None
+    found = conntrack.find(answer, zones[1]) if answer is not None else None
     if found is None:
         return IcmpVerdict.INVALID
     connection, direction = found

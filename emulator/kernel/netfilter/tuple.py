@@ -12,7 +12,7 @@ from emulator.packet.address import AF_INET, format_ipv4
 
 ICMP, TCP, UDP, GRE, SCTP = 1, 6, 17, 47, 132
 PORT_PROTOCOLS = frozenset({TCP, UDP, SCTP})
-PROTOCOL_NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", SCTP: "sctp", 2: "igmp", GRE: "gre", 136: "udplite"}
+PROTOCOL_NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", SCTP: "sctp", GRE: "gre", 33: "dccp", 136: "udplite"}
 
 # The type that answers an ICMP query (nf_conntrack_proto_icmp.c).
 ICMP_ANSWERS = {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17}

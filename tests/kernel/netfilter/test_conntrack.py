@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.netfilter import conntrack as conntrack_module
-from emulator.kernel.netfilter import expiry
+from emulator.kernel.netfilter import early_drop, expiry
 from emulator.kernel.netfilter import tuple as tuples
 from emulator.kernel.netfilter.connection import Status
-from emulator.kernel.netfilter.conntrack import EventKind
+from emulator.kernel.netfilter.event import EventKind
 from tests.kernel.frames import ipv4
 from tests.kernel.netfilter import wire
 from tests.kernel.netfilter.router import Router
@@ -98,7 +97,7 @@ def test_a_full_table_drops_unassured_entries_first_then_new_packets() -> None:
     for port in range(1, 6):
         assert router.send("a", wire.udp(CLIENT, port, SERVER, 53))
     assert [connection.original.sport for connection in router.connections()] == [3, 4, 5]
-    assert conntrack.early_drops == 2
+    assert conntrack.statistics.early_drop == 2
     for connection in router.connections():
         conntrack.assure(connection)
     assert router.send("a", wire.udp(CLIENT, 9, SERVER, 53)) == []
@@ -185,7 +184,7 @@ def test_a_closed_namespace_holds_nothing() -> None:
 
 
 def test_any_unassured_connection_makes_room_not_only_one_of_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conntrack_module, "_EVICTION_BATCH", 10)
+    monkeypatch.setattr(early_drop, "_BATCH", 10)
     router = Router(TRACK)
     router.ns.sysctl.set("net.netfilter.nf_conntrack_max", 20)
     for number in range(19):
@@ -196,7 +195,7 @@ def test_any_unassured_connection_makes_room_not_only_one_of_the_oldest(monkeypa
     assert all(connection.assured for connection in conntrack)
     assert router.send("a", wire.udp(CLIENT, 1, SERVER, 53)) != []
     assert router.send("a", wire.udp(CLIENT, 2, SERVER, 53)) != []
-    assert conntrack.early_drops == 1
+    assert conntrack.statistics.early_drop == 1
     router.send("b", wire.udp(SERVER, 53, CLIENT, 2))
     router.pass_time(3.0)
     router.send("a", wire.udp(CLIENT, 2, SERVER, 53))  # a stream now

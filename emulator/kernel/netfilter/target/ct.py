@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from emulator.kernel.netfilter.connection import TEMPLATE, Connection
+from emulator.kernel.netfilter.connection import Template
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.options import parse_integer
 from emulator.kernel.netfilter.target.base import Target
-from emulator.kernel.netfilter.tuple import Tuple
 from emulator.kernel.skb import CtInfo
-from emulator.packet.address import AF_INET
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
@@ -55,9 +53,7 @@ class Ct(Target):
         if self.notrack:
             skb.ctinfo = CtInfo.UNTRACKED
             return None
-        nothing = Tuple(AF_INET, 0, 0, 0, 0, 0, self.zone)
-        skb.ct = Connection(nothing, nothing)
-        skb.ct.status = TEMPLATE
+        skb.ct = Template(self.zone, self.zone)
         return None
 
 
