@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from emulator.kernel.netfilter.chain import Chain
 from emulator.kernel.netfilter.error import RuleError, Unknown, UnknownError
 from emulator.kernel.netfilter.hook import Hook, Verdict
@@ -262,6 +264,4 @@ def _reachable(start: str, jumps: dict[str, set[str]]) -> set[str]:
 def _follow(rule: Rule, old: str, new: str) -> Rule:
     if rule.spec.jump != old:
         return rule
-    from dataclasses import replace
-
     return Rule(replace(rule.spec, jump=new), rule.packets, rule.bytes)

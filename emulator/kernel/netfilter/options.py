@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.kernel.netfilter.error import RuleError
@@ -58,8 +59,7 @@ PROTOCOLS: Mapping[str, int] = MappingProxyType(
 _PROTOCOL_NAMES = MappingProxyType({number: name for name, number in PROTOCOLS.items() if number})
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True, gc=False):
     """One option as it was written."""
 
     name: str
@@ -72,8 +72,7 @@ class Option:
         return self.values[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """All options of one match or target, by name; `owner` is for messages, `protocol` is the rule's -p (0: none)."""
 
     owner: str

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from emulator.kernel.netfilter.bulk import collector_paused
 from emulator.kernel.netfilter.edit import Edit
 from emulator.kernel.netfilter.error import RestoreError, RuleError, UnknownError
 from emulator.kernel.netfilter.ignored import Ignored, IgnoredLine
@@ -232,6 +233,7 @@ def restore(
 ) -> list[IgnoredLine]:
     """Load rules, all or nothing; return the lines that are kept without effect."""
     restorer = Restorer(netfilter, noflush=noflush, counters=counters, only=only, ignore_unknown=ignore_unknown)
-    for edit in restorer.read(text):
-        edit.commit()
+    with collector_paused():
+        for edit in restorer.read(text):
+            edit.commit()
     return restorer.ignored

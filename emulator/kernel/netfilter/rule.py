@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.match.port import PortMatch
 from emulator.kernel.netfilter.options import U32, format_network, format_protocol
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 BY_SADDR, BY_DADDR, BY_PROTOCOL, BY_SPORT, BY_DPORT = 1, 2, 4, 8, 16
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Struct, frozen=True, gc=False):
     """`-s` or `-d`."""
 
     address: int
@@ -33,16 +33,14 @@ class Network:
     inverted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
+class Interface(Struct, frozen=True, gc=False):
     """`-i` or `-o`; a name that ends in + stands for all that begin so."""
 
     name: str
     inverted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RuleSpec:
+class RuleSpec(Struct, frozen=True, gc=False):
     """What a rule says, without its counters. Equal specs are the same rule to `iptables -D` and `-C`.
 
     `target` is None where the rule jumps to a chain (`jump`) or only counts. `protocol` 0 is any. A rule that is

@@ -198,10 +198,10 @@ class RuleParser:
         extension.given[name] = Option(name, values, inverted)
 
     def _owner(self, name: str) -> _Extension | None:
-        candidates = [*reversed(self._matches)]
-        if self._target is not None:
-            candidates.insert(0, self._target)
-        for extension in candidates:
+        target = self._target
+        if target is not None and name in target.kind.options:
+            return target
+        for extension in reversed(self._matches):
             if name in extension.kind.options:
                 return extension
         protocol = format_protocol(self._protocol)
@@ -239,6 +239,8 @@ class RuleParser:
 
     def _merged(self) -> list[_Extension]:
         """Fold `-m udp --sport 1 -m udp --dport 2` into one match, as iptables prints it."""
+        if len(self._matches) < 2:
+            return self._matches
         merged: list[_Extension] = []
         for extension in self._matches:
             ports = extension.kind.name in _IMPLICIT
