@@ -34,13 +34,10 @@ def ipv4_to_int(text: str) -> int:
     match = _IPV4_TEXT.fullmatch(text)
     if match is None:
         raise WireError(f"not an IPv4 address: {text!r}; write four numbers from 0 to 255, such as 10.0.0.1")
-    value = 0
-    for part in match.groups():
-        octet = int(part)
-        if octet > 255:
-            raise WireError(f"not an IPv4 address: {text!r}; {octet} is greater than 255")
-        value = value << 8 | octet
-    return value
+    a, b, c, d = map(int, match.groups())
+    if a > 255 or b > 255 or c > 255 or d > 255:
+        raise WireError(f"not an IPv4 address: {text!r}; {max(a, b, c, d)} is greater than 255")
+    return a << 24 | b << 16 | c << 8 | d
 
 
 def format_ipv4(address: int) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.bulk import collector_paused
 from emulator.kernel.netfilter.edit import Edit
 from emulator.kernel.netfilter.error import RestoreError, RuleError, UnknownError
 from emulator.kernel.netfilter.ignored import Ignored, IgnoredLine
 from emulator.kernel.netfilter.rule import RuleSpec
-from emulator.kernel.netfilter.rule_parser import parse_rule
+from emulator.kernel.netfilter.rule_parser import Values, parse_rule
 from emulator.kernel.netfilter.words import split
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Restorer:
         self._edit: Edit | None = None
         self._skipping = False
         self._done: dict[str, Edit] = {}
+        self._values: Values = {}
 
     def read(self, text: str) -> list[Edit]:
         """Return the tables as the text wants them. RestoreError with the number of the line that is wrong."""
@@ -119,7 +121,7 @@ class Restorer:
             words = words[1:]
             line = line.split(maxsplit=1)[1]
         try:
-            apply(edit, words, counters)
+            apply(edit, words, counters, self._values)
         except UnknownError as error:
             if not self._ignore_unknown:
                 raise
@@ -134,7 +136,7 @@ class Restorer:
         self.ignored.append(IgnoredLine(self._number, error.unknown))
 
 
-def apply(edit: Edit, words: list[str], counters: tuple[int, int] = (0, 0)) -> None:
+def apply(edit: Edit, words: list[str], counters: tuple[int, int] = (0, 0), values: Values | None = None) -> None:
     """Carry out one command on a draft: `-A CHAIN ...` and its like, as iptables and iptables-restore take them."""
     command, rest = _LONG.get(words[0], words[0]), words[1:]
     if command in _RULE_COMMANDS:
@@ -142,7 +144,7 @@ def apply(edit: Edit, words: list[str], counters: tuple[int, int] = (0, 0)) -> N
         if found.command == "-D" and found.number is not None and not found.words:
             edit.delete_number(found.chain, found.number)
             return
-        specs, given = parse_rule(found.words, edit.chains)
+        specs, given = parse_rule(found.words, edit.chains, values)
         found.apply(edit, specs, given or counters)
         return
     most, least = _ARGUMENTS.get(command, (-1, 0))
@@ -165,8 +167,7 @@ def apply(edit: Edit, words: list[str], counters: tuple[int, int] = (0, 0)) -> N
         edit.zero(rest[0] if rest else None)
 
 
-@dataclass(frozen=True, slots=True)
-class RuleCommand:
+class RuleCommand(Struct, frozen=True):
     """`-A CHAIN`, `-I CHAIN [NUMBER]` and so on, and the words of the rule behind it."""
 
     command: str

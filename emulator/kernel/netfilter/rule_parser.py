@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from emulator.kernel.netfilter.error import RuleError, Unknown, UnknownError
 from emulator.kernel.netfilter.match import MATCHES
@@ -20,6 +20,8 @@ from emulator.kernel.netfilter.target import TARGETS
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.match.base import Match
     from emulator.kernel.netfilter.target.base import Target
+
+Values = dict[object, "Match | Target"]  # by kind, protocol and options
 
 _LONG = {
     "--source": "-s",
@@ -51,11 +53,34 @@ class _Extension:
 
 
 class RuleParser:
-    """Parses one rule; `parse` may be called once. `chains` are those of the table that the rule may jump to."""
+    """Parses one rule; `parse` may be called once. `chains` are those of the table that the rule may jump to.
 
-    def __init__(self, words: Sequence[str], chains: Container[str]) -> None:
+    `values` keeps what options were read to: rules that come together mostly use the same matches and targets again.
+    """
+
+    __slots__ = (
+        "_at",
+        "_chains",
+        "_destinations",
+        "_fragment",
+        "_goto",
+        "_in",
+        "_jump",
+        "_matches",
+        "_out",
+        "_protocol",
+        "_protocol_inverted",
+        "_sources",
+        "_target",
+        "_values",
+        "_words",
+        "counters",
+    )
+
+    def __init__(self, words: Sequence[str], chains: Container[str], values: Values) -> None:
         self._words = words
         self._chains = chains
+        self._values = values
         self._at = 0
         self._sources: list[Network] = []
         self._destinations: list[Network] = []
@@ -77,12 +102,16 @@ class RuleParser:
         while self._at < len(words):
             word = words[self._at]
             self._at += 1
-            if word == "!":
+            handler = _HANDLERS.get(word)
+            if handler is not None:
+                handler(self, word, inverted)
+            elif word == "!":
                 if inverted:
                     raise RuleError("multiple consecutive ! not allowed")
                 inverted = True
                 continue
-            self._take(word, inverted)
+            else:
+                self._take_other(word, inverted)
             inverted = False
         if inverted:
             raise RuleError("nothing follows the last !")
@@ -95,15 +124,14 @@ class RuleParser:
         self._at += 1
         return value
 
-    def _take(self, word: str, inverted: bool) -> None:
-        flag = _LONG.get(word, word)
-        handler = _HANDLERS.get(flag)
-        if handler is not None:
-            handler(self, flag, inverted)
-        elif flag[:2] == "--":
-            self._take_option(flag, inverted)
+    def _take_other(self, word: str, inverted: bool) -> None:
+        flag = _LONG.get(word)
+        if flag is not None:
+            _HANDLERS[flag](self, flag, inverted)
+        elif word[:2] == "--":
+            self._take_option(word, inverted)
         else:
-            if flag[:1] != "-":
+            if word[:1] != "-":
                 raise RuleError(f"Bad argument `{word}'")
             raise UnknownError(Unknown("option", word), f'unknown option "{word}"')
 
@@ -194,7 +222,11 @@ class RuleParser:
             raise UnknownError(Unknown("option", name), f'unknown option "{name}"')
         if name in extension.given:
             raise RuleError(f'{extension.kind.name}: option "{name}" can only be used once')
-        values = tuple(self._next(name) for _ in range(extension.kind.options[name]))
+        count = extension.kind.options[name]
+        if count == 1:  # as most have
+            values: tuple[str, ...] = (self._next(name),)
+        else:
+            values = tuple([self._next(name) for _ in range(count)])
         extension.given[name] = Option(name, values, inverted)
 
     def _owner(self, name: str) -> _Extension | None:
@@ -215,10 +247,10 @@ class RuleParser:
     # The whole
 
     def _finish(self) -> list[RuleSpec]:
-        matches = tuple(MATCHES[found.kind.name].parse(self._options(found)) for found in self._merged())
+        matches = tuple([cast("Match", self._read(found)) for found in self._merged()])
         target = None
         if self._target is not None:
-            target = TARGETS[self._target.kind.name].parse(self._options(self._target))
+            target = cast("Target", self._read(self._target))
         return [
             RuleSpec(
                 source,
@@ -251,8 +283,15 @@ class RuleParser:
                 same.given.update(extension.given)
         return merged
 
-    def _options(self, extension: _Extension) -> Options:
-        return Options(extension.kind.name, extension.given, self._protocol, self._protocol_inverted)
+    def _read(self, extension: _Extension) -> Match | Target:
+        """Let a match or target read its options, or take what the same options made before: it is a value."""
+        kind = extension.kind
+        key = (kind, self._protocol, self._protocol_inverted, *extension.given.values())
+        known = self._values.get(key)
+        if known is None:
+            options = Options(kind.name, extension.given, self._protocol, self._protocol_inverted)
+            known = self._values[key] = kind.parse(options)
+        return known
 
 
 def _one_or_none(networks: list[Network]) -> list[Network | None]:
@@ -279,7 +318,12 @@ _HANDLERS = {
 }
 
 
-def parse_rule(words: Sequence[str], chains: Container[str]) -> tuple[list[RuleSpec], tuple[int, int] | None]:
-    """Return the rules that the words make, and the counters that `-c` gave them."""
-    parser = RuleParser(words, chains)
+def parse_rule(
+    words: Sequence[str], chains: Container[str], values: Values | None = None
+) -> tuple[list[RuleSpec], tuple[int, int] | None]:
+    """Return the rules that the words make, and the counters that `-c` gave them.
+
+    Whoever parses many hands the same `values` in each time.
+    """
+    parser = RuleParser(words, chains, {} if values is None else values)
     return parser.parse(), parser.counters
