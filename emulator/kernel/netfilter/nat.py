@@ -6,7 +6,7 @@ too, as a null binding, which may still have to move the source port out of anot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,8 @@ class Nat:
         self._netfilter = netfilter
         self._conntrack = netfilter.conntrack
         self._random = netfilter.netns.kernel.random
+        # (first port, how many, whether of the source) -> where to begin; a comparison with Linux puts its draw here
+        self.draw_offset: Callable[[int, int, bool], int] = lambda first, size, source: self._random.getrandbits(16)
         # Connections whose source was rewritten, by what it was, so that a client keeps its mapping where it can.
         self._newest_by_source: dict[int, Connection] = {}
         netfilter.netns.on_address_removed.append(self.forget_address)
@@ -265,11 +267,10 @@ class Nat:
             return key  # a destination keeps its port unless told otherwise
         else:
             first, size = _port_class(port)
-        getrandbits = self._random.getrandbits
         if span.base is not None:
             offset = port - span.base
         else:
-            offset = getrandbits(16) if span.draws or source else 0
+            offset = self.draw_offset(first, size, source) if span.draws or source else 0
         attempts = min(size, _MAXIMUM_ATTEMPTS)
         while True:
             for tried in range(attempts):
@@ -279,7 +280,7 @@ class Nat:
             if attempts >= size or attempts < _FEWEST_ATTEMPTS:
                 return key
             attempts //= 2
-            offset = getrandbits(16)
+            offset = self.draw_offset(first, size, source)
 
     def _used_harder(self, key: Tuple, connection: Connection, attempts_left: int) -> bool:
         """As `_used`, but near the end of the tries evict a connection in TIME_WAIT that the new SYN outdates."""

@@ -1,0 +1,193 @@
+"""`scripts/oracle`: draws cases, plays them on both sides, reports the first disagreement (or all, `--keep-going`)."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import multiprocessing
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+
+from tests.kernel_oracle.drawn.case import Case
+from tests.kernel_oracle.drawn.coverage import met
+from tests.kernel_oracle.drawn.draw import FLAVOURS, draw_case
+from tests.kernel_oracle.drawn.machine import Machine
+from tests.kernel_oracle.drawn.play import Outcome, play
+from tests.kernel_oracle.drawn.report import report
+from tests.kernel_oracle.drawn.shrink import shrink
+from tests.kernel_oracle.drawn.topology import TOPOLOGIES
+
+
+@dataclass
+class Tally:
+    """What was done so far; of one worker, or of all."""
+
+    cases: int = 0
+    refused: int = 0
+    disagreements: int = 0
+    flaky: int = 0
+    frames: Counter[str] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)
+    reports: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        """Take in another's figures."""
+        self.cases += other.cases
+        self.refused += other.refused
+        self.disagreements += other.disagreements
+        self.flaky += other.flaky
+        self.frames += other.frames
+        self.met += other.met
+        self.reports += other.reports
+
+
+class Player:
+    """Plays cases by number; keeps a machine of each topology."""
+
+    def __init__(self, seed: int, only: str, *, shrinking: bool = True) -> None:
+        self._seed = seed
+        self._only = only
+        self._shrinking = shrinking
+        self._open = contextlib.ExitStack()
+        self._machines: dict[tuple[str, bool], Machine] = {}
+
+    def close(self) -> None:
+        """Delete the namespaces."""
+        self._open.close()
+
+    def _play(self, case: Case, number: int, *, careful: bool = False) -> Outcome:
+        # A namespace that once had a policy rule checks sources differently for ever (fib_has_custom_rules).
+        key = (case.topology, bool(case.policy_rules))
+        machine = self._machines.get(key)
+        if machine is None:
+            machine = self._machines[key] = self._open.enter_context(Machine(TOPOLOGIES[case.topology]))
+        machine.careful = careful
+        return play(machine, case, number)
+
+    def run(self, number: int) -> Tally:
+        """Draw and play one case; report and shrink it if the sides disagree twice."""
+        case = draw_case(self._seed, number, self._only)
+        outcome = self._play(case, number)
+        tally = Tally(1, int(outcome.refused), frames=outcome.frames, met=met(case, outcome))
+        if not outcome.kind:
+            return tally
+        again = self._play(case, number, careful=True)
+        if not again.kind:
+            tally.flaky = 1
+            return tally
+        tally.disagreements = 1
+        if self._shrinking:
+            case = shrink(case, lambda smaller: self._play(smaller, number, careful=True).kind == again.kind)
+            again = self._play(case, number, careful=True)
+        only = f" --only {self._only}" if self._only else ""
+        command = f"scripts/oracle --seed {self._seed} --case {number}{only}"
+        tally.reports = [report(case, again, command)]
+        return tally
+
+
+def _work(pipe: Connection, seed: int, only: str, numbers: range, shrinking: bool) -> None:
+    player = Player(seed, only, shrinking=shrinking)
+    try:
+        for number in numbers:
+            pipe.send(player.run(number))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        player.close()
+        pipe.close()
+
+
+@contextlib.contextmanager
+def _workers(options: argparse.Namespace, numbers: range) -> Iterator[list[Connection]]:
+    context = multiprocessing.get_context("fork")
+    pipes, processes = [], []
+    for job in range(options.jobs):
+        ours, theirs = context.Pipe(duplex=False)
+        arguments = (theirs, options.seed, options.only, numbers[job :: options.jobs], not options.no_shrink)
+        process = context.Process(target=_work, args=arguments)
+        process.start()
+        theirs.close()
+        pipes.append(ours)
+        processes.append(process)
+    try:
+        yield pipes
+    finally:
+        for pipe in pipes:
+            pipe.close()
+        for process in processes:
+            process.join()
+
+
+def _results(options: argparse.Namespace, numbers: range) -> Iterator[Tally]:
+    if options.jobs == 1:
+        player = Player(options.seed, options.only, shrinking=not options.no_shrink)
+        try:
+            yield from (player.run(number) for number in numbers)
+        finally:
+            player.close()
+        return
+    with _workers(options, numbers) as pipes:
+        open_pipes = list(pipes)
+        while open_pipes:
+            for pipe in wait(open_pipes):
+                assert isinstance(pipe, Connection)
+                try:
+                    yield pipe.recv()
+                except EOFError:
+                    open_pipes.remove(pipe)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/oracle", description=__doc__)
+    parser.add_argument("--cases", type=int, default=300, help="how many (300)")
+    parser.add_argument("--seed", type=int, default=1, help="what they are drawn from (1)")
+    parser.add_argument("--case", type=int, help="play only the case with this number")
+    parser.add_argument("--first", type=int, default=0, help="begin with this number (0)")
+    parser.add_argument("--jobs", type=int, default=1, help="worker processes (1)")
+    parser.add_argument("--only", choices=FLAVOURS, default="", help="draw one kind of case")
+    parser.add_argument("--keep-going", action="store_true", help="go on after a disagreement")
+    parser.add_argument("--no-shrink", action="store_true", help="report cases as they were drawn")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return 1 if a case disagreed."""
+    options = _parse(arguments)
+    numbers = range(options.first, options.first + options.cases)
+    if options.case is not None:
+        numbers = range(options.case, options.case + 1)
+    total = Tally()
+    started = time.monotonic()
+    shown = 0.0
+    for tally in _results(options, numbers):
+        total.add(tally)
+        for text in tally.reports:
+            print(f"\r\033[K{text}\n", flush=True)
+        elapsed = time.monotonic() - started
+        if sys.stderr.isatty() or elapsed - shown > 30:
+            shown = elapsed
+            end = "" if sys.stderr.isatty() else "\n"
+            rate = total.cases / elapsed
+            print(f"\r{total.cases}/{len(numbers)} cases, {rate:.1f}/s, {total.disagreements} disagreements", end=end,
+                  file=sys.stderr, flush=True)  # fmt: skip
+        if total.disagreements and not options.keep_going:
+            break
+    _summary(options, total, time.monotonic() - started)
+    return 1 if total.disagreements else 0
+
+
+def _summary(options: argparse.Namespace, total: Tally, elapsed: float) -> None:
+    print(f"\nseed {options.seed}: {total.cases} cases, {total.frames['in']} steps with frames, "
+          f"{total.frames['out']} frames came out, {elapsed:.0f} s ({total.cases / elapsed:.1f} cases/s)")  # fmt: skip
+    print(
+        f"disagreements: {total.disagreements}; refused by both: {total.refused}; agreed when repeated: {total.flaky}"
+    )
+    print("met: " + ", ".join(f"{name} {count}" for name, count in sorted(total.met.items())))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
