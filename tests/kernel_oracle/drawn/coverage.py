@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 
@@ -20,7 +21,7 @@ def met(case: Case, outcome: Outcome) -> Counter[str]:
         if found is None or found[1] == "0":
             continue
         words = found[3].split()
-        for flag, name in zip(words, words[1:], strict=False):
+        for flag, name in itertools.pairwise(words):
             if flag == "-m" or (flag in ("-j", "-g") and not name.startswith("U")):
                 counts[f"{flag} {name}"] += 1
     for line in outcome.entries:

@@ -89,8 +89,7 @@ def _draw_routes(
                 route = Route(target, kind, table=table, metric=route.metric)
             if not any((o.destination, o.table, o.metric) == (route.destination, table, route.metric) for o in routes):
                 routes.append(route)
-        for number in range(r.randint(0, 2)):
-            rules.append(_draw_policy_rule(r, topology, 1000 + number))
+        rules += [_draw_policy_rule(r, topology, 1000 + number) for number in range(r.randint(0, 2))]
     return tuple(routes), tuple(rules)
 
 

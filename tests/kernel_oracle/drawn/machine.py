@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import select
 import socket
 import subprocess
@@ -30,6 +29,7 @@ from emulator.packet.address import ipv4_to_int, mac_to_int, parse_interface
 from tests.kernel_oracle import harness
 from tests.kernel_oracle.drawn import case as drawn
 from tests.kernel_oracle.drawn.packet import ICMP, TCP, UDP
+from tests.kernel_oracle.drawn.tables import by_table, split_timeouts
 from tests.kernel_oracle.drawn.topology import Topology
 from tests.kernel_oracle.harness import Frames
 
@@ -48,8 +48,6 @@ QUIET_SYSCTLS = {
     "net.ipv4.conf.default.send_redirects": 0,
     "net.netfilter.nf_conntrack_acct": 1,
 }
-_USE = re.compile(r" use=\d+")
-_ENTRY = re.compile(r"^(ipv4 +2 +\S+ +\d+) (\d+) (.*)$")
 _REAL_ONLY = ("net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.default.disable_ipv6")
 
 
@@ -363,39 +361,12 @@ class Machine:
         emulated = [
             each.format(self.kernel.now, accounting=True, extended=True) for each in self.ns.netfilter.conntrack
         ]
-        return _split(output.splitlines()), _split(emulated)
+        return split_timeouts(output.splitlines()), split_timeouts(emulated)
 
     def rules(self) -> tuple[list[str], list[str]]:
         """Return the rules of both sides with their counters, as lines."""
         real = [line for line in _run("iptables-save", "-c").splitlines() if not line.startswith("#")]
-        return _by_table(real), _by_table(self.ns.netfilter.save(counters=True).splitlines())
-
-
-def _by_table(lines: list[str]) -> list[str]:
-    """Sort tables by name, and the chains that a table begins with; rules keep their order."""
-    tables: dict[str, list[str]] = {}
-    current: list[str] = []
-    for line in lines:
-        if line.startswith("*"):
-            current = tables.setdefault(line, [])
-        elif line.strip():
-            current.append(line)
-    result = []
-    for name in sorted(tables):
-        chains = sorted(line for line in tables[name] if line.startswith(":"))
-        result += [name, *chains, *(line for line in tables[name] if not line.startswith(":"))]
-    return result
-
-
-def _split(lines: list[str]) -> list[tuple[str, int]]:
-    result = []
-    for line in lines:
-        found = _ENTRY.match(_USE.sub("", line.strip()))
-        if found is not None:
-            result.append((f"{found[1]} {found[3]}", int(found[2])))
-        elif line.strip():
-            result.append((line.strip(), 0))
-    return sorted(result)
+        return by_table(real), by_table(self.ns.netfilter.save(counters=True).splitlines())
 
 
 def _readable(sock: socket.socket) -> bool:
