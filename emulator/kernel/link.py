@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from emulator.kernel.bridge import BridgePort
     from emulator.kernel.netns import Netns
     from emulator.kernel.route import Scope
+    from emulator.kernel.vlan import Vlan
 
 HEADER_LENGTH = 14
 VLAN_TAG_LENGTH = 4
+TAG_OFFSET = 12
 ALL_HOSTS_GROUP = 0xE0000001
 
 _IPV4 = b"\x08\x00"
 _ARP = b"\x08\x06"
 _BROADCAST = b"\xff" * 6
+_VLAN_OF_TAG = 0xFFFF0FFF  # without the priority
 
 Tap = Callable[["Link", str, Skb], None]
 """A capture: called with the link, "in" or "out", and the frame, which it must not change."""
@@ -90,6 +93,7 @@ class Link:
         self.counters = Counters()
         self.taps: list[Tap] = []
         self.peer: Link | None = None
+        self.vlans: dict[int, Vlan] = {}  # by tag: ethertype and VLAN
         self._mac = mac
         self.mac_bytes = mac.to_bytes(6, "big")
         self.conf = netns.sysctl.default
@@ -175,6 +179,8 @@ class Link:
             self.tap("in", skb)
         if skb.trace is not None:
             skb.step(self.netns, StepKind.RECEIVE, link=self.name, frame=_frame(skb))
+        if self.vlans and self._untag(skb):
+            return
         destination = skb.data[0:6]
         if destination == self.mac_bytes:
             skb.packet_type = PacketType.HOST
@@ -186,6 +192,16 @@ class Link:
             self.port.receive(skb)
         else:
             self.deliver(skb)
+
+    def _untag(self, skb: Skb) -> bool:
+        """Hand a tagged frame to the link of its VLAN, without the tag; False if there is none (vlan_do_receive)."""
+        tag = int.from_bytes(skb.data[TAG_OFFSET : TAG_OFFSET + VLAN_TAG_LENGTH], "big") & _VLAN_OF_TAG
+        vlan = self.vlans.get(tag)
+        if vlan is None:
+            return False
+        del skb.data[TAG_OFFSET : TAG_OFFSET + VLAN_TAG_LENGTH]
+        vlan.receive(skb)
+        return True
 
     def deliver(self, skb: Skb) -> None:
         """Hand a frame to the protocol that its ethertype names."""

@@ -97,6 +97,8 @@ class Netns:
         """Take a link out with all that hangs on it: bridge port, addresses, routes, neighbours."""
         if link.port is not None:
             link.port.bridge.remove_port(link)
+        for vlan in list(link.vlans.values()):
+            self.remove_link(vlan)
         link.set_up(False)
         for address in list(link.addresses):
             self.remove_address(link, address.address, address.prefix_length)
@@ -274,6 +276,8 @@ class Netns:
     def drop(self, skb: Skb, reason: DropReason, **detail: Detail) -> None:
         """End a packet: count it, note it in the machine's drop log, and say so in its trace."""
         self.drops[reason] += 1
+        if skb.record is not None:
+            skb.record.drops.append(reason)
         self.kernel.drop_log.append(DropRecord.of(self, skb, reason))
         if skb.trace is not None:
             skb.step(self, StepKind.DROP, reason=reason.name, explanation=reason.value, **detail)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from emulator.kernel.link import Link
     from emulator.kernel.netfilter.connection import Connection
     from emulator.kernel.netns import Netns
+    from emulator.kernel.record import Record
     from emulator.kernel.route import RouteResult
     from emulator.kernel.trace import Detail, StepKind, Trace
 
@@ -68,6 +69,7 @@ class Skb:
         "physical_out",
         "prerouted",
         "protocol",
+        "record",
         "route",
         "saddr",
         "socket",
@@ -101,6 +103,7 @@ class Skb:
         self.route: RouteResult | None = None
         self.socket: object | None = None  # the local socket that sent it
         self.hops = 0  # links crossed inside this machine; a loop is cut at a cap
+        self.record: Record | None = None  # of a replayed packet, its copies and its fragments
         self.trace = trace
 
     def clone(self) -> Skb:

@@ -180,11 +180,15 @@ class Conntrack:
             zones = skb.ct.zones(skb.mark)
             skb.ct = None
         elif skb.ctinfo is CtInfo.UNTRACKED:
+            if skb.record is not None:
+                skb.record.state = state_name(skb)
             return Verdict.ACCEPT
         verdict = self._resolve(skb, zones, verify=self.checksum and hook is Hook.PREROUTING)
         if verdict is not None:
             netns.drop(skb, verdict)
             return Verdict.DROP
+        if skb.record is not None:
+            skb.record.note_connection(state_name(skb), skb)
         if skb.trace is not None:
             skb.step(netns, StepKind.CONNTRACK, state=state_name(skb), entry=_entry(skb))
         return Verdict.ACCEPT

@@ -23,10 +23,12 @@ class Ignored:
     unknown: Unknown
 
     def predicate(self, chain: Chain, number: int) -> Predicate:
-        """Return the test that no packet passes; a traced packet notes that it came by."""
+        """Return the test that no packet passes; a traced or recorded packet notes that it came by."""
         table, name = chain.table.name, chain.name
 
         def never(skb: Skb, context: Context) -> bool:
+            if skb.record is not None:
+                skb.record.ignored.append((chain, number))
             if skb.trace is not None:
                 skb.step(
                     context.netns,

@@ -110,15 +110,14 @@ class Table:
                 continue
             rule.packets += 1
             rule.bytes += size
+            if skb.record is not None or skb.trace is not None:
+                _note_match(chain, rule, skb, context)
             if rule.chain is not None:
-                if skb.trace is not None:
-                    _trace_rule(self, chain, rule, skb, context, rule.chain.name)
                 if not rule.spec.goto:
                     stack.append((chain, program, position))
                 chain = rule.chain
                 program, position = chain.compile() if chain.program is None else chain.program, 0
             elif rule.returns:
-                _trace_return(self, chain, rule, skb, context)
                 position = len(program)
             elif rule.target is not None:
                 verdict = _apply(self, chain, rule, skb, context)
@@ -132,6 +131,8 @@ class Table:
         if skb.trace is not None:
             skb.step(context.netns, StepKind.POLICY, table=self.name, chain=base.name, verdict=verdict.name)
         if verdict is Verdict.DROP:
+            if skb.record is not None:
+                skb.record.policy = base
             context.netns.drop(skb, DropReason.NETFILTER_DROP, table=self.name, chain=base.name, rule="policy")
         return verdict
 
@@ -143,7 +144,6 @@ def _apply(table: Table, chain: Chain, rule: Rule, skb: Skb, context: Context) -
     if skb.trace is None:
         verdict = target.apply(skb, context)
     else:
-        _trace_rule(table, chain, rule, skb, context, target.name)
         mark = skb.mark
         verdict = target.apply(skb, context)
         if skb.mark != mark:
@@ -154,16 +154,20 @@ def _apply(table: Table, chain: Chain, rule: Rule, skb: Skb, context: Context) -
     return verdict
 
 
-def _trace_return(table: Table, chain: Chain, rule: Rule, skb: Skb, context: Context) -> None:
-    if skb.trace is not None:
-        _trace_rule(table, chain, rule, skb, context, "RETURN")
-
-
-def _trace_rule(table: Table, chain: Chain, rule: Rule, skb: Skb, context: Context, verdict: str) -> None:
+def _note_match(chain: Chain, rule: Rule, skb: Skb, context: Context) -> None:
+    """Tell a packet's record and its trace of a rule that matched."""
+    if skb.record is not None:
+        skb.record.rules.append((chain, rule))
+    if skb.trace is None:
+        return
+    if rule.chain is not None:
+        verdict = rule.chain.name
+    else:
+        verdict = "CONTINUE" if rule.spec.target is None else rule.spec.target.name
     skb.step(
         context.netns,
         StepKind.RULE,
-        table=table.name,
+        table=chain.table.name,
         chain=chain.name,
         number=rule.number,
         rule=f"-A {chain.name} {rule.spec.format()}",
