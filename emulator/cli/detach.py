@@ -106,6 +106,9 @@ def _run(config: ClusterConfig, objects: Sequence[Object], directory: StateDirec
     except PodwireError as error:
         starter.tell(_ERROR, str(error))
         return FAILED
+    except Exception as error:
+        starter.tell(_ERROR, f"the supervisor failed: {type(error).__name__}: {error}")
+        raise
     return OK
 
 

@@ -24,18 +24,20 @@ def supervise(
     StartError, then nothing is left; nor is it after an interruption, whenever that comes.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # until the supervisor has its own
+        signal.signal(number, signal.default_int_handler)  # while nothing is made yet
     from emulator.cli.start_progress import Narrator
+    from emulator.runtime.supervisor.interruptions import Interruptions
     from emulator.runtime.supervisor.supervisor import run_supervisor
 
     narrator = Narrator(say, when_ready)
-    lock = create(directory, [node.name for node in config.nodes])
-    try:
-        if when_held is not None:
-            when_held()
-        narrator.begin(config.name, len(config.nodes), len(objects))
-    except BaseException:
-        lock.remove()
-        raise
-    run_supervisor(config, objects, lock, narrator.report)
+    with Interruptions() as interruptions:
+        lock = create(directory, [node.name for node in config.nodes])
+        try:
+            if when_held is not None:
+                when_held()
+            narrator.begin(config.name, len(config.nodes), len(objects))
+        except BaseException:
+            lock.remove()
+            raise
+        run_supervisor(config, objects, lock, narrator.report, interruptions)
     return narrator.was_ready

@@ -82,12 +82,17 @@ class StateDirectoryLock:
         return self._made
 
     def remove(self) -> None:
-        """Remove what the cluster left, and the directory if it was made here; then let go of the lock."""
-        empty_directory(self.directory.path)
-        if self._made:
-            _remove_if_empty(self.directory.path)
-            if _is_default(self.directory.path):
-                _remove_if_empty(self.directory.path.parent)
+        """Remove what the cluster left, and the directory if it was made here; then let go of the lock.
+
+        Where the lock file is no longer ours nothing is touched: who else held it has removed all, and somebody may
+        have made the directory anew since.
+        """
+        if self._descriptor >= 0 and _is_same_file(self._descriptor, self.directory.path / _LOCK):
+            empty_directory(self.directory.path)
+            if self._made:
+                _remove_if_empty(self.directory.path)
+                if _is_default(self.directory.path):
+                    _remove_if_empty(self.directory.path.parent)
         self.release()
 
     def release(self) -> None:
@@ -174,23 +179,24 @@ def create(directory: StateDirectory, sockets: Iterable[str] = ()) -> StateDirec
         if made:
             _remove_if_empty(path)
         raise
+    lock = StateDirectoryLock(directory, descriptor, made=made or _is_default(path))
     try:
-        _clean_stale(path)
+        empty_directory(path, but=_LOCK)  # what a supervisor that was killed left behind: nobody uses it
         (path / _LOGS).mkdir(mode=_DIRECTORY_MODE)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     except OSError as error:
-        os.close(descriptor)
+        lock.remove()
         raise StateDirectoryError(f"{path}: cannot be written: {_reason(error)}") from None
-    return StateDirectoryLock(directory, descriptor, made=made or _is_default(path))
+    return lock
 
 
-def empty_directory(path: Path) -> None:
-    """Remove all that is inside; the lock file goes last, so that a second start never meets half a directory."""
+def empty_directory(path: Path, *, but: str = "") -> None:
+    """Remove all that is inside, `but` one; the lock file goes last: a second start never meets half a directory."""
     for entry in sorted(os.scandir(path), key=lambda entry: entry.name == _LOCK):
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)
-        else:
+        elif entry.name != but:
             os.unlink(entry.path)
 
 
@@ -211,6 +217,7 @@ def _make(path: Path) -> bool:
     """Make the directory and those above it. True if it was not there."""
     if path.is_symlink():
         raise StateDirectoryError(f"{path}: is a symbolic link; a state directory must be a real one")
+    _check_above(path)
     try:
         path.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
         _make_last(path)
@@ -223,6 +230,19 @@ def _make(path: Path) -> bool:
             f"{path}: cannot be made: {_reason(error)}; choose another with --state-dir"
         ) from None
     return True
+
+
+def _check_above(path: Path) -> None:
+    """Refuse links of other users on the way: they could lead elsewhere tomorrow. Root's (/var/run) and ours stay."""
+    for above in reversed(path.parents):
+        try:
+            status = above.lstat()
+        except OSError:
+            return  # it is not there yet, or making it says what is wrong
+        if stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
+            raise StateDirectoryError(
+                f"{path}: {above} is a symbolic link of another user; choose another place with --state-dir"
+            )
 
 
 def _make_last(path: Path) -> None:
@@ -272,15 +292,6 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False
-
-
-def _clean_stale(path: Path) -> None:
-    """Remove what a supervisor that was killed left behind; the lock in hand says that nobody uses it."""
-    for entry in list(os.scandir(path)):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        elif entry.name != _LOCK:
-            os.unlink(entry.path)
 
 
 def _is_default(path: Path) -> bool:

@@ -133,3 +133,34 @@ def test_refused_manifest_ends_the_start_and_leaves_nothing(directory: Path) -> 
     assert "192.0.2.1" in cluster.text()
     assert "Traceback" not in cluster.text()
     assert not directory.exists()
+
+
+def test_ended_launcher_is_replaced_like_a_killed_one(running: Running) -> None:
+    before, launcher = [*running.pids().values()], running.launcher()
+    os.kill(launcher, signal.SIGTERM)
+    wait_until(lambda: not any(map(is_alive, before)))
+    wait_until(lambda: all(running.pids().values()))
+    wait_until(lambda: "3/3 nodes, 6/6 pods" in running.run("status").stdout)
+    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+    assert [child for child in children if not is_alive(int(child))] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_that_come_in_a_storm_are_no_traceback(running: Running, number: signal.Signals) -> None:
+    pids = [*running.pids().values(), running.launcher()]
+    while running.process.poll() is None:
+        running.process.send_signal(number)
+    assert "Traceback" not in running.text()
+    running.assert_nothing_is_left(pids, within=0.5)
+
+
+def test_controller_that_dies_during_the_start_is_no_failure(directory: Path) -> None:
+    cluster = Running(directory)
+    try:
+        wait_until((directory / "store.sqlite-wal").exists)
+        os.kill(cluster.pids()["controller"], signal.SIGKILL)
+        cluster.wait_ready()
+        assert "Traceback" not in cluster.text()
+        assert cluster.ask() in cluster.pods()
+    finally:
+        cluster.end()

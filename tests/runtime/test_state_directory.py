@@ -1,3 +1,4 @@
+import errno
 import os
 import socket
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from emulator.runtime import state_directory
-from emulator.runtime.state_directory import StateDirectory, StateDirectoryError
+from emulator.runtime.state_directory import StateDirectory, StateDirectoryError, StateDirectoryLock
 
 
 @pytest.fixture
@@ -65,6 +66,37 @@ def test_symbolic_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(StateDirectoryError, match="symbolic link"):
         state_directory.create(StateDirectory(tmp_path / "link", "c"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's link")
+def test_link_of_another_user_above_is_refused_and_one_of_ours_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    state_directory.create(StateDirectory(tmp_path / "link" / "c", "c")).remove()
+    os.lchown(tmp_path / "link", 12345, 12345)
+    with pytest.raises(StateDirectoryError, match="link is a symbolic link of another user"):
+        state_directory.create(StateDirectory(tmp_path / "link" / "c", "c"))
+    assert list((tmp_path / "real").iterdir()) == []
+
+
+def test_full_disk_is_told_and_leaves_nothing(directory: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(StateDirectoryError, match="cannot be written: no space left on device"):
+        state_directory.create(directory)
+    assert not directory.path.exists()
+
+
+def test_lock_whose_directory_was_made_anew_removes_nothing_of_it(directory: StateDirectory) -> None:
+    ours = state_directory.create(directory)
+    held = StateDirectoryLock.adopt(directory, os.dup(ours.fileno()), made=True)
+    ours.remove()
+    theirs = state_directory.create(directory)
+    held.remove()
+    assert directory.log("x").parent.is_dir()
+    theirs.remove()
 
 
 def test_directory_that_others_can_write_is_refused(directory: StateDirectory) -> None:

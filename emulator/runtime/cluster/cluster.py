@@ -46,10 +46,10 @@ from emulator.runtime import state_directory
 from emulator.runtime.cluster.backend import Backend, UnixBackend
 from emulator.runtime.cluster.remote_sockets import RemoteStream, RemoteUdp, os_error
 from emulator.runtime.cluster.simulation import Simulation, simulated
-from emulator.runtime.cluster.tasks import tasks
 from emulator.runtime.control.client import ConnectionLostError, ControlClient
 from emulator.runtime.supervisor.readiness import wait_ready
 from emulator.runtime.supervisor.supervised import supervised
+from emulator.runtime.tasks import tasks
 from emulator.runtime.underlay.memory import Conditions
 
 P = TypeVar("P", bound=Struct)

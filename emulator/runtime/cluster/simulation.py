@@ -15,12 +15,12 @@ from trio._core import _run as scheduler
 
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
 from emulator.runtime.cluster.backend import MemoryBackend
-from emulator.runtime.cluster.tasks import tasks
 from emulator.runtime.control.memory_listener import MemoryListener
 from emulator.runtime.controller.controller import Controller
 from emulator.runtime.controller.database import Database
 from emulator.runtime.node.node import NodeSetting, run_node
 from emulator.runtime.state_directory import CONTROLLER
+from emulator.runtime.tasks import tasks
 from emulator.runtime.underlay.memory import Conditions, MemoryNetwork
 
 WALL_START = 1_767_225_600.0

@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct
 from emulator.api import messages
 from emulator.api.codec import CodecError, FrameReader, encode_frame
 from emulator.api.messages import Cancel, ControlError, Empty, ErrorCode, Input, Method, Request, Response
+from emulator.runtime.tasks import tasks
 
 RECEIVE_SIZE = 65_536
 EVENT_QUEUE = 256
@@ -203,17 +204,9 @@ class ControlClient:
 async def open_client(stream: trio.abc.Stream) -> AsyncIterator[ControlClient]:
     """Speak the control protocol on `stream` as long as the block lasts; closes the stream."""
     client = ControlClient(stream)
-    failure: Exception | None = None
-    async with stream:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(client.run)
-            try:
-                yield client
-            except Exception as error:
-                failure = error  # raised outside of the nursery, which would wrap it in a group
-            nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+    async with stream, tasks() as nursery:
+        nursery.start_soon(client.run)
+        yield client
 
 
 async def check_version(client: ControlClient) -> messages.VersionResult:

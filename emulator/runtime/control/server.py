@@ -11,7 +11,7 @@ import socket
 import stat
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -228,16 +228,16 @@ async def control_socket(path: Path) -> AsyncIterator[trio.SocketListener]:
 
     What a killed process left at `path` is replaced. Raises OSError.
     """
-    listener = _listen(path)
+    listener, made = _listen(path)
     try:
         yield listener
     finally:
         listener.socket.close()
-        _remove_stale(path)
+        _remove(path, made)
 
 
-def _listen(path: Path) -> trio.SocketListener:
-    """Bind in one synchronous go: the umask is the whole process's."""
+def _listen(path: Path) -> tuple[trio.SocketListener, os.stat_result]:
+    """Bind in one synchronous go: the umask is the whole process's. Return also what was made at `path`."""
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     previous = os.umask(0o177)
@@ -250,7 +250,14 @@ def _listen(path: Path) -> trio.SocketListener:
     finally:
         os.umask(previous)
     sock.setblocking(False)
-    return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    return trio.SocketListener(trio.socket.from_stdlib_socket(sock)), path.lstat()
+
+
+def _remove(path: Path, made: os.stat_result) -> None:
+    """Remove our socket; the cluster's next supervisor may have put its own there already."""
+    with suppress(FileNotFoundError):
+        if os.path.samestat(path.lstat(), made):
+            path.unlink()
 
 
 def _remove_stale(path: Path) -> None:

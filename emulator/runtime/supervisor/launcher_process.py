@@ -76,11 +76,16 @@ class LauncherProcess:
         self._underlays: dict[str, socket.socket] = {}
         self._wakeup, self._wakeup_writer = socket.socketpair()
         self._ending = False
+        self._told = False  # by the supervisor, to end
         self._orphaned = False  # the supervisor is gone
         self._grace = _GRACE
 
     def run(self) -> None:
-        """Serve the supervisor until it goes or says so; then leave nothing behind."""
+        """Serve the supervisor until it goes or says so; then leave nothing behind.
+
+        Ended by somebody else (SIGTERM) it takes its processes along, but the state directory stays the supervisor's.
+        """
+        os.umask(0o077)  # the store has Secrets
         _redirect(str(self._lock.directory.log("launcher")))
         self._set_signals()
         gc.freeze()  # as in warm_up, for what has come since
@@ -88,7 +93,8 @@ class LauncherProcess:
             self._serve()
         finally:
             self._end_processes()
-            self._lock.remove()
+            if self._told or self._is_orphaned():
+                self._lock.remove()
 
     def _set_signals(self) -> None:
         self._wakeup.setblocking(False)
@@ -121,13 +127,19 @@ class LauncherProcess:
         for message in self._reader.feed(data):
             request = msgspec.convert(message, LauncherRequest)
             match request:
-                case StartProcess():
+                case StartProcess() if not self._ending:
                     self._start(request)
                 case SignalProcess():
                     self._signal(request)
                 case End():
-                    self._ending = True
+                    self._ending = self._told = True
                     self._grace = 0.0 if request.now else _GRACE
+
+    def _is_orphaned(self) -> bool:
+        """Whether the supervisor is gone, also if its last word lies unread."""
+        if not self._orphaned and select.select([self._channel], [], [], 0)[0]:
+            self._receive()
+        return self._orphaned
 
     def _drain_wakeup(self) -> None:
         with suppress(BlockingIOError):
@@ -141,14 +153,19 @@ class LauncherProcess:
             self._ending = True
 
     def _start(self, request: StartProcess) -> None:
+        launcher = os.getpid()
+        # A signal to the new process before it has its own handlers would go to a copy of ours, and be lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _RESET_SIGNALS)
         try:
             self._bind(request)
             pid = os.fork()
+            if pid == 0:
+                self._become(request, launcher)
         except OSError as error:
             self._tell(ProcessFailed(name=request.name, message=f"{_where(request, error)}: {error.strerror or error}"))
             return
-        if pid == 0:
-            self._become(request)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _RESET_SIGNALS)
         self._processes[pid] = request.name
         self._tell(ProcessStarted(name=request.name, pid=pid))
 
@@ -196,11 +213,11 @@ class LauncherProcess:
         for pid in self._processes:
             os.kill(pid, number)
 
-    def _become(self, request: StartProcess) -> NoReturn:
+    def _become(self, request: StartProcess, launcher: int) -> NoReturn:
         """In the child: drop what is the launcher's, and run the program until its end."""
         status = 1
         try:
-            _die_with_parent()
+            _die_with(launcher)
             name = request.name
             listener, underlay = self._listeners.pop(name, None), self._underlays.pop(name, None)
             self._close_inherited()
@@ -226,13 +243,12 @@ class LauncherProcess:
             other.close()
 
 
-def _die_with_parent() -> None:
+def _die_with(launcher: int) -> None:
     """Ask the kernel for SIGKILL when the launcher ends (prctl(2)); without Linux only the launcher's care is left."""
     if not sys.platform.startswith("linux"):
         return
-    parent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent or parent == 1:
+    if os.getppid() != launcher:
         os._exit(1)  # it ended before the kernel knew our wish
 
 
@@ -241,6 +257,7 @@ def _reset_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _RESET_SIGNALS)
 
 
 def _redirect(log: str) -> None:

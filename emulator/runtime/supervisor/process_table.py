@@ -5,13 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emulator.api.messages import ProcessStatus
-from emulator.runtime.supervisor.processes import ProcessExited, ProcessStarted, StartProcess
+from emulator.runtime.supervisor.processes import ProcessStarted, StartProcess
 
 STABLE = 10.0
 """Seconds after which a process counts as healthy, so that its next end is again the first."""
 
 _FIRST_DELAY = 0.1
 _LAST_DELAY = 10.0
+
+
+class Backoff:
+    """When to start again what ended: at once the first time, then later and later. Times are on one clock."""
+
+    def __init__(self) -> None:
+        self.failures = 0  # ends in a row, each soon after its start
+        self._started_at = 0.0
+
+    def started(self, now: float) -> None:
+        """Note a start."""
+        self._started_at = now
+
+    def ended(self, now: float) -> float:
+        """Note an end; return the seconds to wait before the next start."""
+        self.failures = 1 if now - self._started_at >= STABLE else self.failures + 1
+        return self.delay
+
+    @property
+    def delay(self) -> float:
+        """Seconds to wait before the next start."""
+        if self.failures < 2:
+            return 0.0
+        return float(min(_LAST_DELAY, _FIRST_DELAY * 2 ** min(self.failures - 2, 20)))
 
 
 class ProcessRecord:
@@ -23,7 +47,8 @@ class ProcessRecord:
         self.pid = 0
         self.state = "starting"
         self.starts = 0
-        self.failures = 0  # ends in a row, each soon after its start
+        self.attempts = 0  # requests to start it; one that waits for its time is void when another was made
+        self.backoff = Backoff()
         self.started_at = 0.0
         self.last_exit = ""
 
@@ -38,26 +63,14 @@ class ProcessRecord:
         self.state = "running"
         self.starts += 1
         self.started_at = now
+        self.backoff.started(now)
 
-    def exited(self, event: ProcessExited, now: float) -> float:
-        """Note its end; return after how many seconds to start it again: 0 at first, then longer and longer."""
-        self.failed(str(event))
-        if now - self.started_at >= STABLE:
-            self.failures = 1
-        return self.delay()
-
-    def failed(self, reason: str) -> None:
-        """Note that it ended, or could not be started."""
+    def ended(self, reason: str, now: float) -> float:
+        """Note that it ended, or could not be started; return after how many seconds to start it again."""
         self.pid = 0
         self.state = "restarting"
         self.last_exit = reason
-        self.failures += 1
-
-    def delay(self) -> float:
-        """Seconds to wait before the next start."""
-        if self.failures < 2:
-            return 0.0
-        return float(min(_LAST_DELAY, _FIRST_DELAY * 2 ** (self.failures - 2)))
+        return self.backoff.ended(now)
 
     def status(self, now: float) -> ProcessStatus:
         """Return what `emulator status` shows."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import trio
 
 from emulator.api import messages
-from emulator.api.messages import ClusterOverview, Empty, EventType, NotReady, WatchParams
+from emulator.api.messages import ClusterOverview, ControlError, Empty, EventType, NotReady, WatchParams
 from emulator.runtime.control.client import ControlClient
+from emulator.runtime.tasks import tasks
 
 WATCHED = ("Node", "Pod", "Deployment", "StatefulSet", "DaemonSet")
 
@@ -59,7 +60,7 @@ async def wait_ready(
     """Wait until all nodes, pods and workloads are ready; `report` hears each change. Raises ControlError."""
     changed = _Signal()
     last: Progress | None = None
-    async with trio.open_nursery() as nursery:
+    async with tasks() as nursery:
         for kind in WATCHED:
             nursery.start_soon(_watch, client, kind, changed)
         while True:
@@ -69,28 +70,33 @@ async def wait_ready(
                 report(progress)
             last = progress
             if progress.ready:
-                nursery.cancel_scope.cancel()
-                break
+                return progress
             await changed.wait()
-    return last
 
 
 class _Signal:
-    """Says that something changed since the last look; many changes are one."""
+    """Says that something changed since the last look, or that nothing more will be heard; many changes are one."""
 
     def __init__(self) -> None:
         self._event = trio.Event()
+        self._failure: ControlError | None = None
 
-    def set(self) -> None:
+    def set(self, failure: ControlError | None = None) -> None:
+        self._failure = failure or self._failure
         self._event.set()
 
     async def wait(self) -> None:
         await self._event.wait()
         self._event = trio.Event()
+        if self._failure is not None:
+            raise self._failure
 
 
 async def _watch(client: ControlClient, kind: str, changed: _Signal) -> None:
-    async with client.stream(messages.WATCH, WatchParams(kind=kind)) as exchange:
-        while (event := await exchange.next_event()) is not None:
-            if event.type is not EventType.BOOKMARK:
-                changed.set()
+    try:
+        async with client.stream(messages.WATCH, WatchParams(kind=kind)) as exchange:
+            while (event := await exchange.next_event()) is not None:
+                if event.type is not EventType.BOOKMARK:
+                    changed.set()
+    except ControlError as error:
+        changed.set(error)

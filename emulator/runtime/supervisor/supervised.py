@@ -23,6 +23,7 @@ from emulator.errors import PodwireError
 from emulator.runtime import state_directory
 from emulator.runtime.state_directory import StateDirectory
 from emulator.runtime.supervisor import arguments
+from emulator.runtime.supervisor.interruptions import Interruptions
 from emulator.runtime.supervisor.readiness import Progress
 from emulator.runtime.supervisor.supervisor import Restarted, StartError, run_supervisor
 
@@ -107,8 +108,9 @@ def main() -> int:
 
     try:
         directory = StateDirectory(Path(given.path), config.name)
-        lock = state_directory.create(directory, [node.name for node in config.nodes])
-        run_supervisor(config, given.objects, lock, report, lifeline=0)
+        with Interruptions() as interruptions:
+            lock = state_directory.create(directory, [node.name for node in config.nodes])
+            run_supervisor(config, given.objects, lock, report, interruptions, lifeline=0)
     except PodwireError as error:
         say(SupervisorWord(error=str(error)))
         return 1

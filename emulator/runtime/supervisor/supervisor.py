@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import trio
@@ -27,8 +27,9 @@ from emulator.runtime.control.server import Methods, control_socket, serve
 from emulator.runtime.state_directory import CONTROLLER, SUPERVISOR, StateDirectory, StateDirectoryLock
 from emulator.runtime.supervisor import arguments
 from emulator.runtime.supervisor.arguments import ControllerArguments, NodeArguments
+from emulator.runtime.supervisor.interruptions import Interruptions
 from emulator.runtime.supervisor.launcher import Launcher, LauncherLostError, LocalLauncher
-from emulator.runtime.supervisor.process_table import ProcessRecord, ProcessTable
+from emulator.runtime.supervisor.process_table import Backoff, ProcessRecord, ProcessTable
 from emulator.runtime.supervisor.processes import ProcessExited, ProcessFailed, ProcessStarted, StartProcess
 from emulator.runtime.supervisor.readiness import Progress, wait_ready
 
@@ -63,6 +64,7 @@ class Supervisor:
         directory: StateDirectory,
         launcher: Launcher,
         report: Report,
+        interruptions: Interruptions,
         replace_launcher: Callable[[], Launcher] | None = None,
         lifeline: int | None = None,
     ) -> None:
@@ -72,8 +74,10 @@ class Supervisor:
         self._launcher = launcher
         self._replace_launcher = replace_launcher
         self._report = report
+        self._interruptions = interruptions
         self._lifeline = lifeline
         self._table = ProcessTable()
+        self._launchers = Backoff()
         self._ready = False
         self._applied = False
         self._started_at = 0.0
@@ -86,15 +90,25 @@ class Supervisor:
         """Run the cluster until a signal or `stop` ends it. Raises StartError if it does not come up."""
         self._started_at = trio.current_time()
         self._fill_table()
-        async with trio.open_nursery() as nursery, control_socket(self._directory.socket(SUPERVISOR)) as listener:
+        async with AsyncExitStack() as stack:
+            try:
+                listener = await stack.enter_async_context(control_socket(self._directory.socket(SUPERVISOR)))
+            except OSError as error:
+                self.stop(StartError(f"the supervisor's socket cannot be made: {error.strerror or error}"))
+                await self._end()
+            else:
+                await self._serve_and_run(listener)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _serve_and_run(self, listener: trio.SocketListener) -> None:
+        async with trio.open_nursery() as nursery:
             nursery.start_soon(serve, listener, self._methods())
             try:
                 await self._run_processes()
             finally:
                 await self._end()
             nursery.cancel_scope.cancel()  # only now do those who asked for the end hear of it
-        if self._failure is not None:
-            raise self._failure
 
     async def _run_processes(self) -> None:
         with self._scope:
@@ -136,7 +150,11 @@ class Supervisor:
         self._started[name] = trio.Event()
 
     async def _start(self, record: ProcessRecord, delay: float = 0.0) -> None:
+        record.attempts += 1
+        attempt = record.attempts
         await trio.sleep(delay)
+        if attempt != record.attempts:
+            return  # with another launcher it was started before its time
         try:
             await self._launcher.start(record.request)
         except LauncherLostError:
@@ -156,30 +174,39 @@ class Supervisor:
                     record.started(event, now)
                     self._started[event.name].set()
                 case ProcessExited():
-                    delay = record.exited(event, now)
+                    delay = record.ended(str(event), now)
                     self._judge(record, str(event))
                     nursery.start_soon(self._start, record, delay)
                 case ProcessFailed():
-                    record.failed(event.message)
+                    delay = record.ended(event.message, now)
                     if not self._ready:
                         self.stop(StartError(event.message))
-                    nursery.start_soon(self._start, record, record.delay())
+                    nursery.start_soon(self._start, record, delay)
 
     async def _recover_launcher(self, error: LauncherLostError) -> None:
         """The launcher took its processes along: get another one, and start them all again."""
+        await self._launcher.end(now=True)  # its process is collected, its socket closed
         if self._replace_launcher is None or not self._ready:
             self.stop(StartError(str(error)))
             await trio.sleep_forever()
-        self._launcher = self._replace_launcher()
+        now = trio.current_time()
+        for record in self._table:
+            record.ended(str(error), now)
+        await trio.sleep(self._launchers.ended(now))
+        try:
+            self._launcher = self._replace_launcher()
+        except OSError as failure:
+            self.stop(StartError(f"the process that starts the others cannot be replaced: {failure.strerror}"))
+            await trio.sleep_forever()
+        self._launchers.started(trio.current_time())
         self._report(Restarted("launcher", str(error)))
         for record in self._table:
-            record.failed(str(error))
             self._directory.socket(record.name).unlink(missing_ok=True)
             await self._start(record)
 
     def _judge(self, record: ProcessRecord, reason: str) -> None:
         """A process that ended is started again, unless the cluster never came up because of it."""
-        if not self._ready and record.failures >= _FAILURES_OF_A_START:
+        if not self._ready and record.backoff.failures >= _FAILURES_OF_A_START:
             last = _last_line(self._directory, record.name)
             self.stop(StartError(f"{record.name} does not come up ({reason}): {last}"))
             return
@@ -254,9 +281,8 @@ class Supervisor:
         return methods
 
     async def _obey_signals(self) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-            async for _ in signals:
-                self.stop()
+        await self._interruptions.next()
+        self.stop()
 
     async def _hold_lifeline(self, descriptor: int) -> None:
         """End the cluster when whoever holds the other end of this pipe goes, or says so by closing it."""
@@ -273,9 +299,9 @@ class Supervisor:
                 nursery.cancel_scope.cancel()
 
     async def _end_at_once_on_signal(self) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                await self._launcher.hurry()
+        while True:
+            await self._interruptions.next()
+            await self._launcher.hurry()
 
 
 def run_supervisor(
@@ -283,33 +309,40 @@ def run_supervisor(
     objects: Sequence[Object],
     lock: StateDirectoryLock,
     report: Report,
+    interruptions: Interruptions,
     *,
     lifeline: int | None = None,
 ) -> None:
     """Run a cluster until it is stopped. Call it where trio does not run and there is one thread.
 
-    `lifeline` is the reading end of a pipe: the cluster ends when it becomes readable, as at its writer's end.
-
-    `lock` is the state directory that `state_directory.create` gave; it is removed at the end in any case. Raises
-    StartError if the cluster does not come up.
+    `lock` is the state directory that `state_directory.create` gave; it is removed at the end in any case. The
+    first of `interruptions` ends the cluster, the second does not wait for it to end by itself. `lifeline` is the
+    reading end of a pipe: the cluster ends when it becomes readable, as at its writer's end. Raises StartError if
+    the cluster does not come up.
     """
     try:
         launcher = LocalLauncher.fork(lock)
-    except BaseException:
-        lock.remove()
-        raise
-    supervisor = Supervisor(
-        config, objects, lock.directory, launcher, report, lambda: LocalLauncher.spawn(lock), lifeline
-    )
-    try:
-        trio.run(supervisor.run, restrict_keyboard_interrupt_to_checkpoints=True)
+        supervisor = Supervisor(
+            config,
+            objects,
+            lock.directory,
+            launcher,
+            report,
+            interruptions,
+            lambda: LocalLauncher.spawn(lock),
+            lifeline,
+        )
+        trio.run(supervisor.run)
     finally:
-        lock.release()
+        lock.remove()  # what a launcher that was killed could not
 
 
 def _last_line(directory: StateDirectory, name: str) -> str:
     try:
         lines = directory.log(name).read_text(errors="replace").split("\n")
+        space = os.statvfs(directory.path)
     except OSError:
         return "it left no log"
+    if not space.f_bavail:
+        return f"no space is left on the disk of {directory.path}"
     return next((line for line in reversed(lines) if line.strip()), "its log is empty")

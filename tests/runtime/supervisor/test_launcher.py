@@ -30,6 +30,9 @@ def stubborn(inherited):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     serve(inherited)
 
+def umask(inherited):
+    raise SystemExit(os.umask(0))
+
 def fail(inherited):
     raise RuntimeError("no such luck")
 """
@@ -46,7 +49,7 @@ def lock(tmp_path: Path) -> StateDirectoryLock:
 def launcher(tmp_path: Path, lock: StateDirectoryLock, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalLauncher]:
     (tmp_path / "launched_programs.py").write_text(PROGRAMS)
     monkeypatch.syspath_prepend(str(tmp_path))
-    programs = {name: f"launched_programs:{name}" for name in ("serve", "stubborn", "fail")}
+    programs = {name: f"launched_programs:{name}" for name in ("serve", "stubborn", "umask", "fail")}
     launcher = LocalLauncher.fork(lock, programs)
     yield launcher
     launcher.close()
@@ -144,6 +147,35 @@ def test_end_now_does_not_wait_for_a_stubborn_process(launcher: LocalLauncher, l
             await launcher.end(now=True)
         assert not is_alive(started.pid)
         assert not lock.directory.path.exists()
+
+    trio.run(scenario)
+
+
+def test_launcher_that_somebody_else_ends_leaves_the_directory_to_its_owner(
+    launcher: LocalLauncher, lock: StateDirectoryLock
+) -> None:
+    async def scenario() -> None:
+        await launcher.start(request(lock))
+        started = await launcher.next_event()
+        os.kill(launcher.pid, signal.SIGTERM)
+        assert isinstance(await launcher.next_event(), ProcessExited)
+        with pytest.raises(LauncherLostError):
+            await launcher.next_event()
+        await launcher.end()
+        assert not is_alive(started.pid)
+
+    trio.run(scenario)
+    assert lock.directory.path.exists()
+    lock.remove()
+    assert not lock.directory.path.exists()
+
+
+def test_what_processes_write_is_for_their_user_alone(launcher: LocalLauncher, lock: StateDirectoryLock) -> None:
+    async def scenario() -> None:
+        await launcher.start(request(lock, "umask"))
+        await launcher.next_event()
+        assert str(await launcher.next_event()) == f"exit status {0o077}"
+        await launcher.end()
 
     trio.run(scenario)
 

@@ -16,7 +16,7 @@ def table() -> ProcessTable:
 def live_and_die(table: ProcessTable, at: float, lived: float) -> float:
     record = table["node-a"]
     record.started(ProcessStarted(name="node-a", pid=7), at)
-    return record.exited(ProcessExited(name="node-a", pid=7, status=-signal.SIGKILL), at + lived)
+    return record.ended(str(ProcessExited(name="node-a", pid=7, status=-signal.SIGKILL)), at + lived)
 
 
 def test_first_end_is_mended_at_once_and_repeated_ones_slower_and_slower(table: ProcessTable) -> None:

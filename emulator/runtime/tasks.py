@@ -12,7 +12,7 @@ import trio
 async def tasks() -> AsyncIterator[trio.Nursery]:
     """Give a nursery for the block, and cancel it at the block's end.
 
-    What the block raises is raised outside of the nursery, which would wrap it in a group: whoever uses a cluster
+    What the block raises is raised outside of the nursery, which would wrap it in a group: whoever is in the block
     need not know that tasks stand behind it.
     """
     failure: Exception | None = None
