@@ -7,13 +7,14 @@ rule or the nat table needs it, so that a namespace without rules pays for one l
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from emulator.kernel.fragment import CONNTRACK_IN, CONNTRACK_OUT
 from emulator.kernel.netfilter.conntrack import Conntrack
 from emulator.kernel.netfilter.context import Context
 from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.ipset.sets import Sets
 from emulator.kernel.netfilter.match.recent import Recent, RecentList
 from emulator.kernel.netfilter.nat import Nat
 from emulator.kernel.netfilter.restore import restore
@@ -47,6 +48,7 @@ class Netfilter:
         self._functions: list[tuple[HookFunction, ...]] = [() for _ in Hook]
         self.conntrack = Conntrack(self)
         self.nat = Nat(self)
+        self.sets = Sets(self)
         register_sysctls(self.conntrack, netns.sysctl)
 
     # Packets
@@ -115,6 +117,16 @@ class Netfilter:
             return
         for hook, priority in table.kind.hooks.items():
             self.register(hook, priority, f"iptable_{table.name}", _evaluator(table, self.contexts[hook]))
+
+    def set_names(self) -> Iterator[str]:
+        """Yield the names of the sets that rules use, once for each use."""
+        for table in self.tables.values():
+            for chain in table.chains.values():
+                for rule in chain.rules:
+                    for match in rule.spec.matches:
+                        yield from match.set_names()
+                    if rule.spec.target is not None:
+                        yield from rule.spec.target.set_names()
 
     def forget_unused_lists(self) -> None:
         """Drop the lists of `-m recent` that no rule names any more, as each Service endpoint has one of its own."""

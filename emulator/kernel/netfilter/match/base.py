@@ -41,6 +41,13 @@ class Match(ABC):
     def matches(self, skb: Skb, context: Context) -> bool:
         """Whether a packet matches. It must have been parsed up to its ports."""
 
+    def set_names(self) -> tuple[str, ...]:
+        """Return the names of the sets that it asks (`ipset`): these cannot be destroyed."""
+        return ()
+
+    def check(self, netfilter: Netfilter) -> None:  # noqa: B027 - most have nothing to ask for
+        """Refuse with RuleError what the namespace does not have, before the rule is taken in."""
+
     def bind(self, netfilter: Netfilter) -> Callable[[Skb, Context], bool]:
         """Return what a rule calls for each packet. A match with a memory makes it here, for one rule."""
         return self.matches

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.names import Names
+    from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
@@ -52,6 +53,13 @@ class Target(ABC):
     def listing(self, names: Names) -> str:
         """Print the rest as `iptables -L` does."""
         return ""
+
+    def set_names(self) -> tuple[str, ...]:
+        """Return the names of the sets that it changes (`ipset`): these cannot be destroyed."""
+        return ()
+
+    def check(self, netfilter: Netfilter, table: str) -> None:  # noqa: B027 - most have nothing to ask for
+        """Refuse with RuleError what the namespace does not have, before the rule is taken in."""
 
     @abstractmethod
     def apply(self, skb: Skb, context: Context) -> Verdict | None:

@@ -1,0 +1,202 @@
+"""An element as a command writes it (`10.0.0.0/24,tcp:80-90`), read as ipset reads it (lib/parse.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from emulator.kernel.netfilter.ipset.error import IpsetError, IpsetSyntaxError
+from emulator.kernel.netfilter.ipset.family import INET, Family
+from emulator.kernel.netfilter.ipset.number import MAXIMUM_NAME, parse_number
+from emulator.kernel.netfilter.ipset.port import parse_proto_port, parse_tcp_udp_port
+
+_INTERFACE_LENGTH = 15
+
+
+class Element:
+    """What one element says. `cidr` and `ip_to`, `port_to` and so on are None where it does not.
+
+    `bits` of an address range and of ports are what the user wrote; which of them a type takes is its own affair.
+    """
+
+    __slots__ = (
+        "before", "cidr", "cidr2", "ether", "family", "interface", "ip", "ip2", "ip2_to", "ip_to", "mark", "name",
+        "physdev", "port", "port_to", "proto", "reference",
+    )  # fmt: skip
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self.ip: int | None = None
+        self.ip_to: int | None = None
+        self.cidr: int | None = None
+        self.ip2: int | None = None
+        self.ip2_to: int | None = None
+        self.cidr2: int | None = None
+        self.proto: int | None = None
+        self.port: int | None = None
+        self.port_to: int | None = None
+        self.mark: int | None = None
+        self.ether: int | None = None
+        self.interface = ""
+        self.physdev = False
+        self.name = ""
+        self.reference = ""  # the set of `before` or `after`
+        self.before = False
+
+
+Part: TypeAlias = Callable[[Element, str], None]
+
+
+def separator(text: str, character: str) -> int:
+    """Return where a separator stands, -1 if nowhere; at either end it is none (ipset_strchr)."""
+    if not text or text[0] == character or text[-1] == character:
+        return -1
+    return text.find(character)
+
+
+def parse_element(text: str, family: Family, parts: Sequence[Part], type_name: str, *, optional: bool) -> Element:
+    """Read an element of as many parts as its type has; with `optional` the last ones may be left out."""
+    element = Element(family)
+    words = _split(text, len(parts), type_name, optional=optional)
+    for part, word in zip(parts, words, strict=False):
+        part(element, word)
+    return element
+
+
+def _split(text: str, dimension: int, type_name: str, *, optional: bool) -> list[str]:
+    first = separator(text, ",")
+    if first < 0:
+        if dimension > 1 and not optional:
+            raise IpsetSyntaxError(f"Second element is missing from {text}.")
+        return [text]
+    if dimension == 1:
+        raise IpsetSyntaxError(f"Elem separator in {text}, but settype {type_name} supports none.")
+    one, rest = text[:first], text[first + 1 :]
+    second = separator(rest, ",")
+    if second < 0:
+        if dimension > 2 and not optional:
+            raise IpsetSyntaxError(f"Third element is missing from {text}.")
+        return [one, rest]
+    if dimension == 2:
+        raise IpsetSyntaxError(f"Two elem separators in {text}, but settype {type_name} supports one.")
+    two, three = rest[:second], rest[second + 1 :]
+    if separator(three, ",") >= 0:
+        raise IpsetSyntaxError(f"Three elem separators in {text}, but settype {type_name} supports two.")
+    return [one, two, three]
+
+
+# Addresses
+
+
+def _address(family: Family, text: str) -> int:
+    if text[:1] == "[" and text[-1:] == "]":
+        text = text[1:-1]
+    address = family.parse(text)
+    if address is None:
+        raise IpsetSyntaxError(f"cannot parse {text}: resolving to {family.title} address failed")
+    return address
+
+
+def _parse(element: Element, text: str) -> tuple[int, int | None, int | None]:
+    """Read `address`, `address/length` or `from-to` as (address, to, length)."""
+    family = element.family
+    slash = separator(text, "/")
+    if slash >= 0:
+        length = parse_number(text[slash + 1 :], 0, 255)
+        if length > family.bits:
+            raise IpsetSyntaxError(f"'{text[slash + 1 :]}' is out of range 0-{family.bits}")
+        return _address(family, text[:slash]), None, length
+    dash = separator(text, "-")
+    if dash >= 0:
+        return _address(family, text[:dash]), _address(family, text[dash + 1 :]), None
+    return _address(family, text), None, None
+
+
+def _refuse_all_but_plain(element: Element, text: str) -> None:
+    slash = separator(text, "/")
+    if separator(text, "-") >= 0 or (slash >= 0 and text[slash:] != f"/{element.family.bits}"):
+        raise IpsetSyntaxError(f"plain IP address must be supplied: {text}")
+
+
+def address_or_range(element: Element, text: str) -> None:
+    """The first address: IPv4 may be a range or a network, IPv6 is one address (ipset_parse_ip4_single6)."""
+    if element.family is not INET:
+        _refuse_all_but_plain(element, text)
+    element.ip, element.ip_to, element.cidr = _parse(element, text)
+
+
+def network_or_range(element: Element, text: str) -> None:
+    """The first address: a network, and for IPv4 a range too (ipset_parse_ip4_net6)."""
+    _refuse_range_of_ipv6(element, text)
+    element.ip, element.ip_to, element.cidr = _parse(element, text)
+
+
+def second_address(element: Element, text: str) -> None:
+    """The second address: one (ipset_parse_single_ip)."""
+    _refuse_all_but_plain(element, text)
+    element.ip2, element.ip2_to, element.cidr2 = _parse(element, text)
+
+
+def second_network(element: Element, text: str) -> None:
+    """The second address: a network, and for IPv4 a range too."""
+    _refuse_range_of_ipv6(element, text)
+    element.ip2, element.ip2_to, element.cidr2 = _parse(element, text)
+
+
+def _refuse_range_of_ipv6(element: Element, text: str) -> None:
+    if element.family is not INET and separator(text, "-") >= 0:
+        raise IpsetSyntaxError(f"IP address or IP/cidr must be specified: {text}")
+
+
+# Others
+
+
+def proto_port(element: Element, text: str) -> None:
+    """`tcp:80`, `80-90`, `icmp:echo-request`, `gre:0`."""
+    element.proto, element.port, element.port_to = parse_proto_port(text, element.family)
+
+
+def tcp_udp_port(element: Element, text: str) -> None:
+    """A port whose protocol is not kept."""
+    element.port, element.port_to = parse_tcp_udp_port(text, element.family)
+
+
+def interface(element: Element, text: str) -> None:
+    """A link's name, with `physdev:` for a bridge port."""
+    if text.startswith("physdev:"):
+        element.physdev = True
+        text = text.removeprefix("physdev:")
+    if len(text) > _INTERFACE_LENGTH:
+        raise IpsetSyntaxError(f"interface name '{text}' is longer than {_INTERFACE_LENGTH} characters")
+    element.interface = text
+
+
+def mark(element: Element, text: str) -> None:
+    """A firewall mark."""
+    element.mark = parse_number(text, 0, 0xFFFFFFFF)
+
+
+def ether(element: Element, text: str) -> None:
+    """A MAC address."""
+    parts = text.split(":")
+    try:
+        octets = bytes(int(part, 16) for part in parts)
+    except ValueError:
+        octets = b""
+    if len(octets) != 6 or len(text) > 17:
+        raise IpsetSyntaxError(f"cannot parse '{text}' as ethernet address")
+    element.ether = int.from_bytes(octets, "big")
+
+
+def set_name(element: Element, text: str) -> None:
+    """The name of a set, as an element of list:set; the old form `NAME,before,NAME` is not read."""
+    if len(text) > MAXIMUM_NAME:
+        raise IpsetSyntaxError(f"setname '{text}' is longer than {MAXIMUM_NAME} characters")
+    element.name = text
+
+
+def require_address(address: int | None) -> int:
+    """Return an address that the element's syntax makes sure of."""
+    if address is None:
+        raise IpsetError("Kernel error received: ipset protocol error")
+    return address

@@ -1,0 +1,33 @@
+"""Numbers and names as ipset's command line takes them (string_to_number_ll of lib/parse.c)."""
+
+from __future__ import annotations
+
+import re
+
+from emulator.kernel.netfilter.ipset.error import IpsetSyntaxError
+
+MAXIMUM_NAME = 31
+_NUMBER = re.compile(r"[ \t]*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)", re.ASCII)
+_U64 = (1 << 64) - 1
+
+
+def parse_number(text: str, low: int, high: int) -> int:
+    """Read a decimal, 0x hexadecimal or 0 octal number, as strtoull does: -1 is the greatest there is."""
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise IpsetSyntaxError(f"'{text}' is invalid as number")
+    digits = match[2]
+    base = 16 if digits[:2] in ("0x", "0X") else 8 if digits[0] == "0" else 10
+    number = int(digits, base)
+    if match[1] == "-" and number <= _U64:
+        number = -number & _U64
+    if not low <= number <= high:
+        raise IpsetSyntaxError(f"'{text}' is out of range {low}-{high}")
+    return number
+
+
+def check_name(name: str) -> str:
+    """Refuse a name that is too long for a set."""
+    if len(name) > MAXIMUM_NAME:
+        raise IpsetSyntaxError(f"setname '{name}' is longer than {MAXIMUM_NAME} characters")
+    return name

@@ -1,0 +1,22 @@
+"""The set types by name. Importing one here is what registers it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from emulator.kernel.netfilter.ipset.base import IpSet
+from emulator.kernel.netfilter.ipset.bitmap_port import BitmapPort
+from emulator.kernel.netfilter.ipset.hash_ip import HashIp
+from emulator.kernel.netfilter.ipset.hash_ip_port import HashIpPort
+from emulator.kernel.netfilter.ipset.hash_ip_port_ip import HashIpPortIp
+from emulator.kernel.netfilter.ipset.hash_ip_port_net import HashIpPortNet
+from emulator.kernel.netfilter.ipset.hash_net import HashNet
+from emulator.kernel.netfilter.ipset.hash_net_port import HashNetPort
+from emulator.kernel.netfilter.ipset.list_set import ListSet
+
+SET_TYPES: Mapping[str, type[IpSet]] = MappingProxyType(
+    {
+        name: kind
+        for kind in (BitmapPort, HashIp, HashIpPort, HashIpPortIp, HashIpPortNet, HashNet, HashNetPort, ListSet)
+        for name in (kind.name, *kind.aliases)
+    }
+)
