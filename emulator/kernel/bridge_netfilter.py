@@ -59,7 +59,7 @@ def _route_again(port: BridgePort, skb: Skb) -> None:
     """Find a DNATed packet its way: over the bridge if the route says so, else to IP (br_nf_pre_routing_finish)."""
     bridge = port.bridge
     netns = bridge.netns
-    decision = netns.routing.input(bridge, skb.saddr, skb.daddr, skb.mark)
+    decision = netns.routing.input(bridge, skb.saddr, skb.daddr, skb.mark, skb)
     if not isinstance(decision, RouteResult):
         netns.drop(skb, decision)
         return

@@ -1,150 +1,101 @@
 """The forwarding information base: routing tables, and the policy rules that pick one (net/ipv4/fib_*.c).
 
-A table is a dict for each prefix length, longest first. Results are cached by `routing.py` until `generation` moves.
+Results are cached by `routing.py` until `generation` moves.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
+from emulator.kernel.fib_check import checked
+from emulator.kernel.fib_rule import DEFAULT_RULES, FAILING_ACTIONS, Flow, Rule, RuleAction
+from emulator.kernel.fib_table import Table
 from emulator.kernel.route import (
+    FAILURES,
     TABLE_DEFAULT,
     TABLE_LOCAL,
     TABLE_MAIN,
-    TABLE_NAMES,
+    NextHop,
     Route,
     RouteError,
     RouteType,
     Scope,
 )
-from emulator.packet.address import MASKS, format_ipv4, format_network, is_broadcast, is_multicast, is_zeronet
+from emulator.packet.address import is_broadcast, is_multicast, is_zeronet
 
 if TYPE_CHECKING:
     from emulator.kernel.link import Link
 
-_FAILURES = {
-    RouteType.BLACKHOLE: DropReason.IP_ROUTE_BLACKHOLE,
-    RouteType.UNREACHABLE: DropReason.IP_ROUTE_UNREACHABLE,
-    RouteType.PROHIBIT: DropReason.IP_ROUTE_PROHIBIT,
-}
+__all__ = ["Fib", "RoutePattern", "Rule", "Table"]
+
+_EXISTS = "RTNETLINK answers: File exists"
+_NO_ENTRY = "RTNETLINK answers: No such file or directory"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One policy rule. Prefix length 0, mask 0 and an empty link name match everything; `iif lo` is local output."""
+class RoutePattern:
+    """Which route to delete: the first of a prefix that agrees in every field given; None, 0 and () match anything."""
 
-    priority: int
-    table: int
-    source: tuple[int, int] = (0, 0)
-    destination: tuple[int, int] = (0, 0)
-    mark: int = 0
-    mask: int = 0
-    in_link: str = ""
+    destination: int
+    prefix_length: int
+    table: int = TABLE_MAIN
+    tos: int = 0  # must be equal even where it is 0
+    type: RouteType | None = None
+    scope: Scope | None = None
+    protocol: str | None = None
+    source: int = 0
+    metric: int = 0
+    link: Link | None = None
+    gateway: int = 0
+    nexthops: tuple[NextHop, ...] = ()
 
-    def matches(self, daddr: int, saddr: int, mark: int, in_link: str) -> bool:
-        """Whether the rule is for this packet."""
-        network, length = self.source
-        if (saddr ^ network) & MASKS[length]:
-            return False
-        network, length = self.destination
-        if (daddr ^ network) & MASKS[length]:
-            return False
-        return not (mark ^ self.mark) & self.mask and (not self.in_link or self.in_link == in_link)
-
-    def format(self) -> str:
-        """Return the line that `ip rule` prints."""
-        words = ["from", _format_prefix(*self.source) if self.source[1] else "all"]
-        if self.destination[1]:
-            words += ["to", _format_prefix(*self.destination)]
-        if self.mask:
-            suffix = "" if self.mask == 0xFFFFFFFF else f"/{self.mask:#x}"
-            words += ["fwmark", f"{self.mark:#x}{suffix}"]
-        if self.in_link:
-            words += ["iif", self.in_link]
-        words += ["lookup", TABLE_NAMES.get(self.table, str(self.table))]
-        return f"{self.priority}:\t{' '.join(words)}"
-
-
-def _format_prefix(address: int, length: int) -> str:
-    return format_ipv4(address) if length == 32 else format_network(address, length)
-
-
-DEFAULT_RULES = (Rule(0, TABLE_LOCAL), Rule(32766, TABLE_MAIN), Rule(32767, TABLE_DEFAULT))
-
-
-class Table:
-    """Routes by prefix length and network; of equal prefixes the lowest metric first, then the older."""
-
-    __slots__ = ("_by_length", "_lengths")
-
-    def __init__(self) -> None:
-        self._by_length: dict[int, dict[int, list[Route]]] = {}
-        self._lengths: tuple[tuple[int, dict[int, list[Route]]], ...] = ()
-
-    def __iter__(self) -> Iterator[Route]:
-        """Routes in `ip route`'s order: by network, then shorter prefixes first, then metric."""
-        entries = (
-            (network, length, routes) for length, by in self._by_length.items() for network, routes in by.items()
+    def matches(self, route: Route) -> bool:
+        """Whether this route is meant (fib_table_delete, fib_nh_match)."""
+        first = route.hops[0] if route.hops else NextHop()
+        return (
+            self.tos == route.tos
+            and self.type in (None, route.type)
+            and self.scope in (None, route.scope)
+            and self.protocol in (None, route.protocol)
+            and self.source in (0, route.source)
+            and self.metric in (0, route.metric)
+            and self.link in (None, first.link)
+            and self.gateway in (0, first.gateway)
+            and (not self.nexthops or self._same_ways(route))
         )
-        for _, _, routes in sorted(entries, key=lambda entry: entry[:2]):
-            yield from routes
 
-    def __len__(self) -> int:
-        return sum(len(routes) for by in self._by_length.values() for routes in by.values())
-
-    def lookup(self, daddr: int, out_link: Link | None = None, scope: int = 0) -> Route | None:
-        """Return the longest match: through `out_link` if one is asked for, of scope `scope` or narrower."""
-        for mask, networks in self._lengths:
-            routes = networks.get(daddr & mask)
-            if routes is None:
-                continue
-            for route in routes:
-                if route.scope >= scope and (out_link is None or route.link is None or route.link is out_link):
-                    return route
-        return None
-
-    def same_prefix(self, route: Route) -> list[Route]:
-        """Routes for exactly this prefix."""
-        return self._by_length.get(route.prefix_length, {}).get(route.destination, [])
-
-    def insert(self, route: Route) -> None:
-        """Add a route after those of the same prefix and metric."""
-        networks = self._by_length.get(route.prefix_length)
-        if networks is None:
-            networks = self._by_length[route.prefix_length] = {}
-            self._index()
-        routes = networks.setdefault(route.destination, [])
-        position = sum(1 for other in routes if other.metric <= route.metric)
-        routes.insert(position, route)
-
-    def delete(self, route: Route) -> None:
-        """Take a route out; it must be in."""
-        networks = self._by_length[route.prefix_length]
-        routes = networks[route.destination]
-        routes.remove(route)
-        if not routes:
-            del networks[route.destination]
-        if not networks:
-            del self._by_length[route.prefix_length]
-            self._index()
-
-    def _index(self) -> None:
-        lengths = sorted(self._by_length, reverse=True)
-        self._lengths = tuple((MASKS[length], self._by_length[length]) for length in lengths)
+    def _same_ways(self, route: Route) -> bool:
+        if len(self.nexthops) != len(route.hops):
+            return False
+        pairs = zip(self.nexthops, route.hops, strict=True)
+        return all(
+            hop.link in (None, other.link) and hop.gateway in (0, other.gateway) and hop.weight == other.weight
+            for hop, other in pairs
+        )
 
 
 class Fib:
-    """Tables and rules of one namespace. `generation` moves with every change; `on_change` drops cached results."""
+    """Tables and rules of one namespace. `generation` moves with every change; `on_change` drops cached results.
+
+    `custom_rules` is set by the first rule that is added or removed. Until then Linux keeps the local and the main
+    table in one trie: the longest prefix of both wins, whichever table it is in (fib_trie_unmerge).
+    """
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         self.generation = 0
         self.tables: dict[int, Table] = {TABLE_LOCAL: Table(), TABLE_MAIN: Table(), TABLE_DEFAULT: Table()}
         self.rules: list[Rule] = list(DEFAULT_RULES)
         self.plain_rules = True  # no rule looks at more than the destination
+        self.reads_tos = False  # some rule or route looks at the TOS
+        self.reads_ports = False  # some rule looks at the protocol or the ports
+        self.multipath = False  # some route has more than one way
+        self.reads_flows = False  # any of these three: addresses and mark alone do not decide
+        self.custom_rules = False
+        self.custom_local_routes = False
         self._on_change = on_change
 
     @property
@@ -167,15 +118,60 @@ class Fib:
         self, daddr: int, saddr: int = 0, mark: int = 0, in_link: str = "lo", out_link: Link | None = None
     ) -> Route | DropReason:
         """Find the route, as fib_lookup does. IP_OUTNOROUTES where there is none."""
-        for rule in self.rules:
-            table = self.tables.get(rule.table)
-            if table is None or not (self.plain_rules or rule.matches(daddr, saddr, mark, in_link)):
+        return self.find(Flow(daddr, saddr, mark, in_link, out_link))
+
+    def find(self, flow: Flow, *, any_carrier: bool = False, scope: int = 0) -> Route | DropReason:
+        """Find the route of a flow. Of one with many ways the caller chooses one (`multipath.py`)."""
+        if not self.custom_rules:
+            return self._find_plain(flow, any_carrier, scope)
+        position, rules = 0, self.rules
+        while position < len(rules):
+            rule = rules[position]
+            position += 1
+            if not (self.plain_rules or rule.matches(flow)):
                 continue
-            route = table.lookup(daddr, out_link)
-            if route is None or route.type is RouteType.THROW:
-                continue
-            return _FAILURES.get(route.type, route)
+            if rule.action is RuleAction.LOOKUP:
+                table = self.tables.get(rule.table)
+                route = None
+                if table is not None:
+                    route = table.lookup(flow.daddr, flow.out_link, scope, flow.tos, any_carrier=any_carrier)
+                if route is None or route.type is RouteType.THROW:
+                    continue
+                if route.type in FAILURES:
+                    return FAILURES[route.type]
+                if not rule.suppresses(route.prefix_length):
+                    return route
+            elif rule.action is RuleAction.GOTO:
+                position = self._position(rule.target) or position
+            elif rule.action is not RuleAction.NOP:
+                return FAILING_ACTIONS[rule.action]
         return DropReason.IP_OUTNOROUTES
+
+    def _find_plain(self, flow: Flow, any_carrier: bool, scope: int) -> Route | DropReason:
+        """Look in the merged local and main table, then in the default table."""
+        daddr, out_link, tos = flow.daddr, flow.out_link, flow.tos
+        route = self.merged_lookup(daddr, out_link, scope, tos, any_carrier=any_carrier)
+        if route is None or route.type is RouteType.THROW:
+            route = self.tables[TABLE_DEFAULT].lookup(daddr, out_link, scope, tos, any_carrier=any_carrier)
+        if route is None or route.type is RouteType.THROW:
+            return DropReason.IP_OUTNOROUTES
+        return FAILURES.get(route.type, route)
+
+    def merged_lookup(
+        self, daddr: int, out_link: Link | None = None, scope: int = 0, tos: int = 0, *, any_carrier: bool = False
+    ) -> Route | None:
+        """Return the longest match of the local and the main table; of equal ones the local table's."""
+        own = self.local.lookup(daddr, out_link, scope, tos, any_carrier=any_carrier)
+        if own is not None and own.prefix_length == 32:
+            return own
+        other = self.main.lookup(daddr, out_link, scope, tos, any_carrier=any_carrier)
+        if own is None or (other is not None and other.prefix_length > own.prefix_length):
+            return other
+        return own
+
+    def _position(self, priority: int) -> int | None:
+        """Where the first rule of a priority is in the list, if there is one."""
+        return next((number for number, rule in enumerate(self.rules) if rule.priority == priority), None)
 
     def address_type(self, address: int, link: Link | None = None) -> RouteType:
         """What kind of address it is to this machine, or to one of its links (inet_addr_type)."""
@@ -183,37 +179,74 @@ class Fib:
             return RouteType.BROADCAST
         if is_multicast(address):
             return RouteType.MULTICAST
-        route = self.local.lookup(address)
-        if route is None or (link is not None and route.link is not link):
+        route = self._lookup_local(address)
+        if route is None or route.type in FAILURES or (link is not None and not route.uses(link)):
             return RouteType.UNICAST
         return route.type
 
     def is_local(self, address: int) -> bool:
         """Whether an address is this machine's own."""
-        route = self.local.lookup(address)
+        route = self._lookup_local(address)
         return route is not None and route.type is RouteType.LOCAL
 
-    def add(self, route: Route, *, replace_existing: bool = False, append: bool = False) -> Route:
-        """Add a route, checked as Linux does, and return it as stored. RouteError names what is wrong."""
-        route = self._checked(route)
+    def _lookup_local(self, address: int) -> Route | None:
+        return self.local.lookup(address) if self.custom_rules else self.merged_lookup(address)
+
+    # Routes
+
+    def add(
+        self,
+        route: Route,
+        *,
+        replace_existing: bool = False,
+        append: bool = False,
+        prepend: bool = False,
+        create: bool = True,
+    ) -> Route:
+        """Add a route, checked as Linux does, and return it as stored. RouteError names what is wrong.
+
+        The ways of ip(8): `add`; `replace` (replace_existing), `change` (also create=False), `append`, `prepend`.
+        """
+        route = checked(self, route)
         table = self.tables.setdefault(route.table, Table())
-        equal = [other for other in table.same_prefix(route) if other.metric == route.metric]
-        if replace_existing and equal:
-            table.delete(equal[0])
-        elif equal and not append:
-            raise RouteError(errno.EEXIST, "RTNETLINK answers: File exists")
-        table.insert(route)
-        self._changed()
+        equal = [o for o in table.same_prefix(route) if o.metric == route.metric and o.tos == route.tos]
+        if equal and replace_existing:
+            if route in equal[1:]:
+                raise RouteError(errno.EEXIST, _EXISTS)
+            table.replace(equal[0], route)
+        elif equal and (not (append or prepend) or route in equal):
+            raise RouteError(errno.EEXIST, _EXISTS)
+        elif not create:
+            raise RouteError(errno.ENOENT, _NO_ENTRY)
+        else:
+            table.insert(route, first=prepend)
+        if route.type is RouteType.LOCAL and route.protocol != "kernel":
+            self.custom_local_routes = True
+        self._routes_changed()
         return route
 
     def remove(self, route: Route) -> None:
-        """Remove the first route of this prefix that agrees in every field given. RouteError(ESRCH) if none does."""
-        table = self.tables.get(route.table)
-        for candidate in () if table is None else tuple(table.same_prefix(route)):
-            if _agrees(route, candidate) and table is not None:
-                table.delete(candidate)
-                self._changed()
-                return
+        """Remove the first route of this prefix and type that agrees in every field not left at its default.
+
+        RouteError(ESRCH) if none does.
+        """
+        scope = None if route.scope is Scope.UNIVERSE else route.scope
+        self.delete(
+            RoutePattern(
+                route.destination, route.prefix_length, route.table, route.tos, route.type, scope, None, route.source,
+                route.metric, route.link, route.gateway, route.nexthops,
+            )
+        )  # fmt: skip
+
+    def delete(self, pattern: RoutePattern) -> Route:
+        """Remove and return the first route that a pattern means. RouteError(ESRCH) if there is none."""
+        table = self.tables.get(pattern.table)
+        if table is not None:
+            for route in tuple(table.same_prefix(Route(pattern.destination, pattern.prefix_length))):
+                if pattern.matches(route):
+                    table.delete(route)
+                    self._routes_changed()
+                    return route
         raise RouteError(errno.ESRCH, "RTNETLINK answers: No such process")
 
     def remove_where(self, condition: Callable[[Route], bool]) -> list[Route]:
@@ -222,70 +255,50 @@ class Fib:
         for route in removed:
             self.tables[route.table].delete(route)
         if removed:
-            self._changed()
+            self._routes_changed()
         return removed
 
+    # Rules
+
     def add_rule(self, rule: Rule) -> None:
-        """Add a policy rule. RouteError(EEXIST) if the same is there."""
-        if rule in self.rules:
-            raise RouteError(errno.EEXIST, "RTNETLINK answers: File exists")
+        """Add a policy rule behind those of its priority. RouteError(EEXIST) if the same is there."""
+        if rule.action is RuleAction.GOTO and rule.target <= rule.priority:
+            raise RouteError(errno.EINVAL, "Error: Backward goto not supported.")
+        if any(replace(other, protocol=rule.protocol) == rule for other in self.rules):
+            raise RouteError(errno.EEXIST, _EXISTS)
         self.rules.append(rule)
         self.rules.sort(key=lambda other: other.priority)
-        self._rules_changed()
+        self.rules_changed()
+
+    def default_priority(self) -> int:
+        """The priority that a rule gets that names none: one less than the second rule's (fib_default_rule_pref)."""
+        if len(self.rules) < 2 or not self.rules[1].priority:
+            return 0
+        return self.rules[1].priority - 1
 
     def remove_rule(self, rule: Rule) -> None:
         """Remove a policy rule. RouteError(ENOENT) if it is not there."""
-        if rule not in self.rules:
-            raise RouteError(errno.ENOENT, "RTNETLINK answers: No such file or directory")
-        self.rules.remove(rule)
-        self._rules_changed()
+        found = next((other for other in self.rules if replace(other, protocol=rule.protocol) == rule), None)
+        if found is None:
+            raise RouteError(errno.ENOENT, _NO_ENTRY)
+        self.rules.remove(found)
+        self.rules_changed()
 
-    def _rules_changed(self) -> None:
-        self.plain_rules = all(rule == Rule(rule.priority, rule.table) for rule in self.rules)
-        self._changed()
+    def rules_changed(self) -> None:
+        """Note what rules look at; called by whoever changes `rules` in place."""
+        self.custom_rules = True
+        self.plain_rules = all(rule.plain for rule in self.rules)
+        self.reads_ports = any(rule.reads_ports for rule in self.rules)
+        self._routes_changed()
 
-    def _changed(self) -> None:
+    def _routes_changed(self) -> None:
+        routes = [route for table in self.tables.values() for route in table.special]
+        self.multipath = any(route.nexthops for route in routes)
+        self.reads_tos = any(route.tos for route in routes) or any(rule.tos for rule in self.rules)
+        self.reads_flows = self.reads_ports or self.reads_tos or self.multipath
+        self.changed()
+
+    def changed(self) -> None:
+        """Drop what was remembered: a table, a rule or a link's state is another."""
         self.generation += 1
         self._on_change()
-
-    def _checked(self, route: Route) -> Route:
-        """Refuse what Linux refuses, and fill in the link that the gateway is on (fib_check_nh)."""
-        if route.destination & ~MASKS[route.prefix_length] & 0xFFFFFFFF:
-            raise RouteError(errno.EINVAL, "Error: Invalid prefix for given prefix length.")
-        if route.type in _FAILURES or route.type is RouteType.THROW:
-            return route
-        if route.source and not self.is_local(route.source):
-            raise RouteError(errno.EINVAL, "Error: Invalid prefsrc address.")
-        if route.gateway and not route.onlink:
-            route = replace(route, link=self._gateway_link(route))
-        if route.link is None:
-            raise RouteError(errno.ENODEV, "RTNETLINK answers: No such device")
-        if not route.link.up:
-            raise RouteError(errno.ENETDOWN, "Error: Device for nexthop is not up.")
-        if route.type is RouteType.UNICAST and not route.gateway and route.scope is Scope.UNIVERSE:
-            return replace(route, scope=Scope.LINK)  # as ip(8) asks for it
-        return route
-
-    def _gateway_link(self, route: Route) -> Link | None:
-        scope = max(route.scope + 1, Scope.LINK)
-        for rule in self.rules:
-            found = (
-                self.tables[rule.table].lookup(route.gateway, route.link, scope) if rule.table in self.tables else None
-            )
-            if found is not None and found.type in (RouteType.UNICAST, RouteType.LOCAL):
-                return found.link
-            if found is not None:
-                break
-        raise RouteError(errno.ENETUNREACH, "Error: Nexthop has invalid gateway.")
-
-
-def _agrees(wanted: Route, candidate: Route) -> bool:
-    """Whether `ip route del WANTED` means this candidate: fields left at their default match anything."""
-    return (
-        wanted.type is candidate.type
-        and (wanted.link is None or wanted.link is candidate.link)
-        and (not wanted.gateway or wanted.gateway == candidate.gateway)
-        and (not wanted.metric or wanted.metric == candidate.metric)
-        and (not wanted.source or wanted.source == candidate.source)
-        and (wanted.scope is Scope.UNIVERSE or wanted.scope is candidate.scope)
-    )

@@ -205,7 +205,7 @@ class Reassembler:
         self._drop_all(queue, DropReason.FRAG_REASM_TIMEOUT)
         first = queue.fragments.get(0)
         if first is not None and first.in_link is not None:
-            decision = self._netns.routing.input(first.in_link, first.saddr, first.daddr, first.mark)
+            decision = self._netns.routing.input(first.in_link, first.saddr, first.daddr, first.mark, first)
             if isinstance(decision, RouteResult):
                 first.route = decision
                 if key[0] == LOCAL_DELIVER or decision.type is RouteType.LOCAL:

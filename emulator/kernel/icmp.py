@@ -126,7 +126,8 @@ class Icmp:
     def _reply(self, skb: Skb, message: bytearray, why: str) -> None:
         """Send an answer to where a message came from, from the address that it was for (icmp_reply)."""
         source = self._answering_address(skb)
-        decision = self._netns.routing.output(skb.saddr, saddr=source)
+        mark, tos = self._mark(skb), skb.data[NETWORK + 1]
+        decision = self._netns.routing.output(skb.saddr, saddr=source, mark=mark, tos=tos, protocol=PROTOCOL)
         if not isinstance(decision, RouteResult):
             self._netns.drop(skb, decision)
             return
@@ -137,8 +138,12 @@ class Icmp:
         message[2:4] = checksum(message).to_bytes(2, "big")
         self.sent += 1
         self._netns.ip.output(
-            PROTOCOL, message, daddr=skb.saddr, saddr=source, route=decision, tos=skb.data[NETWORK + 1], trace=skb.trace
+            PROTOCOL, message, daddr=skb.saddr, saddr=source, route=decision, tos=tos, mark=mark, trace=skb.trace
         )
+
+    def _mark(self, skb: Skb) -> int:
+        """The mark of an answer: the packet's own if net.ipv4.fwmark_reflect says so (IP4_REPLY_MARK)."""
+        return skb.mark if self._netns.sysctl.number("net.ipv4.fwmark_reflect") else 0
 
     def _answering_address(self, skb: Skb) -> int:
         """The address an answer comes from (fib_compute_spec_dst): the one asked, or for groups the link's."""
@@ -197,28 +202,31 @@ class Icmp:
         if limited and not self._limit.allow_global():
             return
         source = skb.daddr if route.type is RouteType.LOCAL else self._reporting_address(skb)
-        decision = self._netns.routing.output(skb.saddr, saddr=source)
+        tos = skb.data[NETWORK + 1] & _TOS_MASK | _INTERNET_CONTROL
+        decision = self._netns.routing.output(
+            skb.saddr, saddr=source, mark=self._mark(skb), tos=tos, protocol=PROTOCOL, ports=(0, kind << 8 | code),
+            cause=skb,
+        )  # fmt: skip
         if not isinstance(decision, RouteResult):
             return
         if limited and not decision.link.loopback:
             if not self._limit.allow_peer(skb.saddr):
                 return
             self._limit.consume_global()
-        self._send(skb, kind, code, info, source, decision)
+        self._send(skb, kind, code, info, source, tos, decision)
 
     def send_redirect(self, skb: Skb, gateway: int) -> None:
         """Tell a sender of a shorter way, seldom (ip_rt_send_redirect)."""
         if self._limit.allow_redirect(skb.saddr):
             self.send_error(skb, REDIRECT, REDIRECT_HOST, gateway)
 
-    def _send(self, skb: Skb, kind: int, code: int, info: int, source: int, decision: RouteResult) -> None:
+    def _send(self, skb: Skb, kind: int, code: int, info: int, source: int, tos: int, decision: RouteResult) -> None:
         room = min(decision.mtu, MAXIMUM_QUOTE) - 28
         if room <= 20:
             return
         message = bytearray(_HEADER.pack(kind, code, 0, info))
         message += skb.data[NETWORK : NETWORK + room]
         message[2:4] = checksum(message).to_bytes(2, "big")
-        tos = skb.data[NETWORK + 1] & _TOS_MASK | _INTERNET_CONTROL
         if skb.trace is not None:
             skb.step(self._netns, StepKind.REPLY, why=f"ICMP {error_name(kind, code)}")
         ip = self._netns.ip
@@ -226,6 +234,7 @@ class Icmp:
             PROTOCOL, message, source or decision.source, skb.saddr, self._netns.sysctl.default_ttl, tos,
             ip.next_identification(), trace=skb.trace,
         )  # fmt: skip
+        answer.mark = self._mark(skb)
         if skb.ct is not None:  # nf_ct_attach: the error belongs to the connection that it is about
             answer.ct = skb.ct
             answer.ctinfo = CtInfo.RELATED_REPLY if skb.ctinfo < CtInfo.ESTABLISHED_REPLY else CtInfo.RELATED

@@ -26,6 +26,8 @@ _ERROR_CODES = {
     DropReason.IP_INNOROUTES: NETWORK_UNREACHABLE,
     DropReason.IP_ROUTE_UNREACHABLE: HOST_UNREACHABLE,
     DropReason.IP_ROUTE_PROHIBIT: FILTERED,
+    DropReason.IP_RULE_UNREACHABLE: NETWORK_UNREACHABLE,
+    DropReason.IP_RULE_PROHIBIT: FILTERED,
 }
 _LOCAL_TYPES = frozenset({RouteType.LOCAL, RouteType.BROADCAST, RouteType.MULTICAST})
 
@@ -61,7 +63,7 @@ class IpInput:
         result = skb.route  # the loopback link keeps the sender's
         link = skb.in_link
         if result is None and link is not None:
-            decision = self._routing.input(link, skb.saddr, skb.daddr, skb.mark)
+            decision = self._routing.input(link, skb.saddr, skb.daddr, skb.mark, skb)
             if not isinstance(decision, RouteResult):
                 self._netns.drop(skb, decision)
                 return

@@ -60,7 +60,10 @@ class IpOutput:
         sockets that are not connected.
         """
         if route is None or route.generation != self._netns.fib.generation:
-            decision = self._routing.output(daddr, saddr=saddr, link=link, mark=mark)
+            ports = PORTS.unpack_from(segment) if protocol in WITH_PORTS and len(segment) >= 4 else (0, 0)
+            decision = self._routing.output(
+                daddr, saddr=saddr, link=link, mark=mark, tos=tos, protocol=protocol, ports=ports
+            )
             if not isinstance(decision, RouteResult):
                 return decision
             route = decision
@@ -171,7 +174,10 @@ class IpOutput:
 
     def _reroute(self, skb: Skb) -> RouteResult | DropReason:
         """Route again after OUTPUT changed addresses or the mark (ip_route_me_harder)."""
-        decision = self._routing.output(skb.daddr, saddr=skb.saddr, mark=skb.mark, any_source=True)
+        decision = self._routing.output(
+            skb.daddr, saddr=skb.saddr, mark=skb.mark, any_source=True, tos=skb.data[_TOS], protocol=skb.protocol,
+            ports=(skb.sport, skb.dport),
+        )  # fmt: skip
         if isinstance(decision, RouteResult):
             skb.route = decision
             skb.out_link = decision.link

@@ -79,6 +79,14 @@ class Kernel:
         self._backlog: deque[tuple[Link, Skb]] = deque()
         self._woken: dict[Waker, None] = {}
         self._next_link_index = FIRST_LINK_INDEX
+        self._multipath_seed = 0
+
+    @property
+    def multipath_seed(self) -> int:
+        """The machine's own seed for choosing among a route's ways, drawn when it is first wanted."""
+        if not self._multipath_seed:
+            self._multipath_seed = self.random.getrandbits(32) or 1
+        return self._multipath_seed
 
     def next_link_index(self) -> int:
         """Return an ifindex that no link of this machine has."""

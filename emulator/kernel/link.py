@@ -134,6 +134,8 @@ class Link:
             self.netns.link_came_up(self)
         else:
             self.netns.link_went_down(self)
+        if self.peer is not None:  # its carrier came or went, and with it routes that look at that
+            self.peer.netns.flush_routes()
 
     def set_mtu(self, mtu: int) -> None:
         """`ip link set NAME mtu N`."""

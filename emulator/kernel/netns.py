@@ -102,7 +102,7 @@ class Netns:
         link.set_up(False)
         for address in list(link.addresses):
             self.remove_address(link, address.address, address.prefix_length)
-        self.fib.remove_where(lambda route: route.link is link)
+        self.fib.remove_where(lambda route: route.uses(link))
         self.neighbours.flush_link(link)
         self.links.pop(link.name, None)
         self.sysctl.remove_link(link.name)
@@ -119,8 +119,10 @@ class Netns:
         self.flush_routes()
 
     def link_went_down(self, link: Link) -> None:
-        """Drop the routes and neighbours of a link; the local table keeps its addresses (fib_sync_down_dev)."""
-        self.fib.remove_where(lambda route: route.link is link and route.type is not RouteType.LOCAL)
+        """Drop a link's routes and neighbours; own addresses and routes with another way stay (fib_sync_down_dev)."""
+        self.fib.remove_where(
+            lambda route: route.uses(link) and route.type is not RouteType.LOCAL and all(hop.dead for hop in route.hops)
+        )
         self.neighbours.flush_link(link)
         self.netfilter.nat.forget_link(link)
         self.flush_routes()
@@ -265,6 +267,10 @@ class Netns:
                 if not own.secondary and own.scope != Scope.LINK and own.scope <= scope:
                     return own.address
         return 0
+
+    def ignores_linkdown(self, link: Link) -> bool:
+        """Whether routes through a link do not count while it has no carrier."""
+        return bool(link.conf.ignore_routes_with_linkdown or self.sysctl.all.ignore_routes_with_linkdown)
 
     def flush_routes(self) -> None:
         """Forget remembered routing decisions; `fib.generation` tells sockets that theirs are old."""

@@ -74,7 +74,7 @@ class PingSocket(Socket):
         length = HEADER_LENGTH + len(payload)
         if len(payload) > MAXIMUM_PAYLOAD:
             raise os_error(errno.EMSGSIZE)
-        route = self.netns.sockets.route(daddr, self.laddr)
+        route = self.netns.sockets.route(daddr, self.laddr, PROTOCOL)
         fits = length + 20 <= route.mtu
         if dont_fragment and not fits:
             raise os_error(errno.EMSGSIZE)

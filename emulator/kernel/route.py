@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 from emulator.errors import PodwireError
 from emulator.kernel.drop import DropReason
-from emulator.packet.address import format_ipv4, format_network
+from emulator.packet.address import format_ipv4
 
 if TYPE_CHECKING:
     from emulator.kernel.link import Link
     from emulator.kernel.neigh import Neighbour
 
+TABLE_UNSPEC = 0
 TABLE_DEFAULT = 253
 TABLE_MAIN = 254
 TABLE_LOCAL = 255
 TABLE_NAMES = {TABLE_DEFAULT: "default", TABLE_MAIN: "main", TABLE_LOCAL: "local"}
+TOS_MASK = 0xFC  # routing looks at the DSCP only (INET_DSCP_MASK)
 
 
 class RouteError(PodwireError):
@@ -41,6 +43,14 @@ class RouteType(enum.Enum):
     THROW = "throw"
 
 
+FAILURES = {
+    RouteType.BLACKHOLE: DropReason.IP_ROUTE_BLACKHOLE,
+    RouteType.UNREACHABLE: DropReason.IP_ROUTE_UNREACHABLE,
+    RouteType.PROHIBIT: DropReason.IP_ROUTE_PROHIBIT,
+}
+NOWHERE_TYPES = frozenset({*FAILURES, RouteType.THROW})  # routes without a link
+
+
 class Scope(enum.IntEnum):
     """How far away a destination is; a gateway must be nearer than what is behind it."""
 
@@ -55,8 +65,41 @@ class Scope(enum.IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class NextHop:
+    """One way of a route: `gateway` 0 is on link. Of a multipath route's flows it takes `weight` (1 to 256) shares."""
+
+    link: Link | None = None
+    gateway: int = 0
+    weight: int = 1
+    onlink: bool = False
+
+    @property
+    def dead(self) -> bool:
+        """Whether its link is down (RTNH_F_DEAD): it takes no packets."""
+        return self.link is None or not self.link.up
+
+    @property
+    def linkdown(self) -> bool:
+        """Whether its link has no carrier (RTNH_F_LINKDOWN): only ignore_routes_with_linkdown makes it unused."""
+        return self.link is None or not self.link.carrier
+
+    @property
+    def usable(self) -> bool:
+        """Whether lookups may answer with it (fib_lookup_good_nhc)."""
+        link = self.link
+        if link is None or not link.up:
+            return False
+        return link.carrier or not link.netns.ignores_linkdown(link)
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
-    """One route. `gateway` and `source` are 0 where there is none; `mtu` 0 means the link's."""
+    """One route. `gateway` and `source` are 0 where there is none; `mtu` 0 means the link's.
+
+    A multipath route has `nexthops` (two or more) and neither `link` nor `gateway` of its own. `metrics` are the other
+    metrics by ip(8)'s names, in the order of enum RTAX_*; `locked` names those that TCP and PMTU discovery must keep.
+    `tos` is matched against the packet's DSCP, 0 matches all.
+    """
 
     destination: int
     prefix_length: int
@@ -70,41 +113,34 @@ class Route:
     protocol: str = "boot"
     onlink: bool = False
     mtu: int = 0
+    tos: int = 0
+    nexthops: tuple[NextHop, ...] = ()
+    metrics: tuple[tuple[str, int | str], ...] = ()
+    locked: frozenset[str] = frozenset()
+
+    @property
+    def hops(self) -> tuple[NextHop, ...]:
+        """Its ways, whether one or many; none for a route that leads nowhere."""
+        if self.nexthops or self.type in NOWHERE_TYPES:
+            return self.nexthops
+        return (NextHop(self.link, self.gateway, 1, self.onlink),)
+
+    def uses(self, link: Link) -> bool:
+        """Whether one of its ways is through a link (fib_info_nh_uses_dev)."""
+        return self.link is link or any(hop.link is link for hop in self.nexthops)
+
+    def number(self, name: str) -> int:
+        """Return a metric, 0 if it is not set."""
+        return next((value for known, value in self.metrics if known == name and isinstance(value, int)), 0)
 
     def format(self, *, show_table: bool = False) -> str:
-        """Return the line that `ip route` prints for it, without the trailing blank."""
-        words = [] if self.type is RouteType.UNICAST else [self.type.value]
-        words.append(_format_destination(self.destination, self.prefix_length))
-        if self.gateway:
-            words += ["via", format_ipv4(self.gateway)]
-        if self.link is not None:
-            words += ["dev", self.link.name]
-        if show_table and self.table != TABLE_MAIN:
-            words += ["table", TABLE_NAMES.get(self.table, str(self.table))]
-        if self.protocol != "boot":
-            words += ["proto", self.protocol]
-        if self.scope is not Scope.UNIVERSE:
-            words += ["scope", str(self.scope)]
-        if self.source:
-            words += ["src", format_ipv4(self.source)]
-        if self.metric:
-            words += ["metric", str(self.metric)]
-        if self.link is not None and self.link.up and not self.link.carrier:
-            words.append("linkdown")
-        if self.onlink:
-            words.append("onlink")
-        if self.mtu:
-            words += ["mtu", str(self.mtu)]
-        return " ".join(words)
+        """Return the line that `ip route` prints for it, without the trailing blank; of many ways all in one line."""
+        from emulator.kernel.route_text import route_line
+
+        return route_line(self, show_table=show_table)
 
     def __str__(self) -> str:
         return self.format()
-
-
-def _format_destination(destination: int, prefix_length: int) -> str:
-    if prefix_length == 0 and destination == 0:
-        return "default"
-    return format_ipv4(destination) if prefix_length == 32 else format_network(destination, prefix_length)
 
 
 class RouteResult:

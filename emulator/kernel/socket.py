@@ -77,9 +77,9 @@ class Sockets:
             socket.detach()
             self._netns.kernel.wake(socket)
 
-    def route(self, daddr: int, saddr: int) -> RouteResult:
-        """Route a packet of ours. OSError (ENETUNREACH, EHOSTUNREACH, ...) without a way."""
-        route = self._netns.ip.route_output(daddr, saddr=saddr)
+    def route(self, daddr: int, saddr: int, protocol: int, ports: tuple[int, int] = (0, 0)) -> RouteResult:
+        """Route a packet of ours; `ports` are (source, destination). OSError (ENETUNREACH, ...) without a way."""
+        route = self._netns.ip.route_output(daddr, saddr=saddr, protocol=protocol, ports=ports)
         if isinstance(route, DropReason):
             raise output_error(route) or os_error(errno.ENETUNREACH)
         return route

@@ -24,6 +24,7 @@ CONF_DEFAULTS = {
     "arp_ignore": 0,
     "arp_notify": 0,
     "forwarding": 0,
+    "ignore_routes_with_linkdown": 0,
     "log_martians": 0,
     "proxy_arp": 0,
     "route_localnet": 0,
@@ -31,9 +32,15 @@ CONF_DEFAULTS = {
     "secure_redirects": 1,
     "send_redirects": 1,
     "shared_media": 1,
+    "src_valid_mark": 0,
 }
 
 PLAIN_DEFAULTS = {
+    "net.ipv4.fib_multipath_hash_fields": 7,
+    "net.ipv4.fib_multipath_hash_policy": 0,
+    "net.ipv4.fib_multipath_hash_seed": 0,
+    "net.ipv4.fib_multipath_use_neigh": 0,
+    "net.ipv4.fwmark_reflect": 0,
     "net.ipv4.icmp_echo_ignore_all": 0,
     "net.ipv4.icmp_echo_ignore_broadcasts": 1,
     "net.ipv4.icmp_errors_use_inbound_ifaddr": 0,
@@ -98,6 +105,7 @@ class LinkConf:
     arp_ignore: int
     arp_notify: int
     forwarding: int
+    ignore_routes_with_linkdown: int
     log_martians: int
     proxy_arp: int
     route_localnet: int
@@ -105,6 +113,7 @@ class LinkConf:
     secure_redirects: int
     send_redirects: int
     shared_media: int
+    src_valid_mark: int
 
     def __init__(self, base: LinkConf | None = None) -> None:
         for name, default in CONF_DEFAULTS.items():

@@ -80,9 +80,9 @@ class UdpSocket(Socket):
         """Set the peer, and hear from it alone; no packet goes out. ENETUNREACH, EHOSTUNREACH without a route."""
         self._check_open()
         host, port = parse_address(address)
-        route = self._route(host)
         if not self.lport:
             self._udp.ports.bind(self, 0, self.netns.sockets.port_range())
+        route = self._route(host, port)
         self.laddr = self.laddr or route.source
         self.raddr, self.rport = host, port
 
@@ -105,9 +105,9 @@ class UdpSocket(Socket):
         length = HEADER_LENGTH + len(payload)
         if len(payload) > MAXIMUM_PAYLOAD:
             raise os_error(errno.EMSGSIZE)
-        route = self._route(host)
         if not self.lport:
             self._udp.ports.bind(self, 0, self.netns.sockets.port_range())
+        route = self._route(host, port)
         fits = length + 20 <= route.mtu
         if dont_fragment and not fits:
             raise os_error(errno.EMSGSIZE)
@@ -206,8 +206,8 @@ class UdpSocket(Socket):
             raise os_error(errno.EDESTADDRREQ)
         return self.raddr, self.rport
 
-    def _route(self, host: int) -> RouteResult:
-        route = self.netns.sockets.route(host, self.laddr)
+    def _route(self, host: int, port: int) -> RouteResult:
+        route = self.netns.sockets.route(host, self.laddr, PROTOCOL, (self.lport, port))
         if route.type is RouteType.BROADCAST and not self.broadcast:
             raise os_error(errno.EACCES)
         return route

@@ -33,7 +33,7 @@ from emulator.kernel.link import Link
 from emulator.kernel.neigh import NudState
 from emulator.kernel.netns import Netns
 from emulator.kernel.nic import Nic
-from emulator.kernel.route import TABLE_MAIN, Route, RouteType, Scope
+from emulator.kernel.route import TABLE_MAIN, NextHop, Route, RouteType, Scope
 from emulator.packet.address import ipv4_to_int, mac_to_int, parse_interface
 from emulator.packet.checksum import checksum
 from tests.kernel.frames import arp as arp
@@ -170,6 +170,19 @@ class Testbed:
                 ipv4_to_int(source) if source else 0, Scope.UNIVERSE, metric, table, mtu=mtu,
             )
         )  # fmt: skip
+
+    def add_multipath(self, destination: str, hops: Sequence[tuple[str, int]], *, table: int = TABLE_MAIN) -> None:
+        """`ip route add DESTINATION nexthop via GATEWAY weight WEIGHT ...`."""
+        words = "".join(f" nexthop via {gateway} weight {weight}" for gateway, weight in hops)
+        self.ip(f"route add {destination} table {table}{words}")
+        value, length = (0, 0) if destination == "default" else parse_interface(destination)
+        ways = tuple(NextHop(None, ipv4_to_int(gateway), weight) for gateway, weight in hops)
+        self.ns.fib.add(Route(value, length, table=table, nexthops=ways))
+
+    def set_link(self, link: str, *, up: bool) -> None:
+        """`ip link set LINK up|down`."""
+        self.ip(f"link set dev {link} {'up' if up else 'down'}")
+        self.ns.links[link].set_up(up)
 
     def add_neighbour(self, link: str, address: str, mac: str) -> None:
         """Add a permanent neighbour, so that no ARP is needed."""

@@ -22,6 +22,7 @@ from emulator.packet.icmp import DESTINATION_UNREACHABLE, TIME_EXCEEDED
 
 _SHORT = "4c:DhI:i:M:nOqs:t:vVw:W:"
 _MAXIMUM_SIZE = 65_507
+_UDP, _PROBE_PORT = 17, 1025  # the source address is that of a datagram to this port
 _LINGER = 10.0  # seconds to wait for the last reply when none has come
 _TIMESTAMP = struct.Struct("<qq")  # struct timeval, at the head of the payload
 
@@ -144,7 +145,7 @@ async def _ping(invocation: Invocation, settings: _Settings) -> int:
     network = invocation.network
     try:
         address = (await network.resolve(settings.target))[0]
-        route = network.netns.sockets.route(ipv4_to_int(address), 0)
+        route = network.netns.sockets.route(ipv4_to_int(address), 0, _UDP, (0, _PROBE_PORT))
     except ResolveError as error:
         invocation.write_error(f"ping: {settings.target}: {error.reason}\n")
         return 2

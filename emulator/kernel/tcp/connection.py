@@ -228,7 +228,9 @@ class TcpSocket(Socket):
         route = self.route
         if route.generation == self.netns.fib.generation:
             return route
-        found = self.netns.ip.route_output(self.raddr, saddr=self.laddr)
+        found = self.netns.ip.route_output(
+            self.raddr, saddr=self.laddr, protocol=output.PROTOCOL, ports=(self.lport, self.rport)
+        )
         if isinstance(found, DropReason):
             return None
         self.route = found

@@ -102,7 +102,9 @@ class TcpListener(Socket):
         self._half_open.pop(connection, None)
 
     def _answer_syn(self, segment: Segment, skb: Skb, initial: int | None) -> DropReason | None:
-        route = self.netns.ip.route_output(skb.saddr, saddr=skb.daddr)
+        route = self.netns.ip.route_output(
+            skb.saddr, saddr=skb.daddr, protocol=output.PROTOCOL, ports=(skb.dport, skb.sport)
+        )
         if isinstance(route, DropReason):
             return route
         connection = TcpSocket(self.tcp, route, (skb.daddr, skb.dport), (skb.saddr, skb.sport))

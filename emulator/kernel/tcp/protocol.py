@@ -79,10 +79,14 @@ class Tcp:
             raise os_error(errno.ENETUNREACH)
         if raddr == 0:
             raddr = laddr or 0x7F000001  # Linux takes 0.0.0.0 for this machine
-        route = self.netns.sockets.route(raddr, laddr)
+        route = self.netns.sockets.route(raddr, laddr, output.PROTOCOL, (lport, rport))
         connection = TcpSocket(self, route, (laddr or route.source, lport), (raddr, rport))
         connection.timestamps, connection.sack, connection.scaling = self.offers()
         self._bind(connection, lport)
+        if self.netns.fib.reads_flows:  # now that the ports are known (ip_route_newports)
+            connection.route = self.netns.sockets.route(
+                raddr, connection.laddr, output.PROTOCOL, (connection.lport, rport)
+            )
         self.add(connection)
         connection.begin(trace)
         return connection
