@@ -48,8 +48,9 @@ bench = LazyGroup(
     modules={
         "start": ("emulator.cli.bench:start", "From the start to the first answer, memory, and the end."),
         "forward": ("emulator.cli.bench:forward", "Packets, bytes and requests a second through a VIP."),
+        "rules": ("emulator.cli.bench_rules:rules", "How long very many rules take to load."),
     },
-    help="Measure. Each starts clusters of its own, beside those that run, and leaves nothing of them.",
+    help="Measure. What starts clusters starts its own, beside those that run, and leaves nothing of them.",
 )
 
 

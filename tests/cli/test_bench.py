@@ -114,3 +114,12 @@ def test_an_interruption_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
         process.communicate(timeout=30)
         assert process.returncode == 130
         assert not list(tmp_path.iterdir()), f"interrupted after {milliseconds} ms"
+
+
+def test_rules_tell_text_and_json() -> None:
+    done = run("bench", "rules", "--rules", "200", "--runs", "1")
+    assert done.status == 0, done.err
+    assert "load the same again" in done.out
+    report = json.loads(run("bench", "rules", "--rules", "200", "--runs", "1", "-o", "json").out)
+    assert report["rules"] >= 200
+    assert report["kernel"] is None

@@ -48,11 +48,11 @@ ip netns exec {{n}}node iptables -t nat -A PREROUTING -d {VIP} -p udp --dport {P
 """
 
 
-def missing() -> str:
-    """Say why the kernel cannot be measured here; "" where it can."""
+def missing(*commands: str) -> str:
+    """Say why the kernel cannot be measured here, with `ip` and `iptables` or other commands; "" where it can."""
     if os.geteuid() != 0:
         return "only root can make network namespaces"
-    lacking = [name for name in _NEEDED if shutil.which(name) is None]
+    lacking = [name for name in commands or _NEEDED if shutil.which(name) is None]
     return f"{' and '.join(lacking)} cannot be found" if lacking else ""
 
 

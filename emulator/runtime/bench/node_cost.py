@@ -106,7 +106,7 @@ class _Pair:
         self.loading = (time.process_time() - began) / 2
 
     def _load_rules(self, services: int, addresses: list[str]) -> None:
-        objects = [_service(number, addresses) for number in range(services)]
+        objects = [service_objects(number, addresses) for number in range(services)]
         ports = service_ports([view(service, Service) for service, _ in objects])
         endpoints = endpoints_by_port([view(endpoint_slice, EndpointSlice) for _, endpoint_slice in objects])
         for node in (self.near, self.far):
@@ -198,7 +198,7 @@ def _node(number: int) -> Node:
     )
 
 
-def _service(number: int, addresses: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def service_objects(number: int, addresses: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a Service of one UDP port and the EndpointSlice of its pods."""
     metadata = {"name": f"service-{number}", "namespace": "default"}
     port = {"name": "dns", "port": _PORT, "protocol": "UDP"}
