@@ -140,6 +140,7 @@ class Sysctl:
         self._on_change = on_change
         self._knobs: dict[str, _Knob] = {}
         self._numbers: dict[str, int] = {}
+        self._read_only: dict[str, Callable[[], int]] = {}
         for name, default in PLAIN_DEFAULTS.items():
             self.register(name, default)
         self._knobs["net.ipv4.ip_default_ttl"].apply = self._set_default_ttl
@@ -154,11 +155,17 @@ class Sysctl:
         if numeric:
             self._numbers[name] = int(default)
 
+    def register_read_only(self, name: str, read: Callable[[], int]) -> None:
+        """Make a name known whose value is asked for each time, and cannot be set."""
+        self._read_only[name] = read
+
     def get(self, name: str) -> str:
         """Return a value as `sysctl -n` prints it. SysctlError for an unknown name."""
         conf = self._find_conf(name)
         if conf is not None:
             return str(getattr(conf[0], conf[1]))
+        if name in self._read_only:
+            return str(self._read_only[name]())
         return self._knob(name).value
 
     def number(self, name: str) -> int:
@@ -177,7 +184,7 @@ class Sysctl:
 
     def names(self) -> Iterator[str]:
         """Every name there is now, sorted, as `sysctl -a` lists them."""
-        names = list(self._knobs)
+        names = [*self._knobs, *self._read_only]
         for link in ("all", "default", *self.links):
             names += [f"{CONF_PREFIX}{link}.{field}" for field in CONF_DEFAULTS]
         yield from sorted(names)
@@ -223,6 +230,8 @@ class Sysctl:
             raise self._invalid(name) from None
 
     def _set_plain(self, name: str, text: str) -> None:
+        if name in self._read_only:
+            raise self._invalid(name)
         knob = self._knob(name)
         number = self._to_int(name, text) if knob.numeric else 0
         if knob.apply is not None:

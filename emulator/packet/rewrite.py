@@ -1,17 +1,20 @@
 """Address and port translation of a packet in place: what NAT does to the bytes (nf_nat_proto.c).
 
-All checksums are updated incrementally (RFC 1624), so a wrong one stays wrong. Addresses and ports are ints; for ICMP
+Checksums are updated incrementally (RFC 1624), so a wrong one stays wrong. Addresses and ports are ints; for ICMP
 echo the "port" is the identifier. A transport header that an ICMP error quotes may be cut behind its first 8 bytes:
-TCP's checksum is then not there, and is left out. The buffer must end where the packet ends (no padding behind it).
+TCP's checksum is then not there, and is left out. SCTP's CRC covers no addresses and is computed anew, over as much as
+is there, which is what Linux does. The buffer must end where the packet ends (no padding behind it).
 """
 
 import struct
 
+from emulator.packet import sctp
 from emulator.packet.icmp import QUERIES
 
 _PROTOCOL_ICMP = 1
 _PROTOCOL_TCP = 6
 _PROTOCOL_UDP = 17
+_PROTOCOL_SCTP = 132
 
 _CHECKSUM_SOURCE = struct.Struct("!HI")  # the IPv4 header from its checksum on
 _CHECKSUM_SOURCE_DESTINATION = struct.Struct("!HII")
@@ -57,6 +60,10 @@ def _rewrite_transport(buffer: bytearray, transport: int, port: int, protocol: i
         found = buffer[position] << 8 | buffer[position + 1]
         if found:
             _PORT.pack_into(buffer, position, (found + change) % 0xFFFF or 0xFFFF)
+    elif protocol == _PROTOCOL_SCTP:
+        _PORT.pack_into(buffer, port, new_port)
+        if len(buffer) >= transport + sctp.HEADER_LENGTH:
+            sctp.fill_checksum(buffer, transport)
     elif protocol == _PROTOCOL_ICMP:
         rewrite_icmp_identifier(buffer, transport, new_port)
 

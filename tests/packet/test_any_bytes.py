@@ -15,6 +15,7 @@ from emulator.packet.dns_record import CNAME, SOA, SRV, TXT, A, Question, Record
 from emulator.packet.ethernet import EthernetHeader, VlanTag
 from emulator.packet.icmp import IcmpHeader, QuotedPacket
 from emulator.packet.ipv4 import Ipv4Header
+from emulator.packet.sctp import Chunk, SctpHeader, parse_chunks
 from emulator.packet.tcp import TcpHeader
 from emulator.packet.tcp_options import TcpOptions
 from emulator.packet.udp import UdpHeader
@@ -30,6 +31,7 @@ DNS = Message(7, (Question(WEB),)).reply(
     )
 )
 OPTIONS = TcpOptions(1460, 7, sack_permitted=True, timestamps=(1, 2), sack=((1, 2),))
+SCTP = SctpHeader(1, 2, 3).build([Chunk(0, 3, b"data"), Chunk(11), Chunk(200, 0, b"x")])
 QUOTE = Ipv4Header(1, 2, 17).build(UdpHeader(1, 2).build(b"x", 1, 2))
 
 Parser = Callable[[Buffer], object]
@@ -42,6 +44,8 @@ PARSERS: list[tuple[str, Parser, bytes]] = [
     ("icmp", IcmpHeader.parse, IcmpHeader.echo(1, 2).build(b"x")),
     ("icmp quote", QuotedPacket.parse, QUOTE),
     ("udp", UdpHeader.parse, UdpHeader(1, 2).build(b"x", 1, 2)),
+    ("sctp", SctpHeader.parse, SCTP),
+    ("sctp chunks", lambda data: list(parse_chunks(data)), SCTP),
     ("tcp", TcpHeader.parse, TcpHeader(1, 2, 3, options=OPTIONS.build()).build(b"x", 1, 2)),
     ("tcp options", TcpOptions.parse, OPTIONS.build()),
     ("tcp options text", tcp_options.format_options, OPTIONS.build()),

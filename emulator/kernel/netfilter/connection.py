@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.tuple import PROTOCOL_NAMES, TCP, Tuple
+from emulator.kernel.netfilter.tuple import PROTOCOL_NAMES, Tuple
 
 if TYPE_CHECKING:
+    from emulator.kernel.netfilter.sctp_state import SctpTracking
     from emulator.kernel.netfilter.tcp_state import TcpTracking
 
 ORIGINAL, REPLY = 0, 1
@@ -31,6 +32,12 @@ class Status(enum.IntFlag):
     # Ours, in place of the kernel's extensions of an entry (nf_conntrack_acct.c, nf_conntrack_timestamp.c).
     ACCOUNTED = 1 << 16  # made while nf_conntrack_acct was on: its counters are printed
     TIMESTAMPED = 1 << 17  # made while nf_conntrack_timestamp was on
+    UNOBSERVED = 1 << 18  # made while nf_conntrack_events was off
+    # What changed and was not told yet (`enum ip_conntrack_events`).
+    CHANGED_STATE = 1 << 20
+    CHANGED_REPLY = 1 << 21
+    CHANGED_ASSURED = 1 << 22
+    CHANGED_MARK = 1 << 23
 
 
 SEEN_REPLY = int(Status.SEEN_REPLY)
@@ -46,6 +53,12 @@ TEMPLATE = int(Status.TEMPLATE)
 NAT_CLASH = int(Status.NAT_CLASH)
 ACCOUNTED = int(Status.ACCOUNTED)
 TIMESTAMPED = int(Status.TIMESTAMPED)
+UNOBSERVED = int(Status.UNOBSERVED)
+CHANGED_STATE = int(Status.CHANGED_STATE)
+CHANGED_REPLY = int(Status.CHANGED_REPLY)
+CHANGED_ASSURED = int(Status.CHANGED_ASSURED)
+CHANGED_MARK = int(Status.CHANGED_MARK)
+CHANGES = CHANGED_STATE | CHANGED_REPLY | CHANGED_ASSURED | CHANGED_MARK
 NAT_MASK = SRC_NAT | DST_NAT
 
 
@@ -69,6 +82,7 @@ class Connection:
         "older",
         "original",
         "reply",
+        "sctp",
         "start",
         "status",
         "stream_after",
@@ -84,6 +98,7 @@ class Connection:
         self.start = 0.0  # when it was confirmed
         self._packets = self._bytes = self._reply_packets = self._reply_bytes = 0
         self.tcp: TcpTracking | None = None
+        self.sctp: SctpTracking | None = None
         self.stream_after = 0.0  # UDP: traffic later than this makes it a stream
         self.bucket = 0  # where the table's expiry wheel has it
         self.identity = 0  # as `conntrack -o id` prints it
@@ -130,6 +145,13 @@ class Connection:
         self._packets = self._bytes = self._reply_packets = self._reply_bytes = 0
 
     @property
+    def state_name(self) -> str:
+        """The state of its protocol as it is printed; empty for protocols that have none."""
+        if self.tcp is not None:
+            return self.tcp.state.name
+        return "" if self.sctp is None else self.sctp.state.name
+
+    @property
     def assured(self) -> bool:
         """Whether it is spared by an early drop."""
         return bool(self.status & ASSURED)
@@ -145,19 +167,23 @@ class Connection:
         extended: bool = False,
         start: str = "",
         identity: bool = False,
+        state: bool = True,
+        mark: bool = True,
+        use: int = 1,
     ) -> str:
         """Return its line as `conntrack -L` prints it: with the time left if `now` is given, else without.
 
         `accounting` adds packets= and bytes= or leaves them out; None: as nf_conntrack_acct was when it was made.
         `extended` adds the columns of `-o extended`, `start` those of `-o ktimestamp`, `identity` that of `-o id`.
+        `state`, `mark` and `use` are left out of events that do not tell them: False, False and 0.
         """
         accounting = bool(self.status & ACCOUNTED) if accounting is None else accounting
         words = [f"{'ipv4':8s} 2"] if extended else []
         words.append(f"{PROTOCOL_NAMES.get(self.protocol, 'unknown'):8s} {self.protocol}")
         if now is not None:
             words.append(str(max(0, int(self.deadline - now))))
-        if self.protocol == TCP and self.tcp is not None:
-            words.append(self.tcp.state.name)
+        if state and self.state_name:
+            words.append(self.state_name)
         one_zone = self.original.zone == self.reply.zone
         words.append(str(self.original))
         words += [] if one_zone or not self.original.zone else [f"zone-orig={self.original.zone}"]
@@ -167,12 +193,12 @@ class Connection:
         words += [] if one_zone or not self.reply.zone else [f"zone-reply={self.reply.zone}"]
         words += [f"packets={self._reply_packets} bytes={self._reply_bytes}"] if accounting else []
         words += ["[ASSURED]"] if self.status & ASSURED else []
-        words.append(f"mark={self.mark}")
+        words += [f"mark={self.mark}"] if mark else []
         words += [f"zone={self.zone}"] if one_zone and self.zone else []
         if self.status & TIMESTAMPED and now is not None:
             words.append(f"delta-time={int(now) - int(self.start)}")
         words += [f"[start={start}]"] if start else []
-        words.append("use=1")
+        words += [f"use={use}"] if use else []
         words += [f"id={self.identity}"] if identity else []
         return " ".join(words)
 

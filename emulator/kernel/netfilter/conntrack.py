@@ -11,11 +11,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.netfilter import proto_generic, proto_icmp, proto_tcp, proto_udp
+from emulator.kernel.netfilter import proto_generic, proto_icmp, proto_sctp, proto_tcp, proto_udp
 from emulator.kernel.netfilter import tuple as tuples
 from emulator.kernel.netfilter.connection import (
     ACCOUNTED,
     ASSURED,
+    CHANGED_ASSURED,
+    CHANGED_REPLY,
+    CHANGES,
     CONFIRMED,
     DYING,
     FIXED_TIMEOUT,
@@ -25,19 +28,20 @@ from emulator.kernel.netfilter.connection import (
     SEEN_REPLY,
     TEMPLATE,
     TIMESTAMPED,
+    UNOBSERVED,
     Connection,
     Template,
 )
 from emulator.kernel.netfilter.early_drop import EarlyDrop
 from emulator.kernel.netfilter.entry_text import EntryTextError, read_entries
-from emulator.kernel.netfilter.event import Event, EventKind
+from emulator.kernel.netfilter.event import EventKind, Events
 from emulator.kernel.netfilter.expiry import ExpiryWheel
 from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
 from emulator.kernel.netfilter.proto_icmp import IcmpVerdict
+from emulator.kernel.netfilter.settings import Settings
 from emulator.kernel.netfilter.statistics import Statistics
-from emulator.kernel.netfilter.tcp_state import TIMEOUTS as TCP_TIMEOUTS
 from emulator.kernel.netfilter.tracker import Tracked, Tracker
-from emulator.kernel.netfilter.tuple import GRE, ICMP, TCP, UDP, Tuple
+from emulator.kernel.netfilter.tuple import GRE, ICMP, SCTP, TCP, UDP, Tuple
 from emulator.kernel.skb import CtInfo
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import AF_INET
@@ -48,7 +52,13 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 _TRACKERS: Mapping[int, Tracker] = MappingProxyType(
-    {TCP: proto_tcp.track, UDP: proto_udp.track, ICMP: proto_icmp.track, GRE: proto_generic.track_gre}
+    {
+        TCP: proto_tcp.track,
+        UDP: proto_udp.track,
+        ICMP: proto_icmp.track,
+        GRE: proto_generic.track_gre,
+        SCTP: proto_sctp.track,
+    }
 )
 _NO_ZONES = (0, 0)
 _STATES = MappingProxyType(
@@ -63,37 +73,20 @@ _STATES = MappingProxyType(
 )
 
 
-class Conntrack:
-    """The table of one namespace. Iterates over the connections that are alive, oldest first.
-
-    The `*_timeout`, `tcp_*`, `maximum` and other plain attributes are the sysctls net.netfilter.nf_conntrack_*.
-    """
+class Conntrack(Settings):
+    """The table of one namespace. Iterates over the connections that are alive, oldest first."""
 
     def __init__(self, netfilter: Netfilter) -> None:
+        super().__init__()
         self.netfilter = netfilter
         self.netns = netfilter.netns
         self.enabled = False
-        self.maximum = 262_144
-        self.checksum = True
-        self.accounting = False  # whether counters are printed; they are always kept
-        self.timestamps = False
-        self.udp_timeout = 30.0
-        self.udp_stream_timeout = 120.0
-        self.icmp_timeout = 30.0
-        self.generic_timeout = 600.0
-        self.gre_timeout = 30.0
-        self.gre_stream_timeout = 180.0
-        self.tcp_timeouts: dict[str, float] = {name: float(seconds) for name, seconds in TCP_TIMEOUTS.items()}
-        self.tcp_loose = True
-        self.tcp_be_liberal = False
-        self.tcp_ignore_invalid_rst = False
-        self.tcp_max_retrans = 3
         self.statistics = Statistics()
         self._originals: dict[Tuple, Connection] = {}
         self._replies: dict[Tuple, Connection] = {}
         self._wheel = ExpiryWheel(self.netns.kernel, self.delete)
         self._early_drop = EarlyDrop(self)
-        self._events: list[Event] | None = None
+        self.event_log = Events()
         self._next_identity = 1
 
     @property
@@ -156,7 +149,10 @@ class Conntrack:
         One with the same original tuple does not count: it is the same flow.
         """
         found = self._clashing(reply, REPLY, ignored.original.zone == reply.zone)
-        return found is not None and found is not ignored and found.original != ignored.original
+        if found is None or found is ignored or found.original == ignored.original:
+            return False
+        self.statistics.found += 1
+        return True
 
     def _clashing(self, key: Tuple, direction: int, one_zone: bool) -> Connection | None:
         """Return the connection that has a tuple in a direction; in the other one too if both are in one zone."""
@@ -196,34 +192,37 @@ class Conntrack:
     def _resolve(self, skb: Skb, zones: tuple[int, int], *, verify: bool) -> DropReason | None:
         skb.ctinfo = CtInfo.NEW
         if skb.fragment & 0x1FFF:  # only where nothing reassembles
+            self.statistics.invalid += 1
             return None
         protocol = skb.protocol
         if protocol == ICMP:
             verdict = proto_icmp.examine(self, skb, zones, verify=verify)
             if verdict is not IcmpVerdict.LOOK_UP:
+                self.statistics.error += verdict is IcmpVerdict.INVALID
                 return None
             key = tuples.of_packet(skb.data, ICMP, skb.transport, skb.saddr, skb.daddr, zones[0])
         else:
             ports = (skb.sport, skb.dport) if protocol in tuples.PORT_PROTOCOLS else (0, 0)
             key = Tuple(AF_INET, protocol, skb.saddr, skb.daddr, *ports, zones[0])
-        tracker = _TRACKERS.get(protocol, proto_generic.track)
-        if key is None:
-            return None
-        while True:
-            found = self.find(key, zones[1]) or self._begin(key, zones[1])
+        return self._track(skb, key, zones[1], verify=verify)
+
+    def _track(self, skb: Skb, key: Tuple | None, reply_zone: int, *, verify: bool) -> DropReason | None:
+        tracker = _TRACKERS.get(skb.protocol, proto_generic.track)
+        tracked = Tracked.REPEAT
+        while key is not None and tracked is Tracked.REPEAT:
+            found = self.find(key, reply_zone) or self._begin(key, reply_zone)
             if found is None:
-                return None
+                break
             if isinstance(found, DropReason):
+                self.statistics.drop += 1
                 return found
             connection, direction = found
             tracked = tracker(self, connection, skb, direction, verify=verify)
             if tracked is Tracked.ACCEPT:
                 self._attach(skb, connection, direction)
                 return None
-            if tracked is Tracked.INVALID:
-                return None
-            if tracked is Tracked.DROP:
-                return DropReason.CONNTRACK_REFUSED
+        self.statistics.invalid += 1
+        return None
 
     def _attach(self, skb: Skb, connection: Connection, direction: int) -> None:
         skb.ct = connection
@@ -232,8 +231,7 @@ class Conntrack:
             return
         skb.ctinfo = CtInfo.ESTABLISHED_REPLY
         if not connection.status & SEEN_REPLY:
-            connection.status |= SEEN_REPLY
-            self.note_update(connection)
+            connection.status |= SEEN_REPLY | CHANGED_REPLY
 
     def _begin(self, key: Tuple, reply_zone: int) -> tuple[Connection, int] | DropReason | None:
         reply = tuples.invert(key)
@@ -248,47 +246,67 @@ class Conntrack:
             connection.status |= ACCOUNTED
         if self.timestamps:
             connection.status |= TIMESTAMPED
+        if not self.events:
+            connection.status |= UNOBSERVED
         return connection, ORIGINAL
 
     def confirm(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
-        """Enter a new connection into the table, as its first packet leaves (`__nf_conntrack_confirm`)."""
+        """Enter a new connection into the table, as its first packet leaves, and tell what changed."""
         connection = skb.ct
-        if connection is None or connection.status & (CONFIRMED | TEMPLATE):
+        if connection is None or connection.status & TEMPLATE:
             return Verdict.ACCEPT
+        if not connection.status & CONFIRMED:
+            verdict = self._confirm(netns, skb, connection)
+            if verdict is not Verdict.ACCEPT:
+                return verdict
+        elif connection.status & CHANGES:
+            self.event_log.deliver(connection, self.now)
+        return Verdict.ACCEPT
+
+    def _confirm(self, netns: Netns, skb: Skb, connection: Connection) -> Verdict:
+        """`__nf_conntrack_confirm`, and of `nf_ct_resolve_clash` what one packet at a time can meet."""
         if skb.ctinfo in (CtInfo.ESTABLISHED_REPLY, CtInfo.RELATED_REPLY):  # REJECT's answer to an unconfirmed packet
             return Verdict.ACCEPT
         if connection.status & DYING:
+            self.statistics.insert_failed += 1
             netns.drop(skb, DropReason.CONNTRACK_CLASH)
             return Verdict.DROP
         one_zone = connection.original.zone == connection.reply.zone
         winner = self._clashing(connection.original, ORIGINAL, one_zone)
         winner = winner or self._clashing(connection.reply, REPLY, one_zone)
-        if winner is not None:
-            if winner.original == connection.original and winner.reply == connection.reply:
-                skb.ct = winner
-                return Verdict.ACCEPT
-            exhausted = connection.status & NAT_MASK
-            netns.drop(skb, DropReason.NAT_EXHAUSTED if exhausted else DropReason.CONNTRACK_CLASH)
-            return Verdict.DROP
-        self.insert(connection)
-        return Verdict.ACCEPT
+        if winner is None:
+            self.insert(connection)
+            return Verdict.ACCEPT
+        # A packet meets the table before any other does, so nothing can have taken its place but what NAT found no way
+        # around, or one that came from outside meanwhile (`conntrack -I`).
+        if connection.protocol == UDP and (winner.original, winner.reply) == (connection.original, connection.reply):
+            self.statistics.clash_resolve += 1
+            skb.ct = winner
+            return Verdict.ACCEPT
+        self.statistics.insert_failed += 1
+        self.statistics.drop += 1
+        exhausted = connection.status & NAT_MASK
+        netns.drop(skb, DropReason.NAT_EXHAUSTED if exhausted else DropReason.CONNTRACK_CLASH)
+        return Verdict.DROP
 
     # Changes
 
-    def insert(self, connection: Connection) -> None:
-        """Enter a connection whose tuples are free; `deadline` turns from a duration into a time."""
+    def insert(self, connection: Connection, program: str = "") -> None:
+        """Enter a connection whose tuples are free; `deadline` turns from a duration into a time.
+
+        `program`: who made it, if it was not made by a packet.
+        """
         now = self.now
         connection.deadline += now
         connection.start = now
-        connection.status |= CONFIRMED
+        connection.status = connection.status & ~CHANGES | CONFIRMED
         connection.identity = self._next_identity
         self._next_identity += 1
         self._originals[connection.original] = connection
         self._replies[connection.reply] = connection
         self._wheel.add(connection)
         self.netfilter.nat.remember(connection)
-        if self._events is not None:
-            self._events.append(Event(EventKind.NEW, now, connection))
+        self.event_log.tell(EventKind.NEW, connection, now, program=program)
 
     def load(self, text: str) -> int:
         """Enter the connections of `conntrack -L -o extended`, as they were then; return how many.
@@ -329,11 +347,13 @@ class Conntrack:
     def assure(self, connection: Connection) -> None:
         """Spare it from early drops from now on."""
         if not connection.status & ASSURED:
-            connection.status |= ASSURED
-            self.note_update(connection)
+            connection.status |= ASSURED | CHANGED_ASSURED
 
-    def delete(self, connection: Connection) -> None:
-        """Take a connection out of the table; a packet that still has it goes on with it."""
+    def delete(self, connection: Connection, program: str = "") -> None:
+        """Take a connection out of the table; a packet that still has it goes on with it.
+
+        `program`: who asked for it, if it was neither a packet nor its timeout.
+        """
         if connection.status & DYING:
             return
         connection.status |= DYING
@@ -345,37 +365,18 @@ class Conntrack:
             return
         self._wheel.vacate()
         self.netfilter.nat.forget(connection)
-        if self._events is not None:
-            self._events.append(Event(EventKind.DESTROY, self.now, connection))
+        self.event_log.tell(EventKind.DESTROY, connection, self.now, program=program)
 
-    def flush(self) -> None:
+    def flush(self, program: str = "") -> None:
         """Delete all connections."""
         for connection in list(self._originals.values()):
-            self.delete(connection)
+            self.delete(connection, program)
 
     def close(self) -> None:
         """Forget all connections, because the namespace goes away."""
         self.flush()
         self._wheel.clear()
         self._early_drop.clear()
-
-    # Events
-
-    def note_update(self, connection: Connection) -> None:
-        """Tell a watcher that an entry in the table changed."""
-        if self._events is not None and connection.status & CONFIRMED:
-            self._events.append(Event(EventKind.UPDATE, self.now, connection))
-
-    def watch(self, *, enabled: bool) -> None:
-        """Begin or stop to keep events for `take_events`."""
-        self._events = [] if enabled else None
-
-    def take_events(self) -> list[Event]:
-        """Hand over what changed since the last call."""
-        if not self._events:
-            return []
-        events, self._events = self._events, []
-        return events
 
 
 def state_name(skb: Skb) -> str:

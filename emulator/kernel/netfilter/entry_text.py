@@ -1,7 +1,8 @@
 """Reads entries from text: what `conntrack -L` prints, with `-o extended` or without, and /proc/net/nf_conntrack.
 
 The inverse of `Connection.format`. What the text does not say (sequence numbers, windows) is as it is for an entry that
-`conntrack -I` made: TCP is liberal in both directions, so that the conversation goes on.
+`conntrack -I` made: TCP is liberal in both directions, so that the conversation goes on. SCTP's verification tags are
+learnt from the first packet of each direction.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from emulator.kernel.netfilter.connection import (
     TIMESTAMPED,
     Connection,
 )
+from emulator.kernel.netfilter.sctp_state import SctpState, SctpTracking
 from emulator.kernel.netfilter.tcp_state import (
     CLOSE_INITIATED,
     FLAGS,
@@ -30,7 +32,7 @@ from emulator.kernel.netfilter.tcp_state import (
     TcpState,
     TcpTracking,
 )
-from emulator.kernel.netfilter.tuple import ICMP, PORT_PROTOCOLS, TCP, Tuple, invert
+from emulator.kernel.netfilter.tuple import ICMP, PORT_PROTOCOLS, SCTP, TCP, Tuple, invert
 from emulator.packet.address import AF_INET, ipv4_to_int
 
 _VERSION_LINE = "conntrack v"  # what the tool says on standard error, in case both were saved
@@ -40,6 +42,7 @@ _OF_TUPLE = frozenset({"src", "dst", "sport", "dport", "type", "code", "id", "zo
 _OF_ENTRY = frozenset({"mark", "zone", "delta-time"})
 _START = re.compile(r"\[(?:start|stop)=[^\]]*\] ?")  # `-o ktimestamp`: a local time, which delta-time says better
 _STATES = {state.name: state for state in TcpState if state < TcpState.INVALID}
+_SCTP_STATES = {state.name: state for state in SctpState if state < SctpState.INVALID}
 
 
 class EntryTextError(PodwireError):
@@ -125,6 +128,8 @@ def _entry(words: list[str], now: float) -> Connection:
     connection.set_counters(*((each.packets, each.bytes) for each in directions))
     if protocol == TCP:
         connection.tcp = _tracking(state)
+    elif protocol == SCTP:
+        connection.sctp = _association(state)
     return connection
 
 
@@ -196,4 +201,13 @@ def _tracking(state: str) -> TcpTracking:
     if tracking.state >= TcpState.TIME_WAIT:
         flags |= CLOSE_INITIATED  # so that a SYN may open it anew
     tracking.words[FLAGS] = tracking.words[SIDE + FLAGS] = flags
+    return tracking
+
+
+def _association(state: str) -> SctpTracking:
+    if state not in _SCTP_STATES:
+        raise ValueError(f"unknown SCTP state {state!r}")
+    tracking = SctpTracking()
+    tracking.state = _SCTP_STATES[state]
+    tracking.learns = True
     return tracking

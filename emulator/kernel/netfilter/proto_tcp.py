@@ -5,7 +5,15 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.connection import ASSURED, CONFIRMED, FIXED_TIMEOUT, ORIGINAL, REPLY, SEEN_REPLY
+from emulator.kernel.netfilter.connection import (
+    ASSURED,
+    CHANGED_STATE,
+    CONFIRMED,
+    FIXED_TIMEOUT,
+    ORIGINAL,
+    REPLY,
+    SEEN_REPLY,
+)
 from emulator.kernel.netfilter.tcp_state import (
     CLOSE_INITIATED,
     END,
@@ -290,7 +298,7 @@ def _accept(
     if old is not new:
         if new is TcpState.FIN_WAIT:
             tracking.words[direction * SIDE + FLAGS] |= CLOSE_INITIATED
-        conntrack.note_update(connection)
+        connection.status |= CHANGED_STATE
     timeout = _timeout(conntrack, tracking, segment, new)
     status = connection.status
     if not status & SEEN_REPLY:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import dpkt
+import dpkt.sctp
 
 SYN, ACK, FIN, RST, PSH = 2, 16, 1, 4, 8
 
@@ -31,6 +32,21 @@ def tcp(source: str, sport: int, destination: str, dport: int, flags: int, seq: 
     segment = dpkt.tcp.TCP(sport=sport, dport=dport, seq=seq, ack=ack, flags=flags, win=window, data=data, opts=options)
     segment.off = 5 + len(options) // 4
     return ip(source, destination, 6, segment, **fields)
+
+
+def chunk(kind: int, flags: int = 0, value: bytes = b"") -> dpkt.sctp.Chunk:
+    """Build an SCTP chunk."""
+    made = dpkt.sctp.Chunk(type=kind, flags=flags, len=4 + len(value), data=value)
+    made.padding = bytes(-len(value) % 4)
+    return made
+
+
+def sctp(source: str, sport: int, destination: str, dport: int, tag: int, *chunks: dpkt.sctp.Chunk,
+         **fields: int) -> bytes:  # fmt: skip
+    """Build an SCTP packet."""
+    packet = dpkt.sctp.SCTP(sport=sport, dport=dport, vtag=tag)
+    packet.chunks = list(chunks)
+    return ip(source, destination, 132, bytes(packet), **fields)
 
 
 def echo(source: str, destination: str, identifier: int, *, reply: bool = False, **fields: int) -> bytes:

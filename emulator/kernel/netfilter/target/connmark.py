@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from emulator.kernel.netfilter.connection import CHANGED_MARK
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.options import U32, parse_integer
 from emulator.kernel.netfilter.target.base import Target
@@ -79,7 +80,7 @@ class Connmark(Target):
             mark = (connection.mark & ~self.connection_mask ^ skb.mark & self.packet_mask) & U32
         if mark != connection.mark:
             connection.mark = mark
-            context.netfilter.conntrack.note_update(connection)
+            connection.status |= CHANGED_MARK
         return None
 
 
