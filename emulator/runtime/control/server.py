@@ -5,15 +5,18 @@ Each request is a task of its connection's nursery: when the client goes, all th
 
 from __future__ import annotations
 
+import errno
 import logging
+import math
 import os
+import resource
 import socket
 import stat
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import trio
 from msgspec import Struct
@@ -28,6 +31,11 @@ MAX_EXCHANGES = 256
 INPUT_CHUNKS = 64
 WRITE_QUEUE = 64
 WRITE_BATCH = 262_144
+RESERVE = 32
+"""Descriptors of a process that clients do not get: its own sockets, logs, and the way to the controller."""
+
+ACCEPT_PAUSE = 0.1
+_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 P = TypeVar("P", bound=Struct)
 E = TypeVar("E", bound=Struct)
@@ -280,13 +288,40 @@ def is_allowed(stream: trio.abc.Stream) -> bool:
 
 
 async def serve(listener: trio.abc.Listener[Any], methods: Methods) -> None:
-    """Accept clients and serve them, until cancelled. Failures of one client do not reach the others."""
+    """Accept clients and serve them, until cancelled. Failures of one client do not reach the others.
 
-    async def serve_one(stream: trio.abc.Stream) -> None:
-        if not is_allowed(stream):
-            methods.logger.warning("a process of another user was refused")
-            await stream.aclose()
-            return
-        await serve_connection(stream, methods)
+    `RESERVE` descriptors are left for what the process itself needs: clients that would take them wait.
+    """
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = trio.CapacityLimiter(math.inf if descriptors == resource.RLIM_INFINITY else max(1, descriptors - RESERVE))
 
-    await trio.serve_listeners(serve_one, [listener])
+    async def serve_one(stream: trio.abc.Stream, place: object) -> None:
+        try:
+            if is_allowed(stream):
+                await serve_connection(stream, methods)
+            else:
+                methods.logger.warning("a process of another user was refused")
+                await stream.aclose()
+        finally:
+            limit.release_on_behalf_of(place)
+
+    async with trio.open_nursery() as nursery, listener:
+        while True:
+            place = object()
+            await limit.acquire_on_behalf_of(place)
+            nursery.start_soon(serve_one, await _accept(listener, methods.logger), place)
+
+
+async def _accept(listener: trio.abc.Listener[Any], logger: logging.Logger) -> trio.abc.Stream:
+    """Wait for a client; while the system has no room for one (EMFILE and its like) say so once, and wait."""
+    told = False
+    while True:
+        try:
+            return cast("trio.abc.Stream", await listener.accept())
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            if not told:
+                logger.error("no client can be accepted: %s", error.strerror)
+                told = True
+            await trio.sleep(ACCEPT_PAUSE)

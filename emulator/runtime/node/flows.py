@@ -18,6 +18,10 @@ DROP_MEMORY = 60.0
 """Seconds after its last packet that a drop stays in the list."""
 
 LEAST_INTERVAL = 0.1
+
+PORTION = 2_000
+"""Flows in one event: all of a full conntrack table would not go into one message."""
+
 _UNREMARKABLE = frozenset({DropReason.OTHERHOST})
 """Frames that a bridge floods end so at every other port; that is not what anybody asks about."""
 
@@ -91,12 +95,12 @@ class FlowWatch:
         self._table = table
         self._told: dict[str, _Version] = {}
 
-    def changes(self) -> FlowsEvent:
-        """Return the flows that are new or changed since the last call, and those that ended."""
+    def changes(self) -> Iterator[FlowsEvent]:
+        """Yield the flows that are new or changed since the last call, and those that ended: `PORTION` at a time."""
         machine = self._table.machine
         machine.enter()
         told, current = self._told, {}
-        changed = []
+        changed: list[FlowRecord] = []
         for identity, netns, connection in self._table.connections():
             version = (connection.packets[0], connection.packets[1], connection.status, _state(connection))
             current[identity] = version
@@ -108,7 +112,10 @@ class FlowWatch:
             if told.get(identity) != version:
                 changed.append(_drop_record(machine, identity, drops))
         self._told = current
-        return FlowsEvent(changed=tuple(changed), ended=tuple(told.keys() - current.keys()))
+        ended = [*(told.keys() - current.keys())]
+        for start in range(0, max(len(changed), len(ended)), PORTION):
+            end = start + PORTION
+            yield FlowsEvent(changed=tuple(changed[start:end]), ended=tuple(ended[start:end]))
 
 
 def _connection_record(machine: Machine, identity: str, netns: str, connection: Connection) -> FlowRecord:

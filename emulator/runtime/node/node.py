@@ -50,7 +50,7 @@ from emulator.runtime.supervisor import arguments
 from emulator.runtime.supervisor.arguments import NodeArguments
 from emulator.runtime.supervisor.processes import Inherited
 from emulator.runtime.underlay.udp import UdpUnderlay
-from emulator.runtime.underlay.underlay import Peer, Underlay
+from emulator.runtime.underlay.underlay import Peer, Underlay, parse_udp_address
 
 ROOT = "root"
 UPLINK = "eth0"
@@ -124,7 +124,7 @@ class NodeMachine:
                 started_at=started_at,
             )
             services = NodeServices(parts)
-            nursery.start_soon(serve, self._setting.listener, services.methods())
+            nursery.start_soon(serve, self._setting.listener, services.methods(self._setting.log))
             task_status.started(services)
 
     async def _begin(self, node: Node, nursery: trio.Nursery) -> PodRunner:
@@ -259,15 +259,15 @@ def _node_resolver(node: Node) -> ResolverSettings:
 
 
 def _peers(nodes: Iterable[Node], log: logging.Logger) -> list[Peer]:
-    """The other nodes that have registered; what they said of themselves is checked here."""
+    """The other nodes that have registered; what they, or whoever wrote the Node object, say is checked here."""
     peers = []
     for node in nodes:
         annotations = node.metadata.annotations
         if UNDERLAY_ANNOTATION not in annotations or MAC_ANNOTATION not in annotations:
             continue
-        host, _, port = annotations[UNDERLAY_ANNOTATION].rpartition(":")
         try:
-            peers.append(Peer(node.metadata.name, (host, int(port)), mac_to_int(annotations[MAC_ANNOTATION])))
+            address = parse_udp_address(annotations[UNDERLAY_ANNOTATION])
+            peers.append(Peer(node.metadata.name, address, mac_to_int(annotations[MAC_ANNOTATION])))
         except (ValueError, WireError) as error:
             log.error("a node's annotations are unusable", extra={"node": node.metadata.name, "error": str(error)})
     return peers

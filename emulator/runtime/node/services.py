@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -74,9 +75,9 @@ class NodeServices:
     def __init__(self, parts: NodeParts) -> None:
         self._parts = parts
 
-    def methods(self) -> Methods:
-        """Return what the socket offers."""
-        methods = Methods()
+    def methods(self, log: logging.Logger | None = None) -> Methods:
+        """Return what the socket offers; what fails there goes to `log`."""
+        methods = Methods(log)
         methods.add(messages.VERSION, self.version)
         methods.add(messages.NODE_STATUS, self.status)
         methods.add(messages.EXEC, self.exec)
@@ -180,8 +181,7 @@ class NodeServices:
         """Send all flows, then at each interval what changed, until cancelled."""
         watch = FlowWatch(self._parts.flows)
         while True:
-            event = watch.changes()
-            if event.changed or event.ended:
+            for event in watch.changes():
                 await exchange.send(event)
             await trio.sleep(max(params.interval, LEAST_INTERVAL))
 

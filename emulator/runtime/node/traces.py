@@ -20,6 +20,11 @@ class _Recorded:
         self.steps: list[TraceStep] = []
         self.changed = trio.Event()
 
+    def wake(self) -> None:
+        """Let all who follow the trace look again."""
+        self.changed.set()
+        self.changed = trio.Event()
+
 
 class TraceBoard:
     """The latest traces, by identity."""
@@ -33,7 +38,7 @@ class TraceBoard:
             recorded = self._recorded(step.trace)
             if len(recorded.steps) < STEPS:
                 recorded.steps.append(_message(step))
-                recorded.changed.set()
+                recorded.wake()
 
     def recorded(self, identity: int) -> list[TraceStep]:
         """Return the steps that a trace has left so far."""
@@ -45,7 +50,6 @@ class TraceBoard:
         recorded = self._recorded(identity)
         sent = 0
         while True:
-            recorded.changed = trio.Event()
             while sent < len(recorded.steps):
                 sent += 1
                 yield recorded.steps[sent - 1]

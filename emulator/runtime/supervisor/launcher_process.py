@@ -10,6 +10,7 @@ import ctypes
 import gc
 import importlib
 import os
+import resource
 import select
 import selectors
 import signal
@@ -86,6 +87,7 @@ class LauncherProcess:
         Ended by somebody else (SIGTERM) it takes its processes along, but the state directory stays the supervisor's.
         """
         os.umask(0o077)  # the store has Secrets
+        _raise_descriptor_limit()
         _redirect(str(self._lock.directory.log("launcher")))
         self._set_signals()
         gc.freeze()  # as in warm_up, for what has come since
@@ -258,6 +260,13 @@ def _reset_signals() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _RESET_SIGNALS)
+
+
+def _raise_descriptor_limit() -> None:
+    """Take what the system allows (the soft limit is for programs that use select): two descriptors a node here."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _redirect(log: str) -> None:

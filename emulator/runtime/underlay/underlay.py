@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from emulator.api.codec import (
@@ -35,6 +36,9 @@ UNKNOWN_SENDER = "unknown sender"
 WRONG_SOURCE = "another address than its sender's"
 FRAME_TOO_LARGE = "frame too large to send"
 
+MISSING_KEPT = 1_024
+"""Sequence numbers of one peer that may still come late; what is older is lost for good."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -43,6 +47,19 @@ class Peer:
     name: str
     address: UdpAddress
     mac: int
+
+
+def parse_udp_address(text: str) -> UdpAddress:
+    """Read `127.0.0.1:4789`. Raises ValueError for anything but an IPv4 address of the loopback network and a port.
+
+    The underlay has no keys, so it goes nowhere else; and a name would be looked up while all else stands still.
+    """
+    host, _, port = text.rpartition(":")
+    if not IPv4Address(host).is_loopback:
+        raise ValueError(f"{host}: the underlay is on the loopback network only")
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+        raise ValueError(f"port {port!r}: must be between 1 and 65535")
+    return host, int(port)
 
 
 class _Outbox:
@@ -59,13 +76,14 @@ class _Outbox:
 
 
 class _Arrivals:
-    """How far the datagrams of one peer have come."""
+    """How far the datagrams of one peer have come, and which of the latest are missing (oldest first)."""
 
-    __slots__ = ("epoch", "expected")
+    __slots__ = ("epoch", "expected", "missing")
 
     def __init__(self, epoch: int, expected: int) -> None:
         self.epoch = epoch
         self.expected = expected
+        self.missing: dict[int, None] = {}
 
 
 class Underlay:
@@ -187,6 +205,11 @@ class Underlay:
             return
         if sequence >= arrivals.expected:
             self.lost += sequence - arrivals.expected
+            first = max(arrivals.expected, sequence - MISSING_KEPT)
+            arrivals.missing |= dict.fromkeys(range(first, sequence))
+            while len(arrivals.missing) > MISSING_KEPT:
+                del arrivals.missing[next(iter(arrivals.missing))]
             arrivals.expected = sequence + 1
-        elif self.lost > 0:
+        elif sequence in arrivals.missing:  # else it came twice
+            del arrivals.missing[sequence]
             self.lost -= 1

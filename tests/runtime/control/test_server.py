@@ -1,5 +1,7 @@
+import errno
 import logging
 import os
+import resource
 import socket
 import stat
 
@@ -13,7 +15,7 @@ from emulator.api.messages import ControlError, Empty, ErrorCode
 from emulator.errors import PodwireError
 from emulator.runtime.control.client import ConnectionLostError, check_version, open_client
 from emulator.runtime.control.memory_listener import MemoryListener
-from emulator.runtime.control.server import Methods, control_socket, serve, serve_connection
+from emulator.runtime.control.server import RESERVE, Methods, control_socket, serve, serve_connection
 
 LOGGER = logging.Logger("test")
 VERSION = messages.VersionResult(protocol=messages.PROTOCOL_VERSION, version="1", role="node", name="a")
@@ -36,8 +38,8 @@ async def echo(params, exchange):
     return messages.ExecResult(exit_status=chunks)
 
 
-def make_methods():
-    methods = Methods(LOGGER)
+def make_methods(logger=LOGGER):
+    methods = Methods(logger)
     methods.add(messages.VERSION, answer_version)
     methods.add(messages.EXEC, echo)
     return methods
@@ -299,6 +301,46 @@ async def test_another_user_is_refused(tmp_path, nursery):
             with pytest.raises(ConnectionLostError):
                 await client.call(messages.VERSION, Empty())
         inner.cancel_scope.cancel()
+
+
+class FullSystem(trio.abc.Listener):
+    """Has no descriptor for the first clients."""
+
+    def __init__(self, listener, failures):
+        self.listener = listener
+        self.failures = failures
+
+    async def accept(self):
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return await self.listener.accept()
+
+    async def aclose(self):
+        await self.listener.aclose()
+
+
+async def test_system_without_descriptors_is_told_of_once_and_waited_for(nursery, caplog, autojump_clock):
+    listener = MemoryListener()
+    nursery.start_soon(serve, FullSystem(listener, 100), make_methods(logging.getLogger("server")))
+    async with open_client(await listener.connect()) as client:
+        assert await client.call(messages.VERSION, Empty()) == VERSION
+    assert [record.getMessage() for record in caplog.records] == ["no client can be accepted: Too many open files"]
+
+
+async def test_clients_leave_descriptors_to_the_process(nursery, autojump_clock, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (RESERVE + 2, RESERVE + 2))
+    listener = MemoryListener()
+    nursery.start_soon(serve, listener, make_methods())
+    streams = [await listener.connect() for _ in range(3)]
+    async with open_client(streams[0]) as first, open_client(streams[1]) as second:
+        assert await first.call(messages.VERSION, Empty()) == await second.call(messages.VERSION, Empty())
+        async with open_client(streams[2]) as third:
+            with trio.move_on_after(5) as scope:
+                await third.call(messages.VERSION, Empty())
+            assert scope.cancelled_caught
+    async with open_client(await listener.connect()) as fourth:
+        assert await fourth.call(messages.VERSION, Empty()) == VERSION
 
 
 async def test_memory_listener(nursery):

@@ -2,11 +2,22 @@
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from emulator.api import messages
-from emulator.api.messages import ControlError, Empty, FlowsWatchParams, FlowVerdict, LogsParams, TraceOutcome
+from emulator.api.messages import (
+    ControlError,
+    Empty,
+    FlowsWatchParams,
+    FlowVerdict,
+    LogsParams,
+    TraceCollectParams,
+    TraceOutcome,
+    TraceStartParams,
+)
 from emulator.runtime.cluster.cluster import Cluster
+from emulator.runtime.node import flows
 
 PODS = """
 apiVersion: v1
@@ -90,6 +101,49 @@ async def test_flows_begin_with_all_then_tell_changes_and_ends(cluster: Cluster,
                 event = await exchange.next_event()
                 assert event is not None
                 ended = event.ended
+
+
+async def test_many_flows_come_in_portions(
+    cluster: Cluster, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flows, "PORTION", 3)
+    address = await start_pods(cluster)
+    for _ in range(5):
+        await cluster.pod("client").exec("curl", "-s", f"http://{address}/")
+    told: list[str] = []
+    async with (
+        cluster.connect_node("node-b") as client,
+        client.stream(messages.FLOWS_WATCH, FlowsWatchParams()) as exchange,
+    ):
+        while len(told) < 5:
+            event = await exchange.next_event()
+            assert event is not None
+            assert 1 <= len(event.changed) <= 3
+            told += [each.identity for each in event.changed]
+    assert len(set(told)) == len(told)
+
+
+async def test_several_follow_one_trace(cluster: Cluster, autojump_clock: MockClock) -> None:
+    address = await start_pods(cluster)
+    seen: list[list[int]] = [[], []]
+    params = TraceCollectParams(trace=7)
+
+    async def follow(numbers: list[int]) -> None:
+        async with cluster.connect_node("node-b") as client, client.stream(messages.TRACE_COLLECT, params) as exchange:
+            async for step in exchange:
+                numbers += [step.number]
+
+    async with trio.open_nursery() as nursery:
+        for numbers in seen:
+            nursery.start_soon(follow, numbers)
+        await trio.testing.wait_all_tasks_blocked()
+        async with cluster.connect_node("node-b") as client:
+            start = TraceStartParams(trace=7, destination=address, protocol="tcp", port=80, pod="client")
+            await client.call(messages.TRACE_START, start)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert seen[0]
+    assert seen[0] == seen[1]
 
 
 async def test_dropped_packets_are_flows_with_their_reason(cluster: Cluster, autojump_clock: MockClock) -> None:

@@ -1,6 +1,7 @@
 """What does not depend on the carrier: gathering, addressing, checks, counts."""
 
 import msgpack
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,12 +9,14 @@ from emulator.api.codec import MAX_DATAGRAM
 from emulator.kernel.trace import Trace
 from emulator.runtime.underlay.underlay import (
     FRAME_TOO_LARGE,
+    MISSING_KEPT,
     UNKNOWN_SENDER,
     WRONG_SOURCE,
     Peer,
     TraceMarks,
     UdpAddress,
     Underlay,
+    parse_udp_address,
 )
 
 A, B, C = ("127.0.0.1", 1), ("127.0.0.1", 2), ("127.0.0.1", 3)
@@ -96,7 +99,30 @@ def test_gaps_count_as_lost_and_latecomers_do_not() -> None:
     assert b.lost == 2
     b.take(data[1], A)
     assert b.lost == 1
-    assert b.received_datagrams == 3
+    b.take(data[1], A)  # and once more
+    assert b.lost == 1
+    assert b.received_datagrams == 4
+
+
+def test_numbers_far_ahead_take_no_memory() -> None:
+    b = Recorder("b")
+    for sequence in (0, 2**60, 2**60 + 10, 2**61):
+        b.take(msgpack.packb([1, "a", 1, sequence, [bytes(60)], {}]), A)
+    assert b.lost == 2**61 - 3
+    assert len(b._arrivals["a"].missing) == MISSING_KEPT
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["127.0.0.1:99999", "127.0.0.1:0", "127.0.0.1:", "127.0.0.1", "localhost:5", "10.0.0.1:5", ":5", "127.0.0.1:²"],
+)
+def test_addresses_that_are_not_of_a_loopback_port_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"loopback|port|Address cannot be empty|Expected 4 octets"):
+        parse_udp_address(text)
+
+
+def test_addresses_of_loopback_ports_are_read() -> None:
+    assert parse_udp_address("127.0.0.9:65535") == ("127.0.0.9", 65_535)
 
 
 def test_replaced_sender_begins_anew_without_loss() -> None:
