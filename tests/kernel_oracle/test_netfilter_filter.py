@@ -122,6 +122,24 @@ def test_runs_of_similar_rules_count_alike(bed: RouterBed) -> None:
     bed.compare_counters("mangle")
 
 
+def test_a_memory_before_the_ports_is_asked_about_other_ports_too(bed: RouterBed) -> None:
+    memories = (
+        "-m statistic --mode nth --every 2 --packet 0",
+        "-m limit --limit 1/hour --limit-burst 1",
+        "-m recent --set --name L{port} --mask 255.255.255.255 --rsource",
+    )
+    rules = [
+        f"FORWARD -p udp {memory.format(port=port)} -m udp --dport {port}"
+        for memory in memories
+        for port in range(1, 6)
+    ]
+    rules += [f"FORWARD -m recent --rcheck --name L{port} --mask 255.255.255.255 --rsource" for port in range(1, 6)]
+    bed.build(table("filter", *rules))
+    for port in (1, 2, 3, 3, 1):
+        bed.send(("a", wire.udp(CLIENT, 4000, SERVER, port)))
+        bed.compare_counters("filter")
+
+
 def test_matches_see_what_the_kernel_sees(bed: RouterBed) -> None:
     tests = (
         "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN",

@@ -86,7 +86,11 @@ class RuleSpec(Struct, frozen=True, gc=False):
         return " ".join(word for word in words if word)
 
     def key(self) -> tuple[int, tuple[int, ...]]:
-        """Return its shape and the exact values, in the order of the shape's bits."""
+        """Return its shape and the exact values, in the order of the shape's bits.
+
+        Ports are among them only if no match with a memory stands before: Linux asks that one about packets to other
+        ports too.
+        """
         shape = 0
         values: list[int] = []
         for bit, network in ((BY_SADDR, self.source), (BY_DADDR, self.destination)):
@@ -96,8 +100,8 @@ class RuleSpec(Struct, frozen=True, gc=False):
         if self.protocol and not self.protocol_inverted:
             shape |= BY_PROTOCOL
             values.append(self.protocol)
-        ports = next((match for match in self.matches if isinstance(match, PortMatch)), None)
-        if ports is not None:
+        ports = next((match for match in self.matches if match.has_memory or isinstance(match, PortMatch)), None)
+        if isinstance(ports, PortMatch):
             for bit, port in ((BY_SPORT, ports.exact_source), (BY_DPORT, ports.exact_destination)):
                 if port is not None:
                     shape |= bit

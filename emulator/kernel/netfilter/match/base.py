@@ -23,6 +23,7 @@ class Match(ABC):
     name: ClassVar[str]
     options: ClassVar[Mapping[str, int]]  # option, with its dashes, to its number of values
     needs_conntrack: ClassVar[bool] = False
+    has_memory: ClassVar[bool] = False  # whether being asked about a packet changes what it answers later
 
     @classmethod
     @abstractmethod

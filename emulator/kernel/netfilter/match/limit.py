@@ -40,6 +40,7 @@ class Limit(Match):
 
     name = "limit"
     options: ClassVar[Mapping[str, int]] = {"--limit": 1, "--limit-burst": 1}
+    has_memory = True
 
     period: int
     burst: int = _DEFAULT_BURST

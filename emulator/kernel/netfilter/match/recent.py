@@ -78,6 +78,7 @@ class Recent(Match):
         "--rsource": 0,
         "--rdest": 0,
     }
+    has_memory = True
 
     action: str
     list_name: str = "DEFAULT"
