@@ -197,12 +197,13 @@ class Edit:
             raise UnknownError(Unknown("target", spec.jump), f"Chain '{spec.jump}' does not exist{known}")
         if spec.jump and self.chains[spec.jump].builtin:
             raise RuleError(f"RULE_APPEND failed (Operation not supported): rule in chain {chain.name}")
-        if target is not None and target.tables and table not in target.tables:
-            if table == "nat" and target.name == "DROP":
-                raise RuleError(_NAT_DROP)
-            raise RuleError(
-                f"{target.name} may not be used in table {table}, only in {', '.join(sorted(target.tables))}"
-            )
+        if target is not None and table == "nat" and target.name == "DROP":
+            raise RuleError(_NAT_DROP)
+        for part in spec.parts():
+            if part.tables and table not in part.tables:
+                raise RuleError(
+                    f"{part.name} may not be used in table {table}, only in {', '.join(sorted(part.tables))}"
+                )
         if spec.out_interface is not None and chain.name in _NO_OUT:
             raise RuleError(f"Can't use -o with {chain.name}")
         if spec.in_interface is not None and chain.name in _NO_IN:
@@ -216,17 +217,15 @@ class Edit:
             chain.name: {rule.spec.jump for rule in chain.rules if rule.spec.jump} for chain in self.chains.values()
         }
         special = {
-            chain.name: [
-                rule.spec.target for rule in chain.rules if rule.spec.target and len(rule.spec.target.hooks) < 5
-            ]
+            chain.name: [part for rule in chain.rules for part in rule.spec.parts() if len(part.hooks) < len(Hook)]
             for chain in self.chains.values()
         }
         for hook in self.table.kind.hooks:
             for name in _reachable(hook.name, jumps):
-                for target in special[name]:
-                    if hook not in target.hooks:
-                        places = ", ".join(place.name for place in Hook if place in target.hooks)
-                        raise RuleError(f"{target.name} in chain {name} is reached from {hook.name}, not only {places}")
+                for part in special[name]:
+                    if hook not in part.hooks:
+                        places = ", ".join(place.name for place in Hook if place in part.hooks)
+                        raise RuleError(f"{part.name} in chain {name} is reached from {hook.name}, not only {places}")
 
     def commit(self) -> None:
         """Let packets see it. Call `validate` before."""
@@ -235,13 +234,13 @@ class Edit:
                 return
             self._netfilter.install(self.table)
         self.table.adopt(self.chains)
+        fresh = [rule for chain in self.chains.values() for rule in chain.rules if rule.predicates is None]
+        for rule in fresh:
+            for match in rule.spec.matches:
+                if match.has_memory:
+                    match.prepare(self._netfilter)
         self._netfilter.forget_unused_lists()
-        if any(
-            rule.spec.needs_conntrack
-            for chain in self.chains.values()
-            for rule in chain.rules
-            if rule.predicates is None
-        ):
+        if any(rule.spec.needs_conntrack for rule in fresh):
             self._netfilter.conntrack.enable()
 
 

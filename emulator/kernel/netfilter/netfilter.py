@@ -15,6 +15,8 @@ from emulator.kernel.netfilter.conntrack import Conntrack
 from emulator.kernel.netfilter.context import Context
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.ipset.sets import Sets
+from emulator.kernel.netfilter.match.hashlimit import Hashlimit
+from emulator.kernel.netfilter.match.hashlimit_table import HashlimitTable
 from emulator.kernel.netfilter.match.recent import Recent, RecentList
 from emulator.kernel.netfilter.nat import Nat
 from emulator.kernel.netfilter.restore import restore
@@ -43,6 +45,7 @@ class Netfilter:
         self.contexts = tuple(Context(self, hook) for hook in Hook)
         self.tables: dict[str, Table] = {}
         self.recent: dict[str, RecentList] = {}  # the lists of `-m recent`
+        self.hashlimits: dict[str, HashlimitTable] = {}  # the tables of `-m hashlimit`
         self.log: deque[tuple[float, int, str]] = deque(maxlen=_LOG_LINES)  # time, level and line of `-j LOG`
         self._registered: list[list[tuple[int, str, HookFunction]]] = [[] for _ in Hook]
         self._functions: list[tuple[HookFunction, ...]] = [() for _ in Hook]
@@ -129,19 +132,15 @@ class Netfilter:
                         yield from rule.spec.target.set_names()
 
     def forget_unused_lists(self) -> None:
-        """Drop the lists of `-m recent` that no rule names any more, as each Service endpoint has one of its own."""
-        if not self.recent:
+        """Drop the lists of `-m recent` and the tables of `-m hashlimit` that no rule names any more."""
+        if not self.recent and not self.hashlimits:
             return
-        used = {
-            match.list_name
-            for table in self.tables.values()
-            for chain in table.chains.values()
-            for rule in chain.rules
-            for match in rule.spec.matches
-            if isinstance(match, Recent)
-        }
-        for name in self.recent.keys() - used:
+        chains = [chain for table in self.tables.values() for chain in table.chains.values()]
+        used = [match for chain in chains for rule in chain.rules for match in rule.spec.matches if match.has_memory]
+        for name in self.recent.keys() - {match.list_name for match in used if isinstance(match, Recent)}:
             del self.recent[name]
+        for name in self.hashlimits.keys() - {match.table for match in used if isinstance(match, Hashlimit)}:
+            del self.hashlimits[name]
 
     def restore(
         self,

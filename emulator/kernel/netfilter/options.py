@@ -104,20 +104,32 @@ class Options(Struct, frozen=True):
         """Return which of several exclusive options was given, or None."""
         given = [name for name in names if name in self.by_name]
         if len(given) > 1:
-            raise RuleError(f"{self.owner}: {given[0]} and {given[1]} exclude each other")
+            raise RuleError(f'{self.owner}: option "{given[0]}" cannot be used together with "{given[1]}".')
         return given[0] if given else None
 
 
-def parse_integer(text: str, what: str, low: int = 0, high: int = U32) -> int:
-    """Read a decimal, 0x hexadecimal or 0 octal number as strtoul does."""
+def parse_integer(text: str, what: str, low: int = 0, high: int = U32, *, near: bool = False) -> int:
+    """Read a decimal, 0x hexadecimal or 0 octal number as strtoul does; `what` is `OWNER: OPTION`, for the message."""
     try:
         base = 16 if text[:2].lower() == "0x" else 8 if len(text) > 1 and text[0] == "0" else 10
         number = int(text, base) if text[:1] not in "+-_ " and "_" not in text else -1
     except ValueError:
         number = -1
     if not low <= number <= high:
-        raise RuleError(f"{what}: bad value `{text}', expected a number from {low} to {high}")
+        owner, _, name = what.rpartition(": ")
+        place = f' near "{text}"' if near else ""
+        raise RuleError(f'{owner}: bad value for option "{name}"{place}, or out of range ({low}-{high}).')
     return number
+
+
+def parse_integer_range(option: Option, owner: str, high: int) -> tuple[int, int]:
+    """Read `number` or `low:high`; a missing end is 0 or `high`."""
+    text, colon, last = option.value.partition(":")
+    what = f"{owner}: {option.name}"
+    first = 0 if colon and not text else parse_integer(text, what, 0, high, near=True)
+    if not colon:
+        return first, first
+    return first, parse_integer(last, what, 0, high, near=True) if last else high
 
 
 def parse_masked(text: str, what: str) -> tuple[int, int]:

@@ -108,6 +108,10 @@ class RuleSpec(Struct, frozen=True, gc=False):
                     values.append(port)
         return shape, tuple(values)
 
+    def parts(self) -> tuple[Match | Target, ...]:
+        """Return its matches, and its target if it has one."""
+        return self.matches if self.target is None else (*self.matches, self.target)
+
     @property
     def needs_conntrack(self) -> bool:
         """Whether the kernel would switch connection tracking on for it."""

@@ -222,6 +222,8 @@ class RuleParser:
             raise UnknownError(Unknown("option", name), f'unknown option "{name}"')
         if name in extension.given:
             raise RuleError(f'{extension.kind.name}: option "{name}" can only be used once')
+        if inverted and name not in extension.kind.invertible:
+            raise RuleError(f'{extension.kind.name}: option "{name}" cannot be inverted.')
         count = extension.kind.options[name]
         if count == 1:  # as most have
             values: tuple[str, ...] = (self._next(name),)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.chain import Chain, Program, Run
 from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
+from emulator.kernel.netfilter.match.base import Hotdrop
 from emulator.kernel.netfilter.rule import Rule
 from emulator.kernel.trace import StepKind
 
@@ -83,6 +84,13 @@ class Table:
 
     def evaluate(self, skb: Skb, context: Context) -> Verdict:
         """Walk a packet through the chains that begin at a hook; on DROP it has been counted."""
+        try:
+            return self._walk(skb, context)
+        except Hotdrop as drop:
+            context.netns.drop(skb, DropReason.NETFILTER_DROP, table=self.name, rule=f"-m {drop.match} could not tell")
+            return Verdict.DROP
+
+    def _walk(self, skb: Skb, context: Context) -> Verdict:
         base = chain = self._bases[context.hook]
         program = chain.compile() if chain.program is None else chain.program
         stack: list[Frame] = []

@@ -54,6 +54,7 @@ class Addrtype(Match):
         "--limit-iface-in": 0,
         "--limit-iface-out": 0,
     }
+    invertible = frozenset({"--src-type", "--dst-type"})
 
     source: Types | None = None
     destination: Types | None = None

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from emulator.kernel.netfilter.hook import Hook
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -16,12 +18,30 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
+ALL_HOOKS = frozenset(Hook)
+
+
+class Hotdrop(Exception):  # noqa: N818 - xt_action_param.hotdrop; no error, but a way out of a rule's tests
+    """A match could not read the packet, or has no room to remember it: the packet is dropped there and then."""
+
+    def __init__(self, match: str) -> None:
+        self.match = match
+        super().__init__(match)
+
+
 class Match(ABC):
-    """One `-m` of a rule. A subclass is registered by being imported in `emulator.kernel.netfilter.match`."""
+    """One `-m` of a rule. A subclass is registered by being imported in `emulator.kernel.netfilter.match`.
+
+    `tables` and `hooks` say where it may stand: an empty `tables` is all. A rule in a user chain is checked against
+    the hooks that its chain can be reached from.
+    """
 
     __slots__ = ()
     name: ClassVar[str]
     options: ClassVar[Mapping[str, int]]  # option, with its dashes, to its number of values
+    invertible: ClassVar[frozenset[str]] = frozenset()  # the options that may have a ! before them
+    tables: ClassVar[frozenset[str]] = frozenset()
+    hooks: frozenset[Hook] = ALL_HOOKS  # of the class, or of one match, where it depends on its options
     needs_conntrack: ClassVar[bool] = False
     has_memory: ClassVar[bool] = False  # whether being asked about a packet changes what it answers later
 
@@ -48,6 +68,9 @@ class Match(ABC):
 
     def check(self, netfilter: Netfilter) -> None:  # noqa: B027 - most have nothing to ask for
         """Refuse with RuleError what the namespace does not have, before the rule is taken in."""
+
+    def prepare(self, netfilter: Netfilter) -> None:  # noqa: B027 - most have nothing to prepare
+        """Make what the match shares with others, when a rule that has it is loaded."""
 
     def bind(self, netfilter: Netfilter) -> Callable[[Skb, Context], bool]:
         """Return what a rule calls for each packet. A match with a memory makes it here, for one rule."""

@@ -22,6 +22,7 @@ class Connmark(Match):
 
     name = "connmark"
     options: ClassVar[Mapping[str, int]] = {"--mark": 1}
+    invertible = frozenset({"--mark"})
     needs_conntrack = True
 
     value: int

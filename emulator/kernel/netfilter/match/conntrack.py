@@ -96,6 +96,7 @@ class Conntrack(Match):
         "--ctexpire": 1,
         "--ctdir": 1,
     }
+    invertible = frozenset(options) - {"--ctdir"}
     needs_conntrack = True
 
     state: Bits | None = None

@@ -62,6 +62,7 @@ class Icmp(Match):
 
     name = "icmp"
     options: ClassVar[Mapping[str, int]] = {"--icmp-type": 1}
+    invertible = frozenset(options)
 
     type: int
     code: int | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Match
+from emulator.kernel.netfilter.match.rate import format_rate, parse_rate
 from emulator.kernel.netfilter.options import parse_integer
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 _SCALE = 10_000  # a rate is kept as the time between packets, in 1/10,000 s, and printed from that
-_UNITS = (("day", 86_400), ("hour", 3_600), ("min", 60), ("sec", 1))
 _DEFAULT_BURST = 5
 
 
@@ -49,8 +49,6 @@ class Limit(Match):
     def parse(cls, options: Options) -> Limit:
         rate = options.get("--limit")
         burst = options.get("--limit-burst")
-        if any(option.inverted for option in options.by_name.values()):
-            raise RuleError('limit: the "!" is not allowed')
         return cls(
             _parse_rate(rate.value if rate else "3/hour"),
             parse_integer(burst.value, "limit: --limit-burst", 1, 10_000) if burst else _DEFAULT_BURST,
@@ -61,14 +59,7 @@ class Limit(Match):
         return text if self.burst == _DEFAULT_BURST else f"{text} --limit-burst {self.burst}"
 
     def _rate(self) -> str:
-        """Print packets in the longest unit that is precise enough (libxt_limit.c, print_rate)."""
-        chosen = _UNITS[0]
-        for unit in _UNITS[1:]:
-            whole = unit[1] * _SCALE
-            if self.period > whole or whole // self.period < whole % self.period:
-                break
-            chosen = unit
-        return f"{chosen[1] * _SCALE // self.period}/{chosen[0]}"
+        return format_rate(self.period, _SCALE)[0]
 
     def listing(self, names: Names) -> str:
         return f"limit: avg {self._rate()} burst {self.burst}"
@@ -95,13 +86,7 @@ class Limit(Match):
 
 
 def _parse_rate(text: str) -> int:
-    number, slash, unit = text.partition("/")
-    names = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-    spelled = {1: "second", 60: "minute", 3_600: "hour", 86_400: "day"}
-    seconds = names.get(unit[:1].lower(), 0) if slash else 1
-    if not number.isdigit() or not int(number) or not seconds or not spelled[seconds].startswith(unit.lower()):
-        raise RuleError(f"limit: bad rate `{text}'")
-    period = seconds * _SCALE // int(number)
-    if not period:
-        raise RuleError(f'limit: Rate too fast "{text}"')
-    return period
+    rate = parse_rate(text, _SCALE)
+    if rate is None:
+        raise RuleError(f'limit: Bad value for "--limit" option: "{text}"')
+    return rate[0]

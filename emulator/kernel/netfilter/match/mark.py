@@ -22,6 +22,7 @@ class Mark(Match):
 
     name = "mark"
     options: ClassVar[Mapping[str, int]] = {"--mark": 1}
+    invertible = frozenset({"--mark"})
 
     value: int
     mask: int

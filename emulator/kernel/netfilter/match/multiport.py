@@ -33,6 +33,7 @@ class Multiport(Match):
         "--destination-ports": 1,
         "--ports": 1,
     }
+    invertible = frozenset(options)
 
     side: str
     ranges: tuple[tuple[int, int], ...]

@@ -44,6 +44,7 @@ class Physdev(Match):
 
     name = "physdev"
     options: ClassVar[Mapping[str, int]] = {**dict.fromkeys(_NAMES, 1), **dict.fromkeys(_FLAGS, 0)}
+    invertible = frozenset(options)
 
     tests: tuple[Test, ...]
 

@@ -78,6 +78,7 @@ class Recent(Match):
         "--rsource": 0,
         "--rdest": 0,
     }
+    invertible = frozenset(_ACTIONS)
     has_memory = True
 
     action: str

@@ -20,6 +20,7 @@ class Sctp(PortMatch):
 
     name = "sctp"
     options: ClassVar[Mapping[str, int]] = PORT_OPTIONS
+    invertible = frozenset(options)
 
     @classmethod
     def parse(cls, options: Options) -> Sctp:

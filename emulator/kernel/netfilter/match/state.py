@@ -22,6 +22,7 @@ class State(Match):
 
     name = "state"
     options: ClassVar[Mapping[str, int]] = {"--state": 1}
+    invertible = frozenset(options)
     needs_conntrack = True
 
     states: int

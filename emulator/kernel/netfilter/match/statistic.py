@@ -37,6 +37,7 @@ class Statistic(Match):
 
     name = "statistic"
     options: ClassVar[Mapping[str, int]] = {"--mode": 1, "--probability": 1, "--every": 1, "--packet": 1}
+    invertible = frozenset({"--probability", "--every"})
     has_memory = True  # the count, or the state of the random numbers
 
     probability: int = 0

@@ -46,6 +46,7 @@ class Tcp(PortMatch):
 
     name = "tcp"
     options: ClassVar[Mapping[str, int]] = {**PORT_OPTIONS, "--tcp-flags": 2, "--syn": 0, "--tcp-option": 1}
+    invertible = frozenset(options)
 
     flags: Flags | None = None
     option: int | None = None

@@ -18,6 +18,7 @@ class Udp(PortMatch):
 
     name = "udp"
     options: ClassVar[Mapping[str, int]] = PORT_OPTIONS
+    invertible = frozenset(options)
 
     @classmethod
     def parse(cls, options: Options) -> Udp:

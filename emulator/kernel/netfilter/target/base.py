@@ -31,6 +31,7 @@ class Target(ABC):
     __slots__ = ()
     name: ClassVar[str]
     options: ClassVar[Mapping[str, int]]
+    invertible: ClassVar[frozenset[str]] = frozenset()  # the options that may have a ! before them
     tables: ClassVar[frozenset[str]] = frozenset()
     hooks: ClassVar[frozenset[Hook]] = ALL_HOOKS
     needs_conntrack: ClassVar[bool] = False

@@ -1,0 +1,37 @@
+@filter FORWARD
+-m hashlimit --hashlimit-upto 5/min --hashlimit-name a1 -j ACCEPT ; -m hashlimit --hashlimit-upto 5/min --hashlimit-burst 5 --hashlimit-name a1 -j ACCEPT ; ok
+-m hashlimit --hashlimit 5/min --hashlimit-name a2 ; -m hashlimit --hashlimit-upto 5/min --hashlimit-burst 5 --hashlimit-name a2 ; ok
+-m hashlimit --hashlimit-above 5/minute --hashlimit-burst 7 --hashlimit-name a3 ; -m hashlimit --hashlimit-above 5/min --hashlimit-burst 7 --hashlimit-name a3 ; ok
+-m hashlimit ! --hashlimit-upto 5/min --hashlimit-name a4 ; -m hashlimit --hashlimit-above 5/min --hashlimit-burst 5 --hashlimit-name a4 ; ok
+-m hashlimit ! --hashlimit-above 5/min --hashlimit-name a5 ; -m hashlimit --hashlimit-upto 5/min --hashlimit-burst 5 --hashlimit-name a5 ; ok
+-m hashlimit --hashlimit-upto 1000000/sec --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name a6 ; = ; ok
+-m hashlimit --hashlimit-upto 333333/hour --hashlimit-burst 5 --hashlimit-name a7 ; = ; ok
+-m hashlimit --hashlimit-above 512kb/s --hashlimit-burst 1mb --hashlimit-mode dstip,srcport,srcip,dstport --hashlimit-name a8 ; -m hashlimit --hashlimit-above 512kb/s --hashlimit-burst 1mb --hashlimit-mode srcip,srcport,dstip,dstport --hashlimit-name a8 ; ok
+-m hashlimit --hashlimit-above 512b/s --hashlimit-mode dstport|srcip --hashlimit-name a9 ; -m hashlimit --hashlimit-above 512b/s --hashlimit-mode srcip,dstport --hashlimit-name a9 ; ok
+-m hashlimit --hashlimit-above 33b/s --hashlimit-name b1 ; -m hashlimit --hashlimit-above 32b/s --hashlimit-name b1 ; ok
+-m hashlimit --hashlimit-above 10mb/sec --hashlimit-name b2 ; -m hashlimit --hashlimit-above 10mb/s --hashlimit-name b2 ; ok
+-m hashlimit --hashlimit-above 10mb/min --hashlimit-name b3 ; -m hashlimit --hashlimit-above 10/min --hashlimit-burst 5 --hashlimit-name b3 ; ok
+-m hashlimit --hashlimit-above 10 --hashlimit-name b4 ; -m hashlimit --hashlimit-above 10/sec --hashlimit-burst 5 --hashlimit-name b4 ; ok
+-m hashlimit --hashlimit-upto 1/sec --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name b5 --hashlimit-htable-size 1024 --hashlimit-htable-max 2000 --hashlimit-htable-gcinterval 500 --hashlimit-htable-expire 3000 --hashlimit-srcmask 24 ; = ; ok
+-m hashlimit --hashlimit-upto 1/sec --hashlimit-dstmask 16 --hashlimit-mode srcip,dstip --hashlimit-srcmask 0 --hashlimit-name b6 ; -m hashlimit --hashlimit-upto 1/sec --hashlimit-burst 5 --hashlimit-mode srcip,dstip --hashlimit-name b6 --hashlimit-srcmask 0 --hashlimit-dstmask 16 ; ok
+-m hashlimit --hashlimit-upto 10/minute --hashlimit-name b7 --hashlimit-rate-match ; -m hashlimit --hashlimit-upto 10/sec --hashlimit-burst 5 --hashlimit-name b7 --hashlimit-htable-expire 60000 --hashlimit-rate-match --hashlimit-rate-interval 60 ; ok
+-m hashlimit --hashlimit-above 10mb/s --hashlimit-name b8 --hashlimit-rate-match --hashlimit-rate-interval 10 ; = ; ok
+-m hashlimit --hashlimit-above 10/sec --hashlimit-burst 5 --hashlimit-name b9 --hashlimit-rate-match ; = ; ok
+-m hashlimit --hashlimit-upto 10kb/s --hashlimit-burst 20kb --hashlimit-name c1 ; = ; ok
+-m hashlimit --hashlimit-upto 10kb/s --hashlimit-burst 25000 --hashlimit-name c2 ; -m hashlimit --hashlimit-upto 10kb/s --hashlimit-burst 30kb --hashlimit-name c2 ; ok
+-m hashlimit --hashlimit-upto 90/min --hashlimit-burst 10001 --hashlimit-name c3 --hashlimit-htable-expire 10000 ; = ; ok
+-m hashlimit --hashlimit-upto 7/sec --hashlimit-name c4 --hashlimit-htable-size 0 --hashlimit-htable-gcinterval 1000 ; -m hashlimit --hashlimit-upto 7/sec --hashlimit-burst 5 --hashlimit-name c4 ; ok
+-m hashlimit --hashlimit-upto 1/day --hashlimit-burst 5 --hashlimit-name c5 ; ; fail
+-m hashlimit --hashlimit-upto 1/day --hashlimit-burst 1 --hashlimit-name c6 ; = ; ok
+-m hashlimit --hashlimit-upto 1000001/sec --hashlimit-name c7 ; ; fail
+-m hashlimit --hashlimit-upto 1/sec --hashlimit-srcmask 33 --hashlimit-name c7 ; ; fail
+-m hashlimit --hashlimit-upto 1/sec --hashlimit-burst 1000001 --hashlimit-name c7 ; ; fail
+-m hashlimit --hashlimit-upto 1/sec --hashlimit-burst 0 --hashlimit-name c7 ; ; fail
+-m hashlimit --hashlimit-upto 1/sec ; ; fail
+-m hashlimit --hashlimit-name c7 ; ; fail
+-m hashlimit --hashlimit-upto 1/sec --hashlimit-above 1/sec --hashlimit-name c7 ; ; fail
+-m hashlimit --hashlimit-upto 1/sec --hashlimit-mode foo --hashlimit-name c7 ; ; fail
+-m hashlimit --hashlimit-upto 1/week --hashlimit-name c7 ; ; fail
+-m hashlimit --hashlimit-upto 10kb/s --hashlimit-burst 1000b --hashlimit-name c7 ; ; fail
+-m hashlimit --hashlimit-upto 3/hour --hashlimit-name a/b ; ; fail
+-m hashlimit --hashlimit-upto 3/hour --hashlimit-htable-gcinterval 0 --hashlimit-name c7 ; ; fail

@@ -1,0 +1,12 @@
+@filter FORWARD
+-m iprange --src-range 1.1.1.1-1.1.1.5 ! --dst-range 2.2.2.2-2.2.2.4 -j ACCEPT ; = ; ok
+-m iprange --dst-range 2.2.2.2-2.2.2.4 --src-range 1.1.1.1-1.1.1.5 ; -m iprange --src-range 1.1.1.1-1.1.1.5 --dst-range 2.2.2.2-2.2.2.4 ; ok
+-m iprange ! --src-range 1.1.1.1 -j ACCEPT ; -m iprange ! --src-range 1.1.1.1-1.1.1.1 -j ACCEPT ; ok
+-m iprange --dst-range 1.1.1.9-1.1.1.1 ; = ; ok
+-m iprange --src-range 1.1-1.2 ; -m iprange --src-range 1.1.0.0-1.2.0.0 ; ok
+-m iprange ; ; fail
+-m iprange --src-range 1.1.1.300 ; ; fail
+-m iprange --src-range 1.1.1.1- ; ; fail
+-m iprange --src-range -1.1.1.1 ; ; fail
+-m iprange --src-range foo ; ; fail
+-m iprange --src-range 1.1.1.1 --src-range 1.1.1.2 ; ; fail

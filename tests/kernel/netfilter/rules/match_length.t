@@ -1,0 +1,13 @@
+@filter FORWARD
+-m length --length 10 ; = ; ok
+-m length ! --length 10:20 -j DROP ; = ; ok
+-m length --length :20 ; -m length --length 0:20 ; ok
+-m length --length 10: ; -m length --length 10:65535 ; ok
+-m length --length : ; -m length --length 0:65535 ; ok
+-m length --length 20:10 ; = ; ok
+-m length --length 65535 ; = ; ok
+-m length --length 0x10 ; -m length --length 16 ; ok
+-m length --length 65536 ; ; fail
+-m length --length -1 ; ; fail
+-m length --length x ; ; fail
+-m length ; ; fail

@@ -1,0 +1,11 @@
+@filter FORWARD
+-m pkttype --pkt-type unicast ; = ; ok
+-m pkttype ! --pkt-type broadcast -j DROP ; = ; ok
+-m pkttype --pkt-type multicast ; = ; ok
+-m pkttype --pkt-type otherhost ; = ; ok
+-m pkttype --pkt-type host ; -m pkttype --pkt-type unicast ; ok
+-m pkttype --pkt-type mcast ; -m pkttype --pkt-type multicast ; ok
+-m pkttype --pkt-type BCAST ; -m pkttype --pkt-type broadcast ; ok
+-m pkttype --pkt-type outgoing ; ; fail
+-m pkttype --pkt-type uni ; ; fail
+-m pkttype ; ; fail

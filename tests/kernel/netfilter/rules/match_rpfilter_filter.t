@@ -1,0 +1,2 @@
+@filter INPUT
+-m rpfilter ; ; fail

@@ -1,0 +1,2 @@
+@raw OUTPUT
+-m rpfilter ; ; fail

@@ -1,0 +1,13 @@
+@filter FORWARD
+-m ttl --ttl-eq 5 ; = ; ok
+-m ttl --ttl 5 ; -m ttl --ttl-eq 5 ; ok
+-m ttl ! --ttl 5 ; -m ttl ! --ttl-eq 5 ; ok
+-m ttl ! --ttl-eq 255 -j DROP ; = ; ok
+-m ttl --ttl-lt 5 ; = ; ok
+-m ttl --ttl-gt 0 ; = ; ok
+-m ttl ! --ttl-gt 5 ; ; fail
+-m ttl ! --ttl-lt 5 ; ; fail
+-m ttl --ttl-gt 256 ; ; fail
+-m ttl --ttl-eq 5 --ttl-lt 6 ; ; fail
+-m ttl --ttl-lt 6 --ttl-gt 2 ; ; fail
+-m ttl ; ; fail
