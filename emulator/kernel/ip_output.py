@@ -12,7 +12,7 @@ from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.route import RouteResult, RouteType
 from emulator.kernel.skb import PacketType, Skb
 from emulator.kernel.trace import StepKind, Trace
-from emulator.packet.address import format_ipv4, is_multicast
+from emulator.packet.address import format_ipv4
 from emulator.packet.checksum import checksum
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class IpOutput:
         copy.socket = None
         if self._netfilter.run(Hook.POSTROUTING, copy) is not Verdict.ACCEPT:
             return
-        copy.packet_type = PacketType.MULTICAST if is_multicast(skb.daddr) else PacketType.BROADCAST
+        copy.packet_type = PacketType.LOOPBACK
         copy.in_link = result.link
         self._netns.kernel.schedule(0.0, lambda: self._netns.ip.receive(copy))
 

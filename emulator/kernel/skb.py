@@ -28,6 +28,7 @@ class PacketType(enum.Enum):
     MULTICAST = 2
     OTHERHOST = 3
     OUTGOING = 4
+    LOOPBACK = 5  # our own copy of a multicast or broadcast that we sent
 
 
 class CtInfo(enum.IntEnum):

@@ -46,6 +46,6 @@ class Mac(Match):
         return f"MAC{' !' if self.inverted else ''} {self.source.hex(':')}"
 
     def matches(self, skb: Skb, context: Context) -> bool:
-        if skb.in_link is None or skb.in_link.kind == "loopback":
+        if skb.in_link is None or skb.in_link.loopback:
             return False
         return (skb.data[6:12] == self.source) is not self.inverted

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Match
 from emulator.kernel.skb import PacketType
+from emulator.packet.address import is_multicast
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
@@ -57,4 +58,7 @@ class Pkttype(Match):
         return f"PKTTYPE {'!=' if self.inverted else '='} {self._type_name}"
 
     def matches(self, skb: Skb, context: Context) -> bool:
-        return (skb.packet_type is self.type) is not self.inverted
+        kind = skb.packet_type
+        if kind is PacketType.LOOPBACK:
+            kind = PacketType.MULTICAST if is_multicast(skb.daddr) else PacketType.BROADCAST
+        return (kind is self.type) is not self.inverted

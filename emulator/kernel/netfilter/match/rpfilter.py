@@ -10,6 +10,7 @@ from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.hook import Hook
 from emulator.kernel.netfilter.match.base import Match
 from emulator.kernel.route import RouteType
+from emulator.kernel.skb import PacketType
 from emulator.packet.address import is_broadcast, is_multicast, is_zeronet
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Rpfilter(Match):
 
     def _comes_back(self, skb: Skb, context: Context) -> bool:
         link, saddr, daddr = skb.in_link, skb.saddr, skb.daddr
-        if link is None or link.kind == "loopback":
+        if link is None or link.loopback or skb.packet_type is PacketType.LOOPBACK:
             return True
         if is_zeronet(saddr) and (is_broadcast(daddr) or daddr >> 8 == _LOCAL_GROUPS):
             return True
