@@ -9,7 +9,7 @@ from emulator.kernel.netfilter.hook import Verdict
 from emulator.kernel.netfilter.rule import BY_DADDR, BY_DPORT, BY_PROTOCOL, BY_SADDR, BY_SPORT, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from emulator.kernel.netfilter.table import Table
     from emulator.kernel.skb import Skb
@@ -72,6 +72,11 @@ class Chain:
     def builtin(self) -> bool:
         """Whether packets enter here from a hook."""
         return self.policy is not None
+
+    def entries(self) -> Iterator[Rule | Run]:
+        """Iterate over what a packet meets."""
+        program = self.program
+        return iter(self.compile() if program is None else program)
 
     def changed(self) -> None:
         """Forget what was compiled."""

@@ -120,7 +120,7 @@ class Nat:
         netfilter = self._netfilter
         table = netfilter.tables.get("nat")
         if table is not None:
-            verdict = table.evaluate(skb, netfilter.contexts[hook])
+            verdict = table.handle(netfilter.netns, hook, skb)
             if verdict is not Verdict.ACCEPT:
                 return verdict
         if not connection.status & (SRC_NAT_DONE if source else DST_NAT_DONE):

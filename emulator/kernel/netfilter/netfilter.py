@@ -119,7 +119,7 @@ class Netfilter:
                 self.register(hook, priority, "nat", self.nat.handle)
             return
         for hook, priority in table.kind.hooks.items():
-            self.register(hook, priority, f"iptable_{table.name}", _evaluator(table, self.contexts[hook]))
+            self.register(hook, priority, f"iptable_{table.name}", table.handle)
 
     def set_names(self) -> Iterator[str]:
         """Yield the names of the sets that rules use, once for each use."""
@@ -162,8 +162,3 @@ class Netfilter:
     def save(self, table: str | None = None, *, counters: bool = False) -> str:
         """Return the rules as `iptables-save` prints them, without its comment lines; of one table if named."""
         return save(self, table, counters=counters)
-
-
-def _evaluator(table: Table, context: Context) -> HookFunction:
-    evaluate = table.evaluate
-    return lambda netns, hook, skb: evaluate(skb, context)

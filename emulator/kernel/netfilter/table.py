@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain as concatenate
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.netfilter.chain import Chain, Program, Run
+from emulator.kernel.netfilter.chain import Chain, Run
 from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
 from emulator.kernel.netfilter.match.base import Hotdrop
 from emulator.kernel.netfilter.rule import Rule
@@ -17,9 +18,8 @@ from emulator.kernel.trace import StepKind
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.netfilter import Netfilter
+    from emulator.kernel.netns import Netns
     from emulator.kernel.skb import Skb
-
-    Frame = tuple[Chain, Program, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,55 +82,57 @@ class Table:
             chain.program = None
         self.netfilter.changed()
 
-    def evaluate(self, skb: Skb, context: Context) -> Verdict:
-        """Walk a packet through the chains that begin at a hook; on DROP it has been counted."""
+    def handle(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
+        """Let a packet meet the rules of a hook; on DROP it has been counted."""
+        context = self.netfilter.contexts[hook]
         try:
-            return self._walk(skb, context)
+            return self._walk(hook, skb, context)
         except Hotdrop as drop:
-            context.netns.drop(skb, DropReason.NETFILTER_DROP, table=self.name, rule=f"-m {drop.match} could not tell")
+            netns.drop(skb, DropReason.NETFILTER_DROP, table=self.name, rule=f"-m {drop.match} could not tell")
             return Verdict.DROP
 
-    def _walk(self, skb: Skb, context: Context) -> Verdict:
-        base = chain = self._bases[context.hook]
-        program = chain.compile() if chain.program is None else chain.program
-        stack: list[Frame] = []
-        position = 0
+    def _walk(self, hook: Hook, skb: Skb, context: Context) -> Verdict:  # noqa: C901 - a call less for each rule
+        """Walk through the chains. The way back into one is kept as the iterator over its program."""
+        base = chain = self._bases[hook]
+        entries = chain.entries()
+        stack: list[tuple[Chain, Iterator[Rule | Run]]] = []
         size = len(skb.data) - skb.network
         while True:
-            if position >= len(program):
+            for entry in entries:
+                rule = entry
+                if isinstance(rule, Run):
+                    found = rule.find(skb)
+                    if found is None:
+                        continue
+                    if len(found) > 1:
+                        entries = concatenate(found, entries)
+                        break
+                    rule = found[0]
+                for predicate in rule.predicates or ():
+                    if not predicate(skb, context):
+                        break
+                else:
+                    rule.packets += 1
+                    rule.bytes += size
+                    if skb.record is not None or skb.trace is not None:
+                        _note_match(chain, rule, skb, context)
+                    if rule.chain is not None:
+                        if not rule.spec.goto:
+                            stack.append((chain, entries))
+                        chain = rule.chain
+                        entries = chain.entries()
+                        break
+                    if rule.returns:
+                        entries = iter(())
+                        break
+                    if rule.target is not None:
+                        verdict = _apply(self, chain, rule, skb, context)
+                        if verdict is not None:
+                            return verdict
+            else:
                 if not stack:
                     return self._policy(base, skb, context, size)
-                chain, program, position = stack.pop()
-                continue
-            entry = program[position]
-            position += 1
-            if isinstance(entry, Run):
-                found = entry.find(skb)
-                if found is None:
-                    continue
-                if len(found) > 1:
-                    program, position = found + program[position:], 0
-                    continue
-                rule = found[0]
-            else:
-                rule = entry
-            if not rule.matches(skb, context):
-                continue
-            rule.packets += 1
-            rule.bytes += size
-            if skb.record is not None or skb.trace is not None:
-                _note_match(chain, rule, skb, context)
-            if rule.chain is not None:
-                if not rule.spec.goto:
-                    stack.append((chain, program, position))
-                chain = rule.chain
-                program, position = chain.compile() if chain.program is None else chain.program, 0
-            elif rule.returns:
-                position = len(program)
-            elif rule.target is not None:
-                verdict = _apply(self, chain, rule, skb, context)
-                if verdict is not None:
-                    return verdict
+                chain, entries = stack.pop()
 
     def _policy(self, base: Chain, skb: Skb, context: Context, size: int) -> Verdict:
         base.packets += 1
