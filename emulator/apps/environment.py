@@ -6,7 +6,7 @@ The runtime implements `Network` over a netns; programs and commands know only t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -211,9 +211,21 @@ class Input(Protocol):
         """Return some bytes, or b"" at the end."""
 
 
+async def _no_wait() -> None:
+    await trio.lowlevel.checkpoint()
+
+
+def _never(_act: Callable[[], None]) -> None:
+    """Where nobody can press Ctrl-C."""
+
+
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One run of a command in a pod or on a node. `write` and `write_error` never wait."""
+    """One run of a command in a pod or on a node. `write` and `write_error` never wait.
+
+    `drain` waits while whoever reads the output is behind: whatever prints without end goes through it. With
+    `on_interrupt` a command takes Ctrl-C (SIGINT), which otherwise ends it at once.
+    """
 
     argv: tuple[str, ...]
     network: Network
@@ -223,6 +235,13 @@ class Invocation:
     wall_clock: Callable[[], float]  # seconds since the epoch at this moment, on the cluster's clock
     hostname: str = "localhost"
     terminal: bool = False
+    drain: Callable[[], Awaitable[None]] = _no_wait
+    on_interrupt: Callable[[Callable[[], None]], None] = _never
+
+    async def copy(self, data: bytes) -> None:
+        """Print bytes as they are, text or not, and wait while the reader is behind."""
+        self.write(data.decode("utf-8", "surrogateescape"))
+        await self.drain()
 
 
 class Program(Protocol):

@@ -17,7 +17,7 @@ from msgspec import UNSET, Struct
 
 from emulator.api import messages
 from emulator.api.codec import CodecError, FrameReader, encode_frame
-from emulator.api.messages import Cancel, ControlError, ErrorCode, Input, Method, Request, Response
+from emulator.api.messages import Cancel, ControlError, ErrorCode, Input, Interrupt, Method, Request, Response
 
 TIMEOUT = 10.0
 """Seconds that a process has to answer a simple request."""
@@ -89,6 +89,10 @@ class Exchange(Generic[E, R]):
     def encode_input(self, data: bytes | None) -> bytes:
         """Return the frame that carries standard input, or its end (None)."""
         return encode_frame(messages.plain(Input(id=self._identity, input=data)))
+
+    def encode_interrupt(self) -> bytes:
+        """Return the frame that is Ctrl-C for what the exchange runs."""
+        return encode_frame(messages.plain(Interrupt(id=self._identity, interrupt=True)))
 
     def cancel(self) -> None:
         """Ask for the exchange's end; it still ends with a result or an error."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
+import time
+from types import FrameType, TracebackType
+from typing import Self
 
 import click
 
-from emulator.api.messages import EXEC, ControlError, ErrorCode, ExecOutput, ExecParams, ExecResult, OutputStream
-from emulator.cli.client import Client, Exchange
+from emulator.api.messages import EXEC, ControlError, ExecOutput, ExecParams, OutputStream
+from emulator.cli.client import Client
 from emulator.cli.command import Command, pass_session
 from emulator.cli.exit_status import INTERRUPTED
 from emulator.cli.options import DEFAULT_NAMESPACE, complete_target, namespace_option
@@ -84,31 +88,84 @@ def _has_input() -> bool:
 
 
 def _run(client: Client, params: ExecParams) -> int:
-    exchange = client.open(EXEC, params)
-    try:
-        _pass(client, exchange, _STDIN if params.stdin else -1)
-        return exchange.result.exit_status
-    except KeyboardInterrupt:
-        return _interrupt(exchange)
+    with _Interruptions() as interruptions:
+        session = _Session(client, params)
+        return session.run(_STDIN if params.stdin else -1, interruptions)
 
 
-def _pass(client: Client, exchange: Exchange[ExecOutput, ExecResult], source: int) -> None:
-    """Carry input (from `source`, -1: none) and output until the command ends.
+class _Interruptions:
+    """The first Ctrl-C as something to wait for: raised amid a frame it would cut it in two. The next one is raised."""
 
-    Input waits in `pending` and not in a blocking send: a command that does not read must not hold up its output.
+    def __init__(self) -> None:
+        self.reader, self._writer = os.pipe()
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        signal.signal(signal.SIGINT, self._before)
+        os.close(self.reader)
+        os.close(self._writer)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.write(self._writer, b"\0")
+
+    def take(self) -> None:
+        """Take the one that made `reader` readable."""
+        os.read(self.reader, 1)
+
+
+class _Session:
+    """Carries input and output of a command until it ends.
+
+    What is to be sent waits in `_pending` and not in a blocking send: a command that does not read must not hold up
+    its output, nor Ctrl-C.
     """
-    pending = b""
-    while not exchange.ended:
-        reads = [client.socket.fileno()] + ([source] if source >= 0 and not pending else [])
-        readable, writable, _ = select.select(reads, [client.socket.fileno()] if pending else [], [])
-        if client.socket.fileno() in readable:
-            _write(exchange.receive())
-        if writable:
-            pending = pending[client.send_some(pending) :]
-        if source in readable:
-            data = os.read(source, _CHUNK)
-            pending = exchange.encode_input(data or None)
-            source = source if data else -1
+
+    def __init__(self, client: Client, params: ExecParams) -> None:
+        self._client = client
+        self._exchange = client.open(EXEC, params)
+        self._pending = b""
+        self._deadline: float | None = None
+
+    def run(self, source: int, interruptions: _Interruptions) -> int:
+        """Pass on input (from `source`, -1: none) and return the command's exit status.
+
+        After Ctrl-C the command has some time for its last words; a second one does not wait for them.
+        """
+        socket = self._client.socket.fileno()
+        while not self._exchange.ended:
+            reads = [socket, interruptions.reader] + ([source] if source >= 0 and not self._pending else [])
+            left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+            readable, writable, _ = select.select(reads, [socket] if self._pending else [], [], left)
+            if not readable and not writable:
+                return INTERRUPTED
+            if interruptions.reader in readable:
+                interruptions.take()
+                self._pending += self._exchange.encode_interrupt()
+                self._deadline = time.monotonic() + _PATIENCE
+                source = -1
+            if socket in readable:
+                _write(self._exchange.receive())
+            if writable:
+                self._pending = self._pending[self._client.send_some(self._pending) :]
+            if source in readable:
+                data = os.read(source, _CHUNK)
+                self._pending = self._exchange.encode_input(data or None)
+                source = source if data else -1
+        return self._status()
+
+    def _status(self) -> int:
+        try:
+            return self._exchange.result.exit_status
+        except ControlError:
+            if self._deadline is not None:
+                return INTERRUPTED
+            raise
 
 
 def _write(outputs: list[ExecOutput]) -> None:
@@ -117,18 +174,3 @@ def _write(outputs: list[ExecOutput]) -> None:
         if stream is not None:  # None: the shell closed it (`>&-`)
             stream.buffer.write(output.data)
             stream.buffer.flush()
-
-
-def _interrupt(exchange: Exchange[ExecOutput, ExecResult]) -> int:
-    """End the command there; a second Ctrl-C does not wait for its last words."""
-    try:
-        exchange.cancel()
-        while not exchange.ended:
-            _write(exchange.receive(_PATIENCE))
-        return exchange.result.exit_status
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except ControlError as error:
-        if error.code in (ErrorCode.CANCELLED, ErrorCode.UNAVAILABLE):
-            return INTERRUPTED
-        raise

@@ -64,6 +64,13 @@ class Cancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cancel: bool
 
 
+class Interrupt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From the client: Ctrl-C for what the exchange runs, which may have some last words and its own exit status."""
+
+    id: int
+    interrupt: bool
+
+
 class ErrorBody(Struct, frozen=True, kw_only=True):
     """What went wrong; the message is one line for the user."""
 
@@ -80,7 +87,7 @@ class Response(Struct, frozen=True, kw_only=True):
     error: ErrorBody | UnsetType = UNSET
 
 
-ClientMessage = Request | Input | Cancel
+ClientMessage = Request | Input | Interrupt | Cancel
 
 S = TypeVar("S")
 
@@ -105,6 +112,8 @@ def client_message(value: dict[str, Any]) -> ClientMessage:
         return convert(value, Request)
     if "input" in value:
         return convert(value, Input)
+    if "interrupt" in value:
+        return convert(value, Interrupt)
     return convert(value, Cancel)
 
 

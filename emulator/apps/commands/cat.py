@@ -18,7 +18,7 @@ async def main(invocation: Invocation) -> int:
     for path in options.operands or ("-",):
         if path == "-":
             while data := await invocation.stdin.read():
-                invocation.write(data.decode("utf-8", "replace"))
+                await invocation.copy(data)
             continue
         text = read_file(invocation.network, invocation.hostname, path)
         if text is None:

@@ -137,7 +137,8 @@ class Transfer:
             report.downloaded += len(part)
             if self._verbose:
                 self._invocation.write_error(f"{{ [{len(part)} bytes data]\n")
-            write(part.decode("utf-8", "replace"))
+            write(part.decode("utf-8", "surrogateescape"))
+            await self._invocation.drain()
         if connection.reusable:
             self._note(f"Connection #{self._number} to host {self._place[0]} left intact")
         else:

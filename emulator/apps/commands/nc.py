@@ -210,7 +210,7 @@ async def _listen_udp(invocation: Invocation, settings: _Settings, port: int) ->
         endpoint.connect(first.source)
         if settings.verbose:
             invocation.write_error(f"Connection received on {first.source[0]} {first.source[1]}\n")
-        invocation.write(first.payload.decode("utf-8", "replace"))
+        await invocation.copy(first.payload)
         await _talk_udp(invocation, settings, endpoint)
     finally:
         endpoint.close()
@@ -264,7 +264,7 @@ async def _talk(
             try:
                 while data := await receive():
                     moved()
-                    invocation.write(data.decode("utf-8", "replace"))
+                    await invocation.copy(data)
             except trio.BrokenResourceError:  # reset: nc ends as at the end of the stream
                 pass
             nursery.cancel_scope.cancel()

@@ -186,6 +186,7 @@ class _Session:
         settings = self._settings
         target = f"PING {settings.target} ({self._address}) {settings.size}({settings.size + 28}) bytes of data.\n"
         self._invocation.write(target)
+        self._invocation.on_interrupt(self._finished.set)
         with trio.move_on_after(settings.deadline or float("inf")):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._receive)
@@ -196,6 +197,7 @@ class _Session:
         settings = self._settings
         while True:
             self._send()
+            await self._invocation.drain()
             last = settings.count and self._transmitted >= settings.count and not settings.deadline
             longest = 2 * max(self._times, default=0) / 1e6
             linger = max(longest, settings.interval) if self._received else settings.linger

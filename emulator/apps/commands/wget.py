@@ -187,7 +187,7 @@ async def _save(invocation: Invocation, settings: _Settings, connection: HttpCon
     async for part in connection.body():
         size += len(part)
         if to_stdout:
-            invocation.write(part.decode("utf-8", "replace"))
+            await invocation.copy(part)
     if not settings.quiet:
         name = output.rpartition("/")[2]
         stars = "*" * 32

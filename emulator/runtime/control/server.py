@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from emulator.api import messages
 from emulator.api.codec import CodecError, FrameReader, encode_event_frame, encode_frame
-from emulator.api.messages import Cancel, ControlError, ErrorCode, Input, Method, Request, Response
+from emulator.api.messages import Cancel, ControlError, ErrorCode, Input, Interrupt, Method, Request, Response
 from emulator.errors import PodwireError
 
 RECEIVE_SIZE = 65_536
@@ -45,7 +45,8 @@ R = TypeVar("R", bound=Struct)
 class Exchange(Generic[E]):
     """One request as its handler sees it: a way to send events, and the input that the client sends.
 
-    `inputs` ends when the client ends it. A client that sends input faster than it is read waits.
+    `inputs` ends when the client ends it. A client that sends input faster than it is read waits. `on_interrupt` is
+    called at the client's Ctrl-C; the handler may set its own.
     """
 
     def __init__(self, identity: int, connection: Connection) -> None:
@@ -55,6 +56,7 @@ class Exchange(Generic[E]):
         self.input_sender: trio.MemorySendChannel[bytes]
         self.inputs: trio.MemoryReceiveChannel[bytes]
         self.input_sender, self.inputs = trio.open_memory_channel(INPUT_CHUNKS)
+        self.on_interrupt: Callable[[], None] = self.cancel_scope.cancel
 
     async def send(self, event: E) -> None:
         """Send an event; waits while the client does not read."""
@@ -182,6 +184,8 @@ class Connection:
                 nursery.start_soon(self._run_exchange, message, exchange)
             case Input() if exchange is not None:
                 await self._pass_input(exchange, message.input)
+            case Interrupt() if exchange is not None:
+                exchange.on_interrupt()
             case Cancel() if exchange is not None:
                 exchange.cancel_scope.cancel()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
@@ -36,8 +36,9 @@ from emulator.api.messages import (
     UdpReceived,
     VersionResult,
 )
-from emulator.apps.environment import Command, Invocation
+from emulator.apps.environment import Command
 from emulator.runtime.control.server import Exchange, Methods
+from emulator.runtime.node.command import run_command, while_open
 from emulator.runtime.node.containers import ContainerLog
 from emulator.runtime.node.flows import LEAST_INTERVAL, FlowTable, FlowWatch
 from emulator.runtime.node.lent_sockets import carry_tcp, carry_udp
@@ -48,9 +49,7 @@ from emulator.runtime.node.programs import command_names
 from emulator.runtime.node.traces import TraceBoard
 from emulator.runtime.sockets.network import NetnsNetwork
 
-_OUTPUT_CHUNK = 65_536
 _LONGEST_TRACE = 60.0
-_KILLED = 137  # 128 + SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +133,15 @@ class NodeServices:
             )
             await exchange.send(ExecOutput(stream=OutputStream.STDERR, data=text.encode()))
             return ExecResult(exit_status=127)
-        async with _output(exchange) as write:
-            invocation = Invocation(
-                argv=params.command,
-                network=network,
-                stdin=_Input(exchange) if params.stdin else _NoInput(),
-                write=lambda text: write(OutputStream.STDOUT, text),
-                write_error=lambda text: write(OutputStream.STDERR, text),
-                wall_clock=self._parts.machine.wall_clock,
-                hostname=hostname,
-            )
-            status = await _until_closed(command, invocation, pod)
+        status = await run_command(
+            command,
+            params,
+            exchange,
+            network=network,
+            wall_clock=self._parts.machine.wall_clock,
+            hostname=hostname,
+            pod=pod,
+        )
         return ExecResult(exit_status=status)
 
     async def logs(self, params: LogsParams, exchange: Exchange[LogLine]) -> Empty:
@@ -188,13 +185,13 @@ class NodeServices:
     async def connect_tcp(self, params: TcpConnectParams, exchange: Exchange[TcpData]) -> Empty:
         """Connect from a pod, and carry bytes both ways."""
         network, _, pod = self._place(params.namespace, params.pod)
-        await _while_open(pod, partial(carry_tcp, network, params.host, params.port, exchange))
+        await while_open(pod, partial(carry_tcp, network, params.host, params.port, exchange))
         return Empty()
 
     async def open_udp(self, params: UdpOpenParams, exchange: Exchange[UdpReceived]) -> Empty:
         """Open a UDP socket in a pod, and carry datagrams both ways."""
         network, _, pod = self._place(params.namespace, params.pod)
-        await _while_open(pod, partial(carry_udp, network, params.port, exchange))
+        await while_open(pod, partial(carry_udp, network, params.port, exchange))
         return Empty()
 
     def _place(self, namespace: str, name: str) -> tuple[NetnsNetwork, str, RunningPod | None]:
@@ -223,87 +220,3 @@ class NodeServices:
             message = f'container "{name}" of pod "{params.pod}" has not started; its containers are: {known}'
             raise ControlError(ErrorCode.NOT_FOUND, message)
         return running.containers[name].log
-
-
-class _NoInput:
-    """Standard input that is at its end."""
-
-    async def read(self) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return b""
-
-
-class _Input:
-    """Standard input as the client sends it."""
-
-    def __init__(self, exchange: Exchange[ExecOutput]) -> None:
-        self._inputs = exchange.inputs
-
-    async def read(self) -> bytes:
-        try:
-            return await self._inputs.receive()
-        except trio.EndOfChannel:
-            return b""
-
-
-async def _until_closed(command: Command, invocation: Invocation, pod: RunningPod | None) -> int:
-    """Run a command to its end, or until its pod goes away: then it exits as if it was killed."""
-    status = _KILLED
-
-    async def run() -> None:
-        nonlocal status
-        status = await command(invocation)
-
-    await _while_open(pod, run)
-    return status
-
-
-async def _while_open(pod: RunningPod | None, act: Callable[[], Awaitable[None]]) -> None:
-    """Do something in a pod's namespace to its end, or until the pod goes away."""
-    try:
-        async with trio.open_nursery() as nursery:
-            if pod is not None:
-                nursery.start_soon(_cancel_when, pod.closed, nursery.cancel_scope)
-            await act()
-            nursery.cancel_scope.cancel()
-    except Exception:
-        if pod is None or not pod.closed.is_set():
-            raise  # else its sockets went away under it
-
-
-async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
-
-
-@asynccontextmanager
-async def _output(exchange: Exchange[ExecOutput]) -> AsyncIterator[Callable[[OutputStream, str], None]]:
-    """Give a `write` that never waits; what is written goes out in order, joined while the client is slow."""
-    pending: list[ExecOutput] = []
-    written = trio.Event()
-    ended = False
-
-    def write(stream: OutputStream, text: str) -> None:
-        data = text.encode("utf-8", "surrogateescape")
-        last = pending[-1] if pending else None
-        if last is not None and last.stream is stream and len(last.data) < _OUTPUT_CHUNK:
-            pending[-1] = ExecOutput(stream=stream, data=last.data + data)
-        else:
-            pending.append(ExecOutput(stream=stream, data=data))
-        written.set()
-
-    async def send() -> None:
-        nonlocal written
-        while True:
-            await written.wait()
-            written = trio.Event()
-            while pending:
-                await exchange.send(pending.pop(0))
-            if ended:
-                return
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(send)
-        yield write
-        ended = True
-        written.set()
