@@ -30,6 +30,7 @@ MODULES = {
     "exec": ("emulator.cli.exec:exec_command", "Run a command in a pod or on a node."),
     "logs": ("emulator.cli.logs:logs", "Print a container's log."),
     "trace": ("emulator.cli.trace:trace", "Follow one packet there and its reply back, every hop and rule."),
+    "replay": ("emulator.cli.replay:replay", "Put captured packets through a node's saved state, offline."),
     "traffic": ("emulator.cli.traffic:traffic", "Send traffic from pods by a script, with a report."),
     "tui": ("emulator.cli.tui:tui", "Watch the cluster: flows, nodes, pods, Services."),
     "bench": ("emulator.cli.bench:bench", "Measure how fast clusters start and packets go."),

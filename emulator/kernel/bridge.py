@@ -58,7 +58,7 @@ class BridgePort:
             return
         if destination == bridge.mac_bytes:
             skb.packet_type = PacketType.HOST
-        if netns.sysctl.bridge_call_iptables and bridge_netfilter.is_ipv4(skb):
+        if (bridge.call_iptables or netns.sysctl.bridge_call_iptables) and bridge_netfilter.is_ipv4(skb):
             bridge_netfilter.pre_routing(self, skb)
         else:
             bridge.forward_from(self, skb)
@@ -84,6 +84,7 @@ class Bridge(Link):
     def __init__(self, netns: Netns, name: str, mac: int | None = None, mtu: int = 1500) -> None:
         self.fdb: Fdb
         self.ports: dict[Link, BridgePort] = {}
+        self.call_iptables = False  # the bridge's own nf_call_iptables; the sysctl speaks for all
         self._mac_given = mac is not None
         self._mtu_given = False
         self._had_ports = False

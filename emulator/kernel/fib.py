@@ -6,7 +6,7 @@ Results are cached by `routing.py` until `generation` moves.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -257,6 +257,15 @@ class Fib:
         if removed:
             self._routes_changed()
         return removed
+
+    def take(self, routes: Iterable[Route]) -> None:
+        """Have these routes and no others, unchecked: a Linux has checked them when it was given them."""
+        self.tables = {number: Table() for number in (TABLE_LOCAL, TABLE_MAIN, TABLE_DEFAULT)}
+        for route in routes:
+            self.tables.setdefault(route.table, Table()).insert(route)
+            if route.type is RouteType.LOCAL and route.protocol != "kernel":
+                self.custom_local_routes = True
+        self._routes_changed()
 
     # Rules
 

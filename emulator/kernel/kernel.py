@@ -149,9 +149,12 @@ class Kernel:
         self._woken.clear()
         return woken
 
-    def open_trace(self, identity: int, number: int = 0) -> Trace:
-        """Return the mark for a packet to be traced here; `number` continues where another machine left off."""
-        return Trace(identity, number, self._record)
+    def open_trace(self, identity: int, number: int = 0, *, considered: bool = False) -> Trace:
+        """Return the mark for a packet to be traced here; `number` continues where another machine left off.
+
+        `considered`: with the rules that did not match.
+        """
+        return Trace(identity, number, self._record, considered=considered)
 
     def take_steps(self) -> list[Step]:
         """Hand over the steps recorded since the last call."""

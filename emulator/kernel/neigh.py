@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
@@ -90,6 +90,7 @@ class Neighbours:
         self._entries: dict[tuple[Link, int], Neighbour] = {}
         self._reachable_time = 0.0
         self._reachable_drawn = float("-inf")
+        self.assume: Callable[[Link, int], int] | None = None  # tells MACs in place of ARP, where nobody can be asked
         self._periodic: Timer | None = None  # looks for entries nobody uses, while there are many
 
     def __iter__(self) -> Iterator[Neighbour]:
@@ -290,6 +291,8 @@ class Neighbours:
             self._set(entry, NudState.NOARP, multicast_mac(entry.address))
         elif kind is RouteType.BROADCAST:
             self._set(entry, NudState.NOARP, BROADCAST_MAC)
+        elif self.assume is not None:
+            self._set(entry, NudState.REACHABLE, self.assume(entry.link, entry.address))
 
     def _make_room(self) -> bool:
         """Keep the table under gc_thresh3: drop the least recently used entries that nobody needs (neigh_forced_gc)."""

@@ -54,13 +54,17 @@ class Step:
 
 
 class Trace:
-    """The mark that a traced packet, its copies and the replies it causes carry."""
+    """The mark that a traced packet, its copies and the replies it causes carry.
 
-    __slots__ = ("_record", "identity", "number")
+    `considered`: also each rule that is looked at and does not match leaves a step.
+    """
 
-    def __init__(self, identity: int, number: int, record: Callable[[Step], None]) -> None:
+    __slots__ = ("_record", "considered", "identity", "number")
+
+    def __init__(self, identity: int, number: int, record: Callable[[Step], None], *, considered: bool = False) -> None:
         self.identity = identity
         self.number = number
+        self.considered = considered
         self._record = record
 
     def add(self, kind: StepKind, time: float, machine: str, netns: str, packet: str, /, **detail: Detail) -> None:

@@ -1,0 +1,90 @@
+"""The capture files that are put in: each packet with the link where it comes in, over all files in time order."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from emulator.bundle.problem import Problems
+from emulator.packet.address import Buffer
+from emulator.packet.capture import CapturedPacket, CaptureError, Direction, read_capture
+from emulator.packet.ethernet import SOURCE
+from emulator.packet.linktype import ETHERNET, OUTGOING, is_known, read_link_layer
+
+LOCAL = "local"
+"""In place of a link: packets that the node itself makes."""
+
+STANDARD_INPUT = "-"
+
+
+class Source(NamedTuple):
+    """One `--in LINK=FILE`."""
+
+    link: str
+    path: str
+
+
+class Arrival(NamedTuple):
+    """One packet and where it comes in."""
+
+    link: str
+    packet: CapturedPacket
+
+
+def read_inputs(sources: Sequence[Source], problems: Problems) -> list[Arrival]:
+    """Return the packets of all files by time; those of one time in the order of the sources and of each file."""
+    found: list[Arrival] = []
+    for source in sources:
+        try:
+            found += _read(source)
+        except (CaptureError, _UnusableError) as error:
+            problems.add(source.path, str(error))
+        except OSError as error:
+            problems.add(source.path, error.strerror or str(error))
+    found.sort(key=lambda arrival: arrival.packet.time)
+    return found
+
+
+class _UnusableError(Exception):
+    """A file that is no capture of ours; the text is for the user."""
+
+
+def _read(source: Source) -> list[Arrival]:
+    arrivals = []
+    for number, packet in enumerate(read_capture(_contents(source.path)), 1):
+        if not is_known(packet.linktype):
+            raise _UnusableError(
+                f"packet {number} has link type {packet.linktype}; known are Ethernet, raw IP and Linux cooked captures"
+            )
+        arrivals.append(Arrival(source.link, packet))
+    return arrivals
+
+
+def _contents(path: str) -> Buffer:
+    """Return a file's bytes; a regular one is mapped, so that packets are not in memory twice."""
+    if path == STANDARD_INPUT:
+        return sys.stdin.buffer.read()
+    with Path(path).open("rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return file.read()
+        if status.st_size == 0:
+            return b""
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def was_sent(packet: CapturedPacket, mac: bytes | None) -> bool:
+    """Whether a packet was captured on its way out of a link with this MAC, so that it cannot have come in there."""
+    if packet.direction is not Direction.UNKNOWN:
+        return packet.direction is Direction.OUTBOUND
+    if packet.linktype == ETHERNET:
+        return mac is not None and bytes(packet.data[SOURCE : SOURCE + 6]) == mac
+    try:
+        return read_link_layer(packet.linktype, packet.data).packet_type == OUTGOING
+    except CaptureError:
+        return False
