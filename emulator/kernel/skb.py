@@ -64,6 +64,7 @@ class Skb:
         "in_link",
         "mark",
         "network",
+        "nf_trace",
         "out_link",
         "packet_type",
         "physical_in",
@@ -92,6 +93,7 @@ class Skb:
         self.fragment_max_size = 0  # of the largest fragment it was reassembled from; 0 if it never was in pieces
         self.fragment_lengths: tuple[int, ...] = ()  # payload bytes of each such fragment, in order
         self.mark = 0
+        self.nf_trace = False  # `-j TRACE` marked it
         self.ct: Connection | None = None
         self.ctinfo: CtInfo = CtInfo.NEW
         self.packet_type = PacketType.HOST
@@ -123,6 +125,7 @@ class Skb:
         self.ct = None
         self.ctinfo = CtInfo.NEW
         self.mark = 0
+        self.nf_trace = False
         self.route = None
         self.socket = None
         self.physical_in = None

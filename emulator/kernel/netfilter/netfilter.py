@@ -23,6 +23,8 @@ from emulator.kernel.netfilter.restore import restore
 from emulator.kernel.netfilter.save import save
 from emulator.kernel.netfilter.sysctl import register_sysctls
 from emulator.kernel.netfilter.table import TABLE_KINDS, Table
+from emulator.kernel.netfilter.target.nflog import NflogMessage
+from emulator.kernel.netfilter.trace_event import TraceEvent
 from emulator.kernel.route import RouteResult
 from emulator.kernel.skb import CtInfo, Skb
 
@@ -46,6 +48,8 @@ class Netfilter:
         self.tables: dict[str, Table] = {}
         self.recent: dict[str, RecentList] = {}  # the lists of `-m recent`
         self.hashlimits: dict[str, HashlimitTable] = {}  # the tables of `-m hashlimit`
+        self.nflog: deque[NflogMessage] = deque(maxlen=_LOG_LINES)  # of `-j NFLOG`
+        self.trace_events: deque[TraceEvent] = deque(maxlen=_LOG_LINES)  # of `-j TRACE`
         self.log: deque[tuple[float, int, str]] = deque(maxlen=_LOG_LINES)  # time, level and line of `-j LOG`
         self._registered: list[list[tuple[int, str, HookFunction]]] = [[] for _ in Hook]
         self._functions: list[tuple[HookFunction, ...]] = [() for _ in Hook]

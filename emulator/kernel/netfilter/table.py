@@ -13,6 +13,7 @@ from emulator.kernel.netfilter.chain import Chain, Run
 from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
 from emulator.kernel.netfilter.match.base import Hotdrop
 from emulator.kernel.netfilter.rule import Rule
+from emulator.kernel.netfilter.trace_event import trace_policy, trace_rule
 from emulator.kernel.trace import StepKind
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Table:
                 else:
                     rule.packets += 1
                     rule.bytes += size
-                    if skb.record is not None or skb.trace is not None:
+                    if skb.record is not None or skb.trace is not None or skb.nf_trace:
                         _note_match(chain, rule, skb, context)
                     if rule.chain is not None:
                         if not rule.spec.goto:
@@ -140,6 +141,8 @@ class Table:
         verdict = base.policy or Verdict.ACCEPT
         if skb.trace is not None:
             skb.step(context.netns, StepKind.POLICY, table=self.name, chain=base.name, verdict=verdict.name)
+        if skb.nf_trace:
+            trace_policy(base, verdict.name, skb, context)
         if verdict is Verdict.DROP:
             if skb.record is not None:
                 skb.record.policy = base
@@ -158,16 +161,27 @@ def _apply(table: Table, chain: Chain, rule: Rule, skb: Skb, context: Context) -
         verdict = target.apply(skb, context)
         if skb.mark != mark:
             skb.step(context.netns, StepKind.MARK, before=f"{mark:#x}", after=f"{skb.mark:#x}")
+    if skb.nf_trace:
+        trace_rule(chain, rule.number, "CONTINUE" if verdict is None else verdict.name, skb, context)
     if verdict is Verdict.DROP:
         context.netns.drop(skb, target.reason, table=table.name, chain=chain.name, rule=rule.number)
         target.after_drop(skb, context)
     return verdict
 
 
+def _way_on(rule: Rule) -> str:
+    """Return the verdict of a rule without a target of its own, as nftables names it."""
+    if rule.chain is not None:
+        return f"{'GOTO' if rule.spec.goto else 'JUMP'}:{rule.chain.name}"
+    return "RETURN" if rule.returns else "CONTINUE"
+
+
 def _note_match(chain: Chain, rule: Rule, skb: Skb, context: Context) -> None:
-    """Tell a packet's record and its trace of a rule that matched."""
+    """Tell a packet's record and its trace of a rule that matched; TRACE's events too, but those of a target."""
     if skb.record is not None:
         skb.record.rules.append((chain, rule))
+    if skb.nf_trace and rule.target is None:
+        trace_rule(chain, rule.number, _way_on(rule), skb, context)
     if skb.trace is None:
         return
     if rule.chain is not None:

@@ -10,8 +10,11 @@ from emulator.kernel.netfilter.target.ct import Ct, Notrack
 from emulator.kernel.netfilter.target.log import Log
 from emulator.kernel.netfilter.target.mark import Mark
 from emulator.kernel.netfilter.target.nat import Dnat, Masquerade, Redirect, Snat
+from emulator.kernel.netfilter.target.netmap import Netmap
+from emulator.kernel.netfilter.target.nflog import Nflog
 from emulator.kernel.netfilter.target.reject import Reject
 from emulator.kernel.netfilter.target.tcpmss import Tcpmss
+from emulator.kernel.netfilter.target.trace import Trace
 from emulator.kernel.netfilter.target.verdicts import Accept, Drop, Return
 
 TARGETS: Mapping[str, type[Target]] = MappingProxyType(
@@ -27,12 +30,15 @@ TARGETS: Mapping[str, type[Target]] = MappingProxyType(
             Log,
             Mark,
             Masquerade,
+            Netmap,
+            Nflog,
             Notrack,
             Redirect,
             Reject,
             Return,
             Snat,
             Tcpmss,
+            Trace,
         )
     }
 )

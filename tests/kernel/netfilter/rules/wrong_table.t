@@ -3,3 +3,4 @@
 -j MASQUERADE ; ; fail
 -j CT --notrack ; ; fail
 -j CHECKSUM --checksum-fill ; ; fail
+-j NETMAP --to 1.2.3.0/24 ; ; fail

@@ -1,0 +1,2 @@
+@nat INPUT
+-j NETMAP --to 1.2.3.0/24 ; = ; ok

@@ -1,0 +1,2 @@
+@nat OUTPUT
+-j NETMAP --to 1.2.3.0/24 ; = ; ok

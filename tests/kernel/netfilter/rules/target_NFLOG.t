@@ -1,0 +1,14 @@
+@filter FORWARD
+-j NFLOG ; = ; ok
+-j NFLOG --nflog-group 65535 ; = ; ok
+-j NFLOG --nflog-group 0 ; -j NFLOG ; ok
+-j NFLOG --nflog-range 5 ; -j NFLOG ; ok
+-j NFLOG --nflog-size 0 ; = ; ok
+-j NFLOG --nflog-prefix abc ; = ; ok
+-j NFLOG --nflog-group 5 --nflog-prefix "a b" --nflog-threshold 3 --nflog-size 10 ; -j NFLOG --nflog-prefix "a b" --nflog-group 5 --nflog-size 10 --nflog-threshold 3 ; ok
+-j NFLOG --nflog-threshold 0 ; -j NFLOG ; ok
+-j NFLOG --nflog-group 65536 ; ; fail
+-j NFLOG --nflog-threshold 65536 ; ; fail
+-j NFLOG --nflog-range 5 --nflog-size 10 ; ; fail
+-j NFLOG ! --nflog-group 5 ; ; fail
+-j NFLOG --nflog-prefix xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ; -j NFLOG --nflog-prefix xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ; ok

@@ -1,0 +1,3 @@
+@raw PREROUTING
+-p tcp -j TRACE ; = ; ok
+-j TRACE --foo ; ; fail

@@ -1,0 +1,2 @@
+@nat OUTPUT
+-j TRACE ; = ; ok
