@@ -9,10 +9,11 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from emulator.api.checks import formats
 from emulator.api.networks import check_networks, parse_network
@@ -40,8 +41,7 @@ LATER_SECTIONS = ("cloud", "links", "traffic")
 NOT_AVAILABLE = "not available in this version"
 
 
-@dataclass(frozen=True, slots=True)
-class NodeConfig:
+class NodeConfig(Struct, frozen=True):
     """One node: its name, and what its Node object gets as zone and labels."""
 
     name: str
@@ -49,8 +49,7 @@ class NodeConfig:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterConfig:
+class ClusterConfig(Struct, frozen=True):
     """A cluster as its file describes it; `manifests` are paths that exist."""
 
     name: str = DEFAULT_NAME

@@ -6,14 +6,14 @@ An index is built when it is first asked for, and kept up to date by every later
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.api.history import Reference
 from emulator.api.objects.meta import Object
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Index:
+class Index(Struct, frozen=True, eq=False):
     """Finds objects of `kind` by what `values` reads from each; an object may have any number of values."""
 
     kind: str

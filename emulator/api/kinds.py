@@ -6,15 +6,15 @@ Read by `apply` (what may be kept), `get` (which word means which kind) and the 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from emulator.api.problem import quoted
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A kind of object: its names, whether it lives in a namespace, and what it does in this emulator."""
 
     kind: str

@@ -7,9 +7,10 @@ once; if anything is, nothing comes back, so that nothing is applied by halves.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from emulator.api.kinds import is_list, kind_of
 from emulator.api.objects.meta import Object
@@ -26,8 +27,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 """What is read of a directory, as kubectl does."""
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestObject:
+class ManifestObject(Struct, frozen=True):
     """An object that is fit to be kept, and where it was written."""
 
     object: Object

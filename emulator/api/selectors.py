@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
 
 from emulator.api.checks import formats
 from emulator.api.objects.meta import LabelSelector
@@ -31,8 +32,7 @@ class Operator(Enum):
     LESS_THAN = "Lt"
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(Struct, frozen=True):
     """One condition on a label. NotIn also holds where the label is missing, as in Kubernetes."""
 
     key: str
@@ -61,8 +61,7 @@ class Requirement:
         return int(value) > int(bound) if self.operator is Operator.GREATER_THAN else int(value) < int(bound)
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Struct, frozen=True):
     """All of its requirements must hold; one without requirements matches everything."""
 
     requirements: tuple[Requirement, ...] = ()
@@ -172,8 +171,7 @@ def _checked(key: str, operator: Operator, values: list[str]) -> Requirement:
     return Requirement(key, operator, frozenset(values))
 
 
-@dataclass(frozen=True, slots=True)
-class FieldTerm:
+class FieldTerm(Struct, frozen=True):
     """One condition of a field selector; a missing field reads as the empty string."""
 
     path: tuple[str, ...]
@@ -192,8 +190,7 @@ class FieldTerm:
         return (text == self.value) is self.equal
 
 
-@dataclass(frozen=True, slots=True)
-class FieldSelector:
+class FieldSelector(Struct, frozen=True):
     """All of its terms must hold."""
 
     terms: tuple[FieldTerm, ...] = ()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import yaml
+from msgspec import Struct, field
 from yaml.events import (
     AliasEvent,
     CollectionEndEvent,
@@ -47,8 +47,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATES = re.compile(r"\\\\|(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
 
-@dataclass(frozen=True, slots=True)
-class YamlProblem:
+class YamlProblem(Struct, frozen=True):
     """Something wrong with the text itself; lines count from 1."""
 
     line: int
@@ -59,8 +58,7 @@ class _UnusableError(Exception):
     """The rest of the text cannot be read; the problem is noted already."""
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A collection whose end has not come yet; in a mapping `key` is the key that waits for its value."""
 
     node: MappingNode | SequenceNode

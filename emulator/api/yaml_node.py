@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from msgspec import Struct, field
 
 from emulator.api.problem import Path
 from emulator.api.yaml_scalar import Scalar
 
 
-@dataclass(slots=True, eq=False)
-class ScalarNode:
+class ScalarNode(Struct, eq=False):
     """A leaf. `text` is what the file says, `plain` whether it says so without quotes."""
 
     line: int
@@ -20,8 +20,7 @@ class ScalarNode:
     size: int = 1
 
 
-@dataclass(slots=True, eq=False)
-class SequenceNode:
+class SequenceNode(Struct, eq=False):
     """A list. `size` counts all nodes below, with aliases counted as often as they are used."""
 
     line: int
@@ -29,8 +28,7 @@ class SequenceNode:
     size: int = 1
 
 
-@dataclass(slots=True, eq=False)
-class MappingNode:
+class MappingNode(Struct, eq=False):
     """A mapping from text to nodes; `lines` has the line of each key."""
 
     line: int

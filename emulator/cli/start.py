@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from emulator.api.checks.formats import label_1123
 from emulator.api.cluster_file import ClusterConfig, read_cluster_file
@@ -81,8 +81,8 @@ def _config(path: Path, name: str | None, seed: int | None) -> ClusterConfig:
     if name is not None:
         for problem in label_1123(name):
             raise click.BadParameter(f'"{name}": {problem}', param_hint="--name")
-        config = dataclasses.replace(config, name=name)
-    return config if seed is None else dataclasses.replace(config, seed=seed)
+        config = msgspec.structs.replace(config, name=name)
+    return config if seed is None else msgspec.structs.replace(config, seed=seed)
 
 
 def _objects(config: ClusterConfig) -> list[Object]:

@@ -7,7 +7,9 @@ plugin, pkg/kubelet/network/dns/dns.go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from emulator.api.objects.endpointslice import Endpoint, EndpointSlice
 from emulator.api.objects.pod import Pod
@@ -24,8 +26,7 @@ MAX_ALIASES = 8
 """CNAMEs followed for one answer, as CoreDNS's upstream lookup does; a loop ends there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """Records of a name; `exists` tells NODATA from NXDOMAIN; not authoritative: the name is another zone's."""
 
     records: tuple[Record, ...]
@@ -179,8 +180,7 @@ def _weighted(record: Record, weight: int) -> Record:
     return replace(record, data=replace(record.data, weight=max(1, weight)))
 
 
-@dataclass(frozen=True, slots=True)
-class ResolverConfig:
+class ResolverConfig(Struct, frozen=True):
     """A pod's /etc/resolv.conf."""
 
     nameservers: tuple[str, ...]

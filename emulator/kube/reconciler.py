@@ -6,8 +6,9 @@ It stands between the store's events and the store's writes; the runtime carries
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from emulator.api.index import Index
 from emulator.api.objects.meta import Object
@@ -22,8 +23,7 @@ class AdmissionError(PodwireError):
         self.problems = problems
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Key:
+class Key(Struct, frozen=True, order=True):
     """Names one object; `namespace` is empty for kinds that have none."""
 
     kind: str
@@ -31,38 +31,33 @@ class Key:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(Struct, frozen=True):
     """Add this object. If it is there already, nothing is done and the reconciler is asked again."""
 
     object: Object
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(Struct, frozen=True):
     """Write the object's metadata and spec; stale resource versions make the reconciler be asked again."""
 
     object: Object
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateStatus:
+class UpdateStatus(Struct, frozen=True):
     """Replace the object's status, nothing else."""
 
     key: Key
     status: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """Delete the object: with `grace` seconds where a kubelet must confirm, at once where it is 0 or None."""
 
     key: Key
     grace: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Requeue:
+class Requeue(Struct, frozen=True):
     """Ask again for `key` in `after` seconds, though nothing may have changed by then."""
 
     key: Key
@@ -72,8 +67,7 @@ class Requeue:
 Change = Create | Replace | UpdateStatus | Delete | Requeue
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """The time and the randomness of one reconciliation, as arguments.
 
     `wall` is what goes into objects (RFC 3339, UTC, seconds: "2026-01-31T12:00:00Z"); `monotonic` is in seconds.

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.api.objects.meta import IntOrString
 from emulator.api.objects.workload import Deployment, ReplicaSet
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How far an update may go above and below the wanted number of pods."""
 
     surge: int

@@ -1,8 +1,9 @@
 """ARP for IPv4 over Ethernet (RFC 826): how a neighbour's MAC is asked for and told."""
 
 import struct
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.packet.address import Buffer, format_ipv4, format_mac
@@ -21,8 +22,7 @@ _ETHERNET = 1
 _IPV4 = 0x0800
 
 
-@dataclass(frozen=True, slots=True)
-class ArpPacket:
+class ArpPacket(Struct, frozen=True):
     """A request, a reply, or another operation of ARP; addresses are ints."""
 
     operation: int

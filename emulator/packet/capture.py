@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.packet.address import Buffer
@@ -36,8 +37,7 @@ class Direction(enum.Enum):
     OUTBOUND = 2
 
 
-@dataclass(frozen=True, slots=True)
-class CapturedPacket:
+class CapturedPacket(Struct, frozen=True):
     """One packet. `data` are the bytes captured, from the link type's header on; `length` is how many there were.
 
     `time` is in nanoseconds since 1970. `interface` is the name that a pcapng file gives, else empty.

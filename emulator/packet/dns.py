@@ -4,8 +4,10 @@ EDNS (RFC 6891) passes through: an OPT record is a record of type 41 whose class
 """
 
 import struct
-from dataclasses import dataclass, replace
 from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from emulator.errors import WireError
 from emulator.packet.address import Buffer
@@ -39,8 +41,7 @@ RCODE_NAMES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"
 _HEADER = struct.Struct("!HHHHHH")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """A query or a response."""
 
     identifier: int

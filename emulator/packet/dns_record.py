@@ -1,7 +1,8 @@
 """DNS questions and records (RFC 1035 section 3.2, RFC 2782 SRV, RFC 3596 AAAA), inside the messages of dns.py."""
 
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.packet.address import Buffer, format_ipv4, format_ipv6
@@ -42,8 +43,7 @@ _NAME_TYPES = frozenset({NS, CNAME, PTR})
 _TYPED = frozenset({A, AAAA, NS, CNAME, PTR, SRV, SOA, TXT})
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What is asked: a name, a type and a class."""
 
     name: str
@@ -51,8 +51,7 @@ class Question:
     rclass: int = CLASS_IN
 
 
-@dataclass(frozen=True, slots=True)
-class Srv:
+class Srv(Struct, frozen=True):
     """Where a service is (RFC 2782)."""
 
     priority: int
@@ -61,8 +60,7 @@ class Srv:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Soa:
+class Soa(Struct, frozen=True):
     """Start of authority; times are seconds, `minimum` is how long a negative answer may be kept (RFC 2308)."""
 
     mname: str
@@ -77,8 +75,7 @@ class Soa:
 RecordData = int | str | bytes | tuple[bytes, ...] | Srv | Soa
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """A resource record; `ttl` is seconds.
 
     `data` depends on the type: A and AAAA an int (32 and 128 bits); NS, CNAME and PTR a name; TXT a tuple of strings of

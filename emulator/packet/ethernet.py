@@ -4,8 +4,9 @@ IEEE 802.3 clause 3, 802.1Q clause 9. The frame check sequence is not part of a 
 """
 
 import struct
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.packet.address import Buffer, format_mac
@@ -32,8 +33,7 @@ _VLAN_TYPES = frozenset({ETHERTYPE_VLAN, ETHERTYPE_QINQ})
 _MAXIMUM_TAGS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class VlanTag:
+class VlanTag(Struct, frozen=True):
     """One 802.1Q or 802.1ad tag; `tpid` is the ethertype that announced it."""
 
     vlan: int
@@ -47,8 +47,7 @@ class VlanTag:
         return f"vlan {self.vlan}, p {self.priority}{eligible}"
 
 
-@dataclass(frozen=True, slots=True)
-class EthernetHeader:
+class EthernetHeader(Struct, frozen=True):
     """A frame's header. `ethertype` is that of the payload, behind any tags (below 0x0600 it is an 802.3 length)."""
 
     destination: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.packet.address import Buffer
@@ -32,8 +33,7 @@ _SLL = struct.Struct("!HHH8sH")
 _SLL2 = struct.Struct("!HxxIHBB8s")
 
 
-@dataclass(frozen=True, slots=True)
-class LinkLayer:
+class LinkLayer(Struct, frozen=True):
     """What is known of a packet's link layer; `length` bytes of it come before the network header.
 
     `packet_type` and `source` (a MAC) are None where the capture does not say.

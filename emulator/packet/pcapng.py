@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.packet.address import Buffer
 from emulator.packet.capture import MAXIMUM_PACKET, NANOSECONDS, PCAPNG_MAGIC, CapturedPacket, CaptureError, Direction
@@ -26,8 +27,7 @@ _DIRECTIONS = {1: Direction.INBOUND, 2: Direction.OUTBOUND}
 _MEND = "`tcpdump -r FILE -w WHOLE` keeps the packets before it"
 
 
-@dataclass(frozen=True, slots=True)
-class _Interface:
+class _Interface(Struct, frozen=True):
     """`units` of the interface's times make a second; `offset` is in seconds."""
 
     linktype: int

@@ -5,8 +5,9 @@ RFC 9293 section 3.2, RFC 7323 (window scale, timestamps), RFC 2018 (SACK).
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.packet.address import Buffer
@@ -25,8 +26,7 @@ _PAIR = struct.Struct("!II")
 _LENGTHS = {MSS: 4, WINDOW_SCALE: 3, SACK_PERMITTED: 2, TIMESTAMPS: 10}
 
 
-@dataclass(frozen=True, slots=True)
-class TcpOptions:
+class TcpOptions(Struct, frozen=True):
     """A segment's options. `window_scale` is a shift count, `timestamps` (value, echo reply).
 
     `sack` has (left edge, right edge) of each block; `unknown` has (kind, data) of every other option, in order.

@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import dpkt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from emulator.errors import WireError
 from emulator.packet import dns

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 GAP = 1
 
@@ -20,8 +21,7 @@ class Keyed(Protocol):
 R = TypeVar("R", bound=Keyed)
 
 
-@dataclass(frozen=True, slots=True)
-class Column(Generic[R]):
+class Column(Struct, Generic[R], frozen=True):
     """One column. `cell` gets a row and the wall-clock time.
 
     `rank` says how early it is kept: 0 always, the highest is dropped first. `width` is the least; what is left over
@@ -42,8 +42,7 @@ class Column(Generic[R]):
     style: Callable[[R], str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Placed(Generic[R]):
+class Placed(Struct, Generic[R], frozen=True):
     """A column with the place it got."""
 
     column: Column[R]

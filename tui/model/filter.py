@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tui.model.flow_row import FlowRow
 
@@ -20,8 +21,7 @@ FIELDS: dict[str, Test] = {
 """Names and Service names match in part, verdicts from their beginning, ports and protocols as a whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """What a row must have: all words, and all (field, value)."""
 
     words: tuple[str, ...] = ()

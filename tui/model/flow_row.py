@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.api.messages import FlowRecord, FlowTuple, FlowVerdict
 from tui.model.names import Names, Place
@@ -52,8 +53,7 @@ class Entry:
         return (self.original, self.translated) if self.is_translated else (self.original,)
 
 
-@dataclass(slots=True)
-class FlowRow:
+class FlowRow(Struct):
     """One flow. `endpoint` and `nat` are empty without NAT; `stale`: no node that saw it answers now.
 
     `is_far`: without NAT, and not told by the node that its source is on, which may have NAT to tell of.

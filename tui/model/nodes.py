@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.api.messages import NodeStatusResult, ProcessStatus
 from emulator.api.objects import Node
 from tui.model.links import Link
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRow:
+class NodeRow(Struct, frozen=True):
     """One node; numbers are None while the node has not told them."""
 
     key: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.api.ages import parse_time
 from emulator.api.messages import Object
@@ -13,8 +14,7 @@ from emulator.api.pod_status import PodSummary, summarize
 NONE = "<none>"
 
 
-@dataclass(frozen=True, slots=True)
-class PodRow:
+class PodRow(Struct, frozen=True):
     """One pod. `created` is wall-clock time."""
 
     key: tuple[str, str]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.api.ages import parse_time
 from emulator.api.objects import EndpointSlice, Service
@@ -11,8 +12,7 @@ from emulator.api.objects import EndpointSlice, Service
 NONE = "<none>"
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointRow:
+class EndpointRow(Struct, frozen=True):
     """One endpoint of a Service; `address` has the port where there is one number."""
 
     address: str
@@ -21,8 +21,7 @@ class EndpointRow:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceRow:
+class ServiceRow(Struct, frozen=True):
     """One Service. `created` is wall-clock time."""
 
     key: tuple[str, str]

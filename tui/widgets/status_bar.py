@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -12,8 +11,7 @@ from emulator.api.problem import printable
 from tui.model.text import fit
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """What the line tells; `marks` are short words such as PAUSED."""
 
     page: str = ""

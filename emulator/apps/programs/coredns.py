@@ -7,9 +7,9 @@ the cluster are refused, but single labels, which the root has none of, do not e
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 import trio
+from msgspec.structs import replace
 
 from emulator.apps.environment import Container, TcpListener, TcpStream, Zone
 from emulator.apps.udp_server import serve_udp

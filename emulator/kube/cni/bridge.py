@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+
+from msgspec import Struct
 
 from emulator.api.objects.node import Node
 from emulator.kernel.bridge import Bridge
@@ -23,8 +24,7 @@ BRIDGE_NAME = "cbr0"
 POD_LINK = "eth0"
 
 
-@dataclass(frozen=True, slots=True)
-class NodeNetwork:
+class NodeNetwork(Struct, frozen=True):
     """What the plugin must know of the node and its cluster."""
 
     node_name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from emulator.api.objects.container import Container
 from emulator.api.objects.meta import Object
@@ -10,8 +10,7 @@ from emulator.api.objects.pod import Pod
 from emulator.kube.reconciler import Key
 
 
-@dataclass(frozen=True, slots=True)
-class SetUpPod:
+class SetUpPod(Struct, frozen=True):
     """Make the pod's namespace, links and address. Answer: `sandbox_ready` or `sandbox_failed`.
 
     `address` is the one that the pod had before this kubelet was started; empty for a new pod.
@@ -22,8 +21,7 @@ class SetUpPod:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
-class StartContainer:
+class StartContainer(Struct, frozen=True):
     """Run the container's program. Answer: `container_started`, later `container_exited`."""
 
     uid: str
@@ -32,8 +30,7 @@ class StartContainer:
     restart_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class StopContainer:
+class StopContainer(Struct, frozen=True):
     """End the program within `grace` seconds. Answer: `container_exited`."""
 
     uid: str
@@ -41,16 +38,14 @@ class StopContainer:
     grace: float
 
 
-@dataclass(frozen=True, slots=True)
-class TearDownPod:
+class TearDownPod(Struct, frozen=True):
     """Remove the pod's namespace and give its address back. No answer."""
 
     uid: str
     pod: Pod
 
 
-@dataclass(frozen=True, slots=True)
-class ReportStatus:
+class ReportStatus(Struct, frozen=True):
     """Write this status into the pod's object."""
 
     key: Key
@@ -58,8 +53,7 @@ class ReportStatus:
     status: Object
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmDeletion:
+class ConfirmDeletion(Struct, frozen=True):
     """Nothing of the pod is left here: its object may go."""
 
     key: Key

@@ -7,14 +7,14 @@ Source: pkg/proxy/conntrack/cleanup.go (`CleanStaleEntries`). TCP and SCTP are n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address
+
+from msgspec import Struct
 
 from emulator.kube.proxy.service_port import Endpoint, ServicePort, ServicePortName
 
 
-@dataclass(frozen=True, slots=True)
-class UdpFrontends:
+class UdpFrontends(Struct, frozen=True):
     """What UDP Services are reached at, each with the addresses of its serving endpoints. Addresses are integers.
 
     Policies, topology and termination do not matter: an entry to a serving endpoint on another node stays.

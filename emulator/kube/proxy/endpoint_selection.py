@@ -6,13 +6,13 @@ Source: pkg/proxy/topology.go (`CategorizeEndpoints`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.kube.proxy.service_port import Endpoint, ServicePort
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """The endpoints in use on one node: for traffic to anywhere, and for traffic that must stay on the node.
 
     `exist_anywhere` tells REJECT (nothing to send to in the whole cluster) from DROP (only other nodes have some).

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service
@@ -18,8 +19,7 @@ PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 """Label of Services that are not kube-proxy's."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ServicePortName:
+class ServicePortName(Struct, frozen=True, order=True):
     """Identity of one port of one Service."""
 
     namespace: str
@@ -31,8 +31,7 @@ class ServicePortName:
         return f"{self.namespace}/{self.name}:{self.port}" if self.port else f"{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class ServicePort:
+class ServicePort(Struct, frozen=True):
     """One port of a Service as kube-proxy serves it. Addresses are IPv4 in dotted form."""
 
     name: ServicePortName
@@ -68,8 +67,7 @@ class ServicePort:
         return self.internal_local or (self.external_local and self.accessible)
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """One backend of one service port."""
 
     ip: str

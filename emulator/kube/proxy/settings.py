@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 LARGE_CLUSTER_ENDPOINTS = 1000
 """Above this many endpoints kube-proxy leaves comments out and cleans up seldom (large cluster mode)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyNode:
+class ProxyNode(Struct, frozen=True):
     """The node that the rules are for."""
 
     name: str
@@ -18,8 +17,7 @@ class ProxyNode:
     zone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ProxySettings:
+class ProxySettings(Struct, frozen=True):
     """kube-proxy's configuration, with its defaults.
 
     `detect_local`: traffic from the node's pod CIDR counts as local (`--detect-local-mode NodeCIDR`).

@@ -6,7 +6,6 @@ cluster runs inside this process, on trio's clock, mock clocks included.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
+import msgspec
 import trio
 from msgspec import Struct
 
@@ -105,7 +105,7 @@ class Cluster:
         if not isinstance(config, ClusterConfig):
             config = read_cluster_file(config)
         if seed is not None:
-            config = dataclasses.replace(config, seed=seed)
+            config = msgspec.structs.replace(config, seed=seed)
         objects = [item.object for item in read_manifests(config.manifests)] if config.manifests else []
         if simulate:
             async with simulated(config, conditions) as simulation, _opened(config, simulation.backend) as cluster:
@@ -131,8 +131,8 @@ class Cluster:
         config = ClusterConfig(name=directory.name)
         async with _opened(config, UnixBackend(directory)) as cluster:
             nodes = await cluster.objects("Node")
-            names = tuple(dataclasses.replace(config.nodes[0], name=node["metadata"]["name"]) for node in nodes)
-            cluster.config = dataclasses.replace(config, nodes=names)
+            names = tuple(msgspec.structs.replace(config.nodes[0], name=node["metadata"]["name"]) for node in nodes)
+            cluster.config = msgspec.structs.replace(config, nodes=names)
             yield cluster
 
     # Objects

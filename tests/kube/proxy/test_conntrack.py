@@ -1,6 +1,6 @@
-import dataclasses
 from ipaddress import IPv4Address
 
+import msgspec
 import pytest
 
 from emulator.kube.proxy.conntrack import udp_frontends
@@ -57,6 +57,6 @@ def test_all_entries_of_a_service_without_endpoints_are_stale() -> None:
 
 
 def test_tcp_is_left_alone() -> None:
-    name = dataclasses.replace(NAME, protocol="TCP")
-    frontends = udp_frontends({name: dataclasses.replace(PORT, name=name)}, {})
+    name = msgspec.structs.replace(NAME, protocol="TCP")
+    frontends = udp_frontends({name: msgspec.structs.replace(PORT, name=name)}, {})
     assert not frontends.is_stale(number("10.96.0.10"), 53, number("10.0.0.1"))
