@@ -15,6 +15,7 @@ _PROTOCOL_ICMP = 1
 _PROTOCOL_TCP = 6
 _PROTOCOL_UDP = 17
 _PROTOCOL_SCTP = 132
+_PROTOCOL_UDPLITE = 136
 
 _CHECKSUM_SOURCE = struct.Struct("!HI")  # the IPv4 header from its checksum on
 _CHECKSUM_SOURCE_DESTINATION = struct.Struct("!HII")
@@ -53,12 +54,12 @@ def _rewrite_transport(buffer: bytearray, transport: int, port: int, protocol: i
             position = transport + 16
             found = buffer[position] << 8 | buffer[position + 1]
             _PORT.pack_into(buffer, position, (found + change) % 0xFFFF)
-    elif protocol == _PROTOCOL_UDP:
+    elif protocol in (_PROTOCOL_UDP, _PROTOCOL_UDPLITE):
         change += (buffer[port] << 8 | buffer[port + 1]) - new_port
         _PORT.pack_into(buffer, port, new_port)
         position = transport + 6
         found = buffer[position] << 8 | buffer[position + 1]
-        if found:
+        if found or protocol == _PROTOCOL_UDPLITE:
             _PORT.pack_into(buffer, position, (found + change) % 0xFFFF or 0xFFFF)
     elif protocol == _PROTOCOL_SCTP:
         _PORT.pack_into(buffer, port, new_port)

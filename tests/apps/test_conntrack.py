@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import trio
+import trio.testing
 from trio.testing import MockClock
+
+from emulator.apps.commands import conntrack
+from emulator.apps.environment import Invocation
 
 from .conftest import Lab
 
@@ -17,6 +22,12 @@ RULES = """\
 COMMIT
 """
 SHOWN = "conntrack v1.4.7 (conntrack-tools): {} flow entries have been shown.\n"
+
+
+class NoInput:
+    async def read(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return b""
 
 
 @pytest.fixture
@@ -55,6 +66,11 @@ async def test_translated_connections(tracked: Lab, autojump_clock: MockClock) -
         ("-r 10.244.1.3", 1),
         ("-g", 1),
         ("-n", 0),
+        ("-j", 1),
+        ("-g 10.244.1.3", 1),
+        ("-g 10.244.1.3:81", 0),
+        ("-m 0/0xff", 2),
+        ("-u UNREPLIED", 1),
         ("-f ipv6", 0),
         ("-u ASSURED", 1),
         ("-p tcp --state TIME_WAIT", 1),
@@ -73,6 +89,75 @@ async def test_count_delete_and_flush(tracked: Lab, autojump_clock: MockClock) -
     result = await tracked.run("conntrack -F", "node")
     assert result.error == "conntrack v1.4.7 (conntrack-tools): connection tracking table has been emptied.\n"
     assert (await tracked.run("conntrack -C", "node")).out == "0\n"
+
+
+async def test_an_entry_is_made_found_changed_and_told(tracked: Lab, autojump_clock: MockClock) -> None:
+    tuple_of_it = "-p udp -s 1.1.1.1 -d 2.2.2.2 --sport 5 --dport 6"
+    made = await tracked.run(f"conntrack -I {tuple_of_it} -t 100", "node")
+    assert made.error == "conntrack v1.4.7 (conntrack-tools): 1 flow entries have been created.\n"
+    changed = await tracked.run("conntrack -U -s 1.1.1.1 -m 9 -u SEEN_REPLY,ASSURED", "node")
+    got = await tracked.run(f"conntrack -G {tuple_of_it}", "node")
+    assert (
+        got.out
+        == changed.out
+        == (
+            "udp      17 100 src=1.1.1.1 dst=2.2.2.2 sport=5 dport=6 "
+            "src=2.2.2.2 dst=1.1.1.1 sport=6 dport=5 [ASSURED] mark=9 use=2\n"
+        )
+    )
+    saved = await tracked.run("conntrack -L -s 1.1.1.1 -o save", "node")
+    assert saved.out == (
+        "-A -t 100 -u SEEN_REPLY,ASSURED -s 1.1.1.1 -d 2.2.2.2 -r 2.2.2.2 -q 1.1.1.1 -p udp --sport 5 --dport 6 "
+        "--reply-port-src 6 --reply-port-dst 5\n"
+    )
+    statistics = await tracked.run("conntrack -S", "node")
+    assert statistics.out.startswith("cpu=0   \tfound=0 invalid=0 insert=1 insert_failed=0 drop=0 early_drop=0 ")
+
+
+async def watch(lab: Lab, options: str, into: dict[str, str]) -> None:
+    """Run `conntrack -E` on the node until it is cancelled, and note what it printed."""
+    out: list[str] = []
+    argv = ("conntrack", "-E", *options.split())
+    try:
+        with trio.move_on_after(70):
+            await conntrack.main(
+                Invocation(argv, lab.networks["node"], NoInput(), out.append, out.append, lab.machine.wall_clock)
+            )
+    finally:
+        into[options] = "".join(out)
+
+
+async def test_events_until_they_are_ended(lab: Lab, autojump_clock: MockClock) -> None:
+    lab.netns("node").netfilter.restore(RULES)
+    printed: dict[str, str] = {}
+    async with trio.open_nursery() as nursery:
+        for options in ("-p udp", "-e DESTROY -o extended", "-o timestamp,id -p icmp", "-o xml -e NEW", "expect"):
+            nursery.start_soon(watch, lab, options, printed)
+        await trio.testing.wait_all_tasks_blocked()
+        await lab.run("nc -u -w 1 10.244.1.1 7", stdin=b"x")
+        await trio.sleep(40)  # it ends by itself
+        await lab.run("ping -c 1 10.244.1.1")
+        await lab.run("conntrack -F", "node")
+    port = printed["-p udp"].partition("sport=")[2].partition(" ")[0]
+    forth = f"src=10.244.1.2 dst=10.244.1.1 sport={port} dport=7"
+    back = f"src=10.244.1.1 dst=10.244.1.2 sport=7 dport={port}"
+    shown = "conntrack v1.4.7 (conntrack-tools): {} flow events have been shown.\n"
+    new, ended = f"udp      17 30 {forth} [UNREPLIED] {back}", f"udp      17 0 {forth} [UNREPLIED] {back}"
+    assert printed["-p udp"] == f"    [NEW] {new}\n[DESTROY] {ended}\n" + shown.format(2)
+    ping = "src=10.244.1.2 dst=10.244.1.1 type=8 code=0 id={} src=10.244.1.1 dst=10.244.1.2 type=0 code=0 id={}"
+    destroyed, pinged = printed["-e DESTROY -o extended"].splitlines()[:2]
+    identifier = pinged.rpartition("id=")[0].rpartition("id=")[2].split()[0] if "portid" in pinged else ""
+    assert destroyed == f"[DESTROY] ipv4     2 {ended}"
+    assert pinged == (
+        f"[DESTROY] ipv4     2 icmp     1 30 {ping.format(identifier, identifier)} "
+        "[USERSPACE] portid=1 progname=conntrack"
+    )
+    first = printed["-o timestamp,id -p icmp"].splitlines()[0]
+    assert first.startswith("[17000000")
+    assert "]\t    [NEW] icmp     1 30 src=10.244.1.2" in first
+    assert printed["-o xml -e NEW"].startswith('<?xml version="1.0" encoding="utf-8"?>\n<conntrack>\n<flow type="new">')
+    assert printed["-o xml -e NEW"].endswith("</flow>\n</conntrack>\n" + shown.format(2))
+    assert printed["expect"] == "conntrack v1.4.7 (conntrack-tools): 0 expectation events have been shown.\n"
 
 
 @pytest.mark.parametrize(

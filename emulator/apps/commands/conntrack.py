@@ -1,295 +1,296 @@
-"""conntrack of conntrack-tools 1.4.7: list, count, delete and flush the connections of a namespace."""
+"""conntrack of conntrack-tools 1.4.7: list, watch, make, change and delete the connections of a namespace."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NoReturn
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
-from emulator.apps.commands.conntrack_usage import USAGE, VERSION
+import trio
+
+from emulator.apps.commands import conntrack_options
+from emulator.apps.commands.conntrack_change import create, named_entry, update
+from emulator.apps.commands.conntrack_filter import Condition, InvalidFilterError, conditions
+from emulator.apps.commands.conntrack_options import OperationError, Request, parameters
+from emulator.apps.commands.conntrack_output import TIMESTAMP, XML, XML_END, XML_HEAD, Printer, output_of
+from emulator.apps.commands.conntrack_usage import PROTOCOL_HELP, USAGE, VERSION
 from emulator.apps.environment import Invocation
-from emulator.apps.options import Options, UsageError, parse
-from emulator.errors import WireError
-from emulator.kernel.drop import DropReason
-from emulator.kernel.netfilter.connection import Connection, Status
+from emulator.apps.options import UsageError
+from emulator.kernel.netfilter.connection import Connection
 from emulator.kernel.netfilter.conntrack import Conntrack
-from emulator.kernel.netfilter.tuple import PORT_PROTOCOLS, PROTOCOL_NAMES
-from emulator.packet.address import in_network, parse_interface
+from emulator.kernel.netfilter.event import Event, EventKind
 
-_SHORT = "LDFCShVp:s:d:r:q:o:f:m:u:w:n::g::j::t:z"
-_COMMANDS = "LDFCS"
-_PORT_OPTIONS = ("sport=", "dport=", "orig-port-src=", "orig-port-dst=", "reply-port-src=", "reply-port-dst=", "state=")
-_LONG = (
-    "dump",
-    "delete",
-    "flush",
-    "count",
-    "stats",
-    "help",
-    "version",
-    "protonum=",
-    "proto=",
-    "src=",
-    "orig-src=",
-    "dst=",
-    "orig-dst=",
-    "reply-src=",
-    "reply-dst=",
-    "output=",
-    "family=",
-    "mark=",
-    "status=",
-    "zone=",
-    "src-nat",
-    "dst-nat",
-    "any-nat",
-    "zero",
-    *_PORT_OPTIONS,
-)
-_ALIASES = {
-    "dump": "L",
-    "delete": "D",
-    "flush": "F",
-    "count": "C",
-    "stats": "S",
-    "help": "h",
-    "version": "V",
-    "protonum": "p",
-    "proto": "p",
-    "src": "s",
-    "orig-src": "s",
-    "dst": "d",
-    "orig-dst": "d",
-    "reply-src": "r",
-    "reply-dst": "q",
-    "output": "o",
-    "family": "f",
-    "mark": "m",
-    "status": "u",
-    "zone": "w",
-    "src-nat": "n",
-    "dst-nat": "g",
-    "any-nat": "j",
-    "zero": "z",
-    "orig-port-src": "sport",
-    "orig-port-dst": "dport",
-}
+PROGRAM = "conntrack"
 _HINT = "Try `conntrack -h' or 'conntrack --help' for more information.\n"
-_OUTPUTS = frozenset({"extended", "id", "timestamp"})
-_STATUSES = {
-    "SEEN_REPLY": Status.SEEN_REPLY,
-    "ASSURED": Status.ASSURED,
-    "CONFIRMED": Status.CONFIRMED,
-    "SRC_NAT": Status.SRC_NAT,
-    "DST_NAT": Status.DST_NAT,
-}
+_PORT_ID = 1  # the netlink address of whoever changes the table: there are no process ids here
+_MOST_WAITING = 10_000  # events that the output may be behind
+_LOST = (
+    "WARNING: We have hit ENOBUFS! We are losing events.\nThis message means that the current netlink socket buffer "
+    "size is too small.\nPlease, check --buffer-size in conntrack(8) manpage.\n"
+)
+_EVENTS: Mapping[str, int] = MappingProxyType({"ALL": 7, "NEW": 1, "UPDATES": 2, "DESTROY": 4})
+_EVENT_BITS = {EventKind.NEW: 1, EventKind.UPDATE: 2, EventKind.DESTROY: 4}
+_COMPARISONS = frozenset("psdrqmcuiwl()")
 
-Condition = Callable[[Connection], bool]
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run of the command, with its command line read."""
+
+    invocation: Invocation
+    request: Request
+    conntrack: Conntrack
+    condition: Condition
+    output: int
+
+    def printer(self) -> Printer:
+        """Return what prints entries as they are now."""
+        now = self.conntrack.now
+        return Printer(self.output, now, self.invocation.wall_clock() - now)
+
+    def tell(self, text: str) -> None:
+        """Say something on standard error, as the tool does."""
+        self.invocation.write_error(f"{VERSION}: {text}\n")
+
+    def found(self) -> list[Connection]:
+        """Return the entries that the command line means."""
+        return [each for each in self.conntrack if self.condition(each)]
 
 
 async def main(invocation: Invocation) -> int:
-    """Run `conntrack`. Exit status 0, 1 where `-D` finds nothing, 2 for usage."""
+    """Run `conntrack`. Exit status 0, 1 where it fails or `-D`, `-U` find nothing, 2 for usage."""
     try:
-        options = _parse(invocation.argv[1:])
-        condition = _condition(options)
-        outputs = _outputs(options)
+        request = conntrack_options.read(invocation.argv[1:], invocation.write_error)
+        if not request.command or request.command in "hV":
+            return _about(invocation, request)
+        output = output_of(request, invocation.write_error)
+        required = conditions(request, invocation.write_error)
+        run = _Run(
+            invocation,
+            request,
+            invocation.network.netns.netfilter.conntrack,
+            lambda connection: all(condition(connection) for condition in required),
+            output,
+        )
+        commands = _EXPECTATIONS if request.table == "expect" else _COMMANDS
+        return await commands[request.command](run)
     except UsageError as error:
         invocation.write_error(f"{VERSION}: {error}\n{_HINT}")
         return 2
-    conntrack = invocation.network.netns.netfilter.conntrack
-    if "V" in options:
+    except InvalidFilterError:
+        invocation.write_error(f"{VERSION}: Operation failed: invalid parameters\n")
+    except OperationError as error:
+        invocation.write_error(f"{VERSION}: {error}\n")
+    return 1
+
+
+def _about(invocation: Invocation, request: Request) -> int:
+    if request.command == "V":
         invocation.write(f"{VERSION}\n")
-    elif "C" in options:
-        invocation.write(f"{len(list(conntrack))}\n")
-    elif "S" in options:
-        invocation.write(_statistics(conntrack))
-    elif "F" in options:
-        conntrack.flush()
-        invocation.write_error(f"{VERSION}: connection tracking table has been emptied.\n")
-    elif "L" in options:
-        _list(invocation, options, [each for each in conntrack if condition(each)], outputs)
-    elif "D" in options:
-        return _delete(invocation, [each for each in conntrack if condition(each)], outputs)
-    else:
-        invocation.write(USAGE)
+        return 0
+    invocation.write(USAGE)
+    if request.command == "h" and request.protocol:
+        name = request.value("p") if request.protocol == "other" else request.protocol
+        invocation.write(f"Proto `{name}' help:\n{PROTOCOL_HELP.get(request.protocol, '')}")
     return 0
 
 
-def _parse(arguments: tuple[str, ...]) -> Options:
-    short = _SHORT.replace("::", "")
-    try:
-        options = parse(arguments, short, _LONG, aliases=_ALIASES)
-    except UsageError as error:
-        _refuse(str(error), arguments)
-    commands = [name for name, _ in options if name in _COMMANDS]
-    if len(commands) > 1:
-        raise UsageError("Can't use -" + commands[1] + " with -" + commands[0])
-    if "p" not in options:
-        for name, _ in options:
-            if f"{name}=" in _PORT_OPTIONS:
-                raise UsageError(f"unknown option `--{name}'")
-    return options
-
-
-def _refuse(message: str, arguments: tuple[str, ...]) -> NoReturn:
-    """Say in conntrack's words what getopt found."""
-    word = message.rpartition("'")[0].rpartition("'")[2]
-    if "requires an argument" in message:
-        raise UsageError(f"option `{word if word.startswith('--') else f'-{word}'}' requires an argument")
-    named = next((argument for argument in arguments if argument.partition("=")[0] == word), f"-{word}")
-    raise UsageError(f"unknown option `{named}'")
-
-
-def _outputs(options: Options) -> frozenset[str]:
-    words = frozenset(word for value in options.all("o") for word in value.split(","))
-    for word in words - _OUTPUTS:
-        raise UsageError(f"output type `{word}' not supported")
-    return words
-
-
-def _condition(options: Options) -> Condition:
-    """Make what each entry must satisfy."""
-    conditions: list[Condition] = []
-    for name, value in options:
-        if name in {"s", "d", "r", "q"}:
-            conditions.append(_address(name, value))
-        elif name in _MAKERS:
-            conditions.append(_MAKERS[name](value))
-        elif f"{name}=" in _PORT_OPTIONS:
-            conditions.append(_port(name, value))
-    return lambda connection: all(condition(connection) for condition in conditions)
-
-
-def _address(name: str, value: str) -> Condition:
-    try:
-        network, length = parse_interface(value)
-    except WireError:
-        raise UsageError(f"Invalid IP address `{value}'") from None
-
-    def holds(connection: Connection) -> bool:
-        key = connection.original if name in {"s", "d"} else connection.reply
-        return in_network(key.saddr if name in {"s", "r"} else key.daddr, network, length)
-
-    return holds
-
-
-def _protocol(value: str) -> Condition:
-    number = next(
-        (number for number, name in PROTOCOL_NAMES.items() if value.lower() == name or value == str(number)), None
-    )
-    if number is None:
-        raise UsageError(f"`{value}' unsupported protocol")
-    return lambda connection: connection.protocol == number
-
-
-def _port(name: str, value: str) -> Condition:
-    if name == "state":
-        return lambda connection: connection.tcp is not None and connection.tcp.state.name == value.upper()
-    if not value.isdigit() or int(value) > 0xFFFF:
-        raise UsageError(f"`{value}' is not a port number")
-    port = int(value)
-
-    def holds(connection: Connection) -> bool:
-        key = connection.reply if name.startswith("reply") else connection.original
-        is_source = name in {"sport", "reply-port-src"}
-        return connection.protocol in PORT_PROTOCOLS and (key.sport if is_source else key.dport) == port
-
-    return holds
-
-
-def _mark(value: str) -> Condition:
-    mark, _, mask = value.partition("/")
-    try:
-        wanted, bits = int(mark, 0), int(mask, 0) if mask else 0xFFFFFFFF
-    except ValueError:
-        raise UsageError(f"Invalid mark value `{value}'") from None
-    return lambda connection: connection.mark & bits == wanted & bits
-
-
-def _status(value: str) -> Condition:
-    bits = 0
-    unreplied = False
-    for word in value.upper().split(","):
-        if word == "UNREPLIED":
-            unreplied = True
-        elif word in _STATUSES:
-            bits |= _STATUSES[word]
-        else:
-            raise UsageError(f"Bad status parameter: `{value}'")
-    return lambda connection: (
-        connection.status & bits == bits and not (unreplied and connection.status & Status.SEEN_REPLY)
-    )
-
-
-def _zone(value: str) -> Condition:
-    if not value.isdigit():
-        raise UsageError(f"Invalid zone value `{value}'")
-    return lambda connection: connection.zone == int(value)
-
-
-def _family(value: str) -> Condition:
-    if value not in {"ipv4", "ipv6"}:
-        raise UsageError(f"Unknown layer 3 protocol: {value}")
-    return lambda _: value == "ipv4"
-
-
-def _translated(bits: int) -> Callable[[str], Condition]:
-    return lambda _: lambda connection: bool(connection.status & bits)
-
-
-_MAKERS: dict[str, Callable[[str], Condition]] = {
-    "p": _protocol,
-    "m": _mark,
-    "u": _status,
-    "w": _zone,
-    "f": _family,
-    "n": _translated(int(Status.SRC_NAT)),
-    "g": _translated(int(Status.DST_NAT)),
-    "j": _translated(int(Status.SRC_NAT | Status.DST_NAT)),
-}
-
-
-def _line(conntrack: Conntrack, connection: Connection, outputs: frozenset[str]) -> str:
-    line = connection.format(conntrack.now, extended="extended" in outputs)
-    return f"{line} id={connection.identity}\n" if "id" in outputs else f"{line}\n"
-
-
-def _list(invocation: Invocation, options: Options, found: list[Connection], outputs: frozenset[str]) -> None:
-    table = options.operands[0] if options.operands else "conntrack"
-    if table in {"expect", "expectation"}:
-        invocation.write_error(f"{VERSION}: 0 expectations have been shown.\n")
-        return
-    conntrack = invocation.network.netns.netfilter.conntrack
-    found = found if table == "conntrack" else []
-    for connection in found:
-        invocation.write(_line(conntrack, connection, outputs))
-        if "z" in options:
+async def _list(run: _Run) -> int:
+    request = run.request
+    if "z" in request.options and request.options & _COMPARISONS:
+        raise UsageError("Can't use -z with filtering parameters")
+    found = run.found() if request.table == "conntrack" else []
+    printer = run.printer()
+    lines = [f"{printer.entry(connection)}\n" for connection in found]
+    if "z" in request.options:
+        for connection in found:
             connection.reset_counters()
-    invocation.write_error(f"{VERSION}: {len(found)} flow entries have been shown.\n")
+    if lines and run.output & XML:
+        lines = [XML_HEAD, *lines, XML_END]
+    run.invocation.write("".join(lines))
+    run.tell(f"{len(found)} flow entries have been shown.")
+    return 0
 
 
-def _delete(invocation: Invocation, found: list[Connection], outputs: frozenset[str]) -> int:
-    conntrack = invocation.network.netns.netfilter.conntrack
+async def _delete(run: _Run) -> int:
+    found = run.found()
+    printer = run.printer()
     for connection in found:
-        invocation.write(_line(conntrack, connection, outputs))
-        conntrack.delete(connection)
-    invocation.write_error(f"{VERSION}: {len(found)} flow entries have been deleted.\n")
+        run.conntrack.delete(connection, PROGRAM)
+        run.invocation.write(f"{printer.entry(connection, command='-D')}\n")
+    run.tell(f"{len(found)} flow entries have been deleted.")
     return 0 if found else 1
 
 
-def _statistics(conntrack: Conntrack) -> str:
-    """The counters of the one processor that a namespace has."""
-    drops = conntrack.netns.drops
-    failed = drops[DropReason.CONNTRACK_CLASH] + drops[DropReason.NAT_EXHAUSTED]
-    counts = {
-        "found": 0,
-        "invalid": 0,
-        "insert": 0,
-        "insert_failed": failed,
-        "drop": failed + drops[DropReason.CONNTRACK_FULL] + drops[DropReason.CONNTRACK_REFUSED],
-        "early_drop": conntrack.statistics.early_drop,
-        "error": 0,
-        "search_restart": 0,
-        "clash_resolve": 0,
-        "chaintoolong": 0,
+async def _flush(run: _Run) -> int:
+    run.conntrack.flush(PROGRAM)  # whatever `-f` says
+    run.tell("connection tracking table has been emptied.")
+    return 0
+
+
+async def _count(run: _Run) -> int:
+    run.invocation.write(f"{len(list(run.conntrack))}\n")
+    return 0
+
+
+async def _statistics(run: _Run) -> int:
+    """The counters of the one processor that a machine has."""
+    statistics = run.conntrack.statistics
+    counts = "".join(f"{name}={getattr(statistics, name)} " for name in STATISTICS)
+    run.invocation.write(f"cpu=0   \t{counts}\n")
+    return 0
+
+
+STATISTICS = ("found", "invalid", "insert", "insert_failed", "drop", "early_drop", "error", "search_restart",
+              "clash_resolve", "chaintoolong")  # fmt: skip
+
+
+async def _get(run: _Run) -> int:
+    connection = named_entry(run.conntrack, run.request)
+    if connection is None:
+        raise OperationError("Operation failed: such conntrack doesn't exist")
+    run.invocation.write(f"{run.printer().entry(connection, use=2)}\n")
+    run.tell("1 flow entries have been shown.")
+    return 0
+
+
+async def _create(run: _Run) -> int:
+    made = create(run.conntrack, run.request, PROGRAM)
+    done = "created" if run.request.command == "I" else "added"
+    if not made and run.request.command == "I":
+        raise OperationError("Operation failed: Such conntrack exists, try -U to update")
+    run.tell(f"{int(made)} flow entries have been {done}.")
+    return 0
+
+
+async def _update(run: _Run) -> int:
+    count = 0
+    found = run.found()
+    if found and not run.request.options & {"s", "d", "r", "q"}:  # the request then names no address family
+        run.invocation.write_error("Operation failed: Operation not supported\n")
+        raise OperationError("Operation failed: Operation not supported")
+    for connection in found:
+        if update(run.conntrack, run.request, connection, PROGRAM):
+            run.invocation.write(f"{run.printer().entry(connection, use=2)}\n")
+            count += 1
+    run.tell(f"{count} flow entries have been updated.")
+    return 0 if count else 1
+
+
+class _Watch:
+    """Events on their way from the table, which never waits, to the output."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        mask = run.request.value("e")
+        self._kinds = 7 if mask is None else parameters(mask, _EVENTS, run.invocation.write_error)
+        self._waiting: deque[str] = deque()
+        self._woken = trio.Event()
+        self._lost = False
+        self.count = 0
+
+    def note(self, event: Event) -> None:
+        """Take an event, as the table changes."""
+        if not _EVENT_BITS[event.kind] & self._kinds or not self._run.condition(event.connection):
+            return
+        if len(self._waiting) == _MOST_WAITING:
+            self._lost = True
+            return
+        self._waiting.append(_event_line(self._run, event))
+        self._woken.set()
+
+    async def print_all(self) -> None:
+        """Print events as they come, until cancelled."""
+        while True:
+            await self._print_some()
+
+    async def _print_some(self) -> None:
+        await self._woken.wait()
+        self._woken = trio.Event()
+        invocation = self._run.invocation
+        head = XML_HEAD if self._run.output & XML and not self.count else ""
+        self.count += len(self._waiting)
+        invocation.write(head + "".join(self._waiting))
+        self._waiting.clear()
+        if self._lost:
+            invocation.write_error(_LOST)
+            self._lost = False
+
+
+async def _watch(run: _Run) -> int:
+    """Print events until somebody ends it."""
+    watch = _Watch(run)
+    close = run.conntrack.event_log.listen(watch.note)
+    try:
+        await watch.print_all()
+    finally:
+        close()
+        if run.output & XML and watch.count:
+            run.invocation.write(XML_END)
+        run.tell(f"{watch.count} flow events have been shown.")
+    return 0
+
+
+def _event_line(run: _Run, event: Event) -> str:
+    line = run.printer().entry(event.connection, event=event)
+    if run.output & TIMESTAMP and not run.output & XML:
+        line = f"[{run.invocation.wall_clock():.6f}]\t{line}"
+    by = f" [USERSPACE] portid={_PORT_ID} progname={event.program}" if event.program else ""
+    return f"{line}{by}\n"
+
+
+async def _watch_expectations(run: _Run) -> int:
+    try:
+        await trio.sleep_forever()
+    finally:
+        run.tell("0 expectation events have been shown.")
+
+
+def _say(message: str) -> Callable[[_Run], Awaitable[int]]:
+    async def say(run: _Run) -> int:
+        run.tell(message)
+        return 0
+
+    return say
+
+
+def _write(text: str) -> Callable[[_Run], Awaitable[int]]:
+    async def write(run: _Run) -> int:
+        run.invocation.write(text)
+        return 0
+
+    return write
+
+
+async def _no_helper(_: _Run) -> int:
+    raise OperationError("Operation failed: No such file or directory")
+
+
+_COMMANDS: Mapping[str, Callable[[_Run], Awaitable[int]]] = MappingProxyType(
+    {
+        "L": _list,
+        "I": _create,
+        "A": _create,
+        "D": _delete,
+        "U": _update,
+        "G": _get,
+        "F": _flush,
+        "E": _watch,
+        "C": _count,
+        "S": _statistics,
     }
-    return "cpu=0   \t" + "".join(f"{name}={count} " for name, count in counts.items()) + "\n"
+)
+# There are never expectations, since no helper is attached to a connection.
+_EXPECTATIONS: Mapping[str, Callable[[_Run], Awaitable[int]]] = MappingProxyType(
+    {
+        "L": _say("0 expectations have been shown."),
+        "F": _say("expectation table has been emptied."),
+        "C": _write("0\n"),
+        "S": _write("cpu=0   \texpect_new=0 expect_create=0 expect_delete=0 \n"),
+        "E": _watch_expectations,
+        "I": _no_helper,
+        "D": _no_helper,
+        "G": _no_helper,
+    }
+)

@@ -54,3 +54,31 @@ Common parameters and options:
   --mask-dst ip\t\t\tDestination mask address
 
 """
+_PORTS = """\
+  --orig-port-src\t\toriginal source port
+  --orig-port-dst\t\toriginal destination port
+  --reply-port-src\t\treply source port
+  --reply-port-dst\t\treply destination port
+  --mask-port-src\t\tmask source port
+  --mask-port-dst\t\tmask destination port
+  --tuple-port-src\t\texpectation tuple src port
+  --tuple-port-src\t\texpectation tuple dst port
+"""
+_STATE = "  --state\t\t\t{} state, fe. {}\n"
+PROTOCOL_HELP = {
+    "tcp": _PORTS + _STATE.format("TCP", "ESTABLISHED"),
+    "udp": _PORTS,
+    "udplite": _PORTS,
+    "sctp": _PORTS
+    + _STATE.format("SCTP", "ESTABLISHED")
+    + "  --orig-vtag\t\toriginal verification tag\n  --reply-vtag\t\treply verification tag\n",
+    "dccp": _PORTS + _STATE.format("DCCP", "RESPOND"),
+    "icmp": "  --icmp-type\t\t\ticmp type\n  --icmp-code\t\t\ticmp code\n  --icmp-id\t\t\ticmp id\n",
+    "icmpv6": "  --icmpv6-type\t\t\ticmpv6 type\n  --icmpv6-code\t\t\ticmpv6 code\n  --icmpv6-id\t\t\ticmpv6 id\n",
+    "gre": _PORTS.replace("-port-", "-key-")
+    .replace("source port", "source key")
+    .replace("destination port", "destination key")
+    .replace("src port", "src key")
+    .replace("dst port", "dst key"),
+    "other": "  no options (unsupported)",
+}

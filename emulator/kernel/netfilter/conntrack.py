@@ -18,6 +18,7 @@ from emulator.kernel.netfilter.connection import (
     ASSURED,
     CHANGED_ASSURED,
     CHANGED_REPLY,
+    CHANGED_STATE,
     CHANGES,
     CONFIRMED,
     DYING,
@@ -41,7 +42,7 @@ from emulator.kernel.netfilter.proto_icmp import IcmpVerdict
 from emulator.kernel.netfilter.settings import Settings
 from emulator.kernel.netfilter.statistics import Statistics
 from emulator.kernel.netfilter.tracker import Tracked, Tracker
-from emulator.kernel.netfilter.tuple import GRE, ICMP, SCTP, TCP, UDP, Tuple
+from emulator.kernel.netfilter.tuple import GRE, ICMP, SCTP, TCP, UDP, UDPLITE, Tuple
 from emulator.kernel.skb import CtInfo
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import AF_INET
@@ -58,6 +59,7 @@ _TRACKERS: Mapping[int, Tracker] = MappingProxyType(
         ICMP: proto_icmp.track,
         GRE: proto_generic.track_gre,
         SCTP: proto_sctp.track,
+        UDPLITE: proto_udp.track_lite,
     }
 )
 _NO_ZONES = (0, 0)
@@ -165,6 +167,12 @@ class Conntrack(Settings):
             return None
         return found
 
+    def clashes(self, connection: Connection) -> Connection | None:
+        """Return the connection that has one of the tuples of one that is to be entered."""
+        one_zone = connection.original.zone == connection.reply.zone
+        winner = self._clashing(connection.original, ORIGINAL, one_zone)
+        return winner or self._clashing(connection.reply, REPLY, one_zone)
+
     # Hooks
 
     def handle(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
@@ -271,15 +279,14 @@ class Conntrack(Settings):
             self.statistics.insert_failed += 1
             netns.drop(skb, DropReason.CONNTRACK_CLASH)
             return Verdict.DROP
-        one_zone = connection.original.zone == connection.reply.zone
-        winner = self._clashing(connection.original, ORIGINAL, one_zone)
-        winner = winner or self._clashing(connection.reply, REPLY, one_zone)
+        winner = self.clashes(connection)
         if winner is None:
             self.insert(connection)
             return Verdict.ACCEPT
-        # A packet meets the table before any other does, so nothing can have taken its place but what NAT found no way
-        # around, or one that came from outside meanwhile (`conntrack -I`).
-        if connection.protocol == UDP and (winner.original, winner.reply) == (connection.original, connection.reply):
+        # Packets come one by one, so that the winner can only be a conversation's other end in other zones, one that
+        # `conntrack -I` made meanwhile, or one that NAT found no way around.
+        same = (winner.original, winner.reply) == (connection.original, connection.reply)
+        if same and connection.protocol in tuples.CLASH_ALLOWED:
             self.statistics.clash_resolve += 1
             skb.ct = winner
             return Verdict.ACCEPT
@@ -291,10 +298,10 @@ class Conntrack(Settings):
 
     # Changes
 
-    def insert(self, connection: Connection, program: str = "") -> None:
+    def insert(self, connection: Connection, program: str = "", *, changes: int = CHANGED_STATE) -> None:
         """Enter a connection whose tuples are free; `deadline` turns from a duration into a time.
 
-        `program`: who made it, if it was not made by a packet.
+        `program`: who made it, if it was not made by a packet; `changes`: what the event tells.
         """
         now = self.now
         connection.deadline += now
@@ -306,7 +313,7 @@ class Conntrack(Settings):
         self._replies[connection.reply] = connection
         self._wheel.add(connection)
         self.netfilter.nat.remember(connection)
-        self.event_log.tell(EventKind.NEW, connection, now, program=program)
+        self.event_log.tell(EventKind.NEW, connection, now, changes=changes, program=program)
 
     def load(self, text: str) -> int:
         """Enter the connections of `conntrack -L -o extended`, as they were then; return how many.
@@ -316,10 +323,8 @@ class Conntrack(Settings):
         """
         count = 0
         for line, connection in read_entries(text, self.now):
-            one_zone = connection.original.zone == connection.reply.zone
-            for direction, key in enumerate((connection.original, connection.reply)):
-                if self._clashing(key, direction, one_zone):
-                    raise EntryTextError(line, f"another entry has {key}")
+            if self.clashes(connection):
+                raise EntryTextError(line, f"another entry has its tuple: {connection.original}")
             start = connection.start
             self.insert(connection)
             connection.start = start

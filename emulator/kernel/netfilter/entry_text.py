@@ -127,9 +127,9 @@ def _entry(words: list[str], now: float) -> Connection:
         connection.status |= TIMESTAMPED
     connection.set_counters(*((each.packets, each.bytes) for each in directions))
     if protocol == TCP:
-        connection.tcp = _tracking(state)
+        connection.tcp = tcp_of(state)
     elif protocol == SCTP:
-        connection.sctp = _association(state)
+        connection.sctp = sctp_of(state)
     return connection
 
 
@@ -192,7 +192,8 @@ def _nat(connection: Connection) -> int:
     return status
 
 
-def _tracking(state: str) -> TcpTracking:
+def tcp_of(state: str) -> TcpTracking:
+    """Return what ctnetlink makes of a TCP state alone. ValueError for an unknown one."""
     if state not in _STATES:
         raise ValueError(f"unknown TCP state {state!r}")
     tracking = TcpTracking()
@@ -204,7 +205,8 @@ def _tracking(state: str) -> TcpTracking:
     return tracking
 
 
-def _association(state: str) -> SctpTracking:
+def sctp_of(state: str) -> SctpTracking:
+    """Return what is known of an association by its state alone. ValueError for an unknown one."""
     if state not in _SCTP_STATES:
         raise ValueError(f"unknown SCTP state {state!r}")
     tracking = SctpTracking()

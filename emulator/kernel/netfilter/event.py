@@ -7,16 +7,13 @@ new state and ASSURED are one UPDATE. Where a rule drops the packet, the next pa
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from emulator.kernel.netfilter.connection import CHANGED_MARK, CHANGED_STATE, CHANGES, CONFIRMED, UNOBSERVED
+from emulator.kernel.netfilter.connection import CHANGED_MARK, CHANGED_STATE, CHANGES, CONFIRMED, DYING, UNOBSERVED
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.connection import Connection
-
-_MOST_WAITING = 10_000  # events that a listener may be behind; the oldest are lost then, and counted
 
 
 class EventKind(enum.Enum):
@@ -28,70 +25,58 @@ class EventKind(enum.Enum):
 
 
 class Event(NamedTuple):
-    """A change of the table. `line` is the entry as it was then, as `conntrack -E` prints it behind the kind."""
+    """A change of the table. The entry is as it is at the moment of the call, and may change right after it."""
 
     kind: EventKind
     time: float
     connection: Connection
-    line: str
+    changes: int  # the CHANGED_* bits; all for a new entry and one that ended
     program: str  # the one that made the change by netlink, if it was no packet
 
+    @property
+    def shows_state(self) -> bool:
+        """Whether it tells the protocol's state."""
+        return bool(self.changes & CHANGED_STATE)
 
-class Listener:
-    """One that is told: `take` gives what happened since the last call; `on_event` is called at each event."""
+    @property
+    def shows_mark(self) -> bool:
+        """Whether it tells the mark; one of zero only if that is what changed."""
+        return bool(self.connection.mark or self.changes & CHANGED_MARK)
 
-    def __init__(self, events: Events, on_event: Callable[[], None] | None) -> None:
-        self._events = events
-        self.on_event = on_event
-        self.waiting: deque[Event] = deque()
-        self.lost = 0
+    def __str__(self) -> str:
+        line = self.connection.format(self.time, state=self.shows_state, mark=self.shows_mark, use=0)
+        return f"[{self.kind.value}] {line}"
 
-    def take(self) -> list[Event]:
-        """Hand over what happened since the last call."""
-        taken = list(self.waiting)
-        self.waiting.clear()
-        return taken
 
-    def close(self) -> None:
-        """Be told no more."""
-        self._events.listeners.remove(self)
+Callback = Callable[[Event], None]
 
 
 class Events:
     """Who listens to one table."""
 
-    __slots__ = ("listeners",)
+    __slots__ = ("_callbacks",)
 
     def __init__(self) -> None:
-        self.listeners: list[Listener] = []
+        self._callbacks: list[Callback] = []
 
-    def listen(self, on_event: Callable[[], None] | None = None) -> Listener:
-        """Be told of every change from now on, until the listener is closed."""
-        listener = Listener(self, on_event)
-        self.listeners.append(listener)
-        return listener
+    def listen(self, callback: Callback) -> Callable[[], None]:
+        """Have `callback` called at every change from now on; what is returned ends that."""
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
 
     def deliver(self, connection: Connection, now: float) -> None:
         """Tell what an entry has gathered."""
         changes = connection.status & CHANGES
         connection.status &= ~CHANGES
-        if connection.status & CONFIRMED:
+        if connection.status & (CONFIRMED | DYING) == CONFIRMED:
             self.tell(EventKind.UPDATE, connection, now, changes=changes)
 
     def tell(
         self, kind: EventKind, connection: Connection, now: float, *, changes: int = CHANGED_STATE, program: str = ""
     ) -> None:
         """Tell every listener of an entry, unless it was made while nf_conntrack_events was off."""
-        if not self.listeners or connection.status & UNOBSERVED:
+        if not self._callbacks or connection.status & UNOBSERVED:
             return
-        line = connection.format(
-            now, state=bool(changes & CHANGED_STATE), mark=bool(connection.mark or changes & CHANGED_MARK), use=0
-        )
-        event = Event(kind, now, connection, line, program)
-        for listener in self.listeners:
-            if len(listener.waiting) >= _MOST_WAITING:
-                listener.waiting.popleft()
-                listener.lost += 1
-            listener.waiting.append(event)
-            if listener.on_event is not None:
-                listener.on_event()
+        event = Event(kind, now, connection, changes, program)
+        for callback in list(self._callbacks):
+            callback(event)

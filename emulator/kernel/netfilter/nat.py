@@ -27,7 +27,7 @@ from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.jhash import choose_in_range
 from emulator.kernel.netfilter.nat_packet import rewrite, rewrite_error
 from emulator.kernel.netfilter.tcp_state import END, TcpState
-from emulator.kernel.netfilter.tuple import ICMP, PORT_PROTOCOLS, TCP, Tuple
+from emulator.kernel.netfilter.tuple import CLASH_ALLOWED, ICMP, PORT_PROTOCOLS, TCP, Tuple
 from emulator.kernel.skb import CtInfo
 
 if TYPE_CHECKING:
@@ -212,11 +212,31 @@ class Nat:
         reply = tuples.invert(key)
         return reply is not None and self._conntrack.taken(reply, connection)
 
+    def _used_anew(self, key: Tuple, connection: Connection) -> bool:
+        """As `_used`, but not if what has it is the same UDP conversation seen from its other end.
+
+        `nf_nat_used_tuple_new`: no port helps there; confirmation will tell whether the two can be one.
+        """
+        if not self._used(key, connection):
+            return False
+        if key.protocol not in CLASH_ALLOWED:
+            return True
+        reply = tuples.invert(key)
+        zones = connection.reply.zone
+        found = self._conntrack.find(key._replace(zone=connection.original.zone), zones)
+        if found is None and reply is not None:
+            found = self._conntrack.find(reply._replace(zone=connection.original.zone), zones)
+        if found is None:
+            return False
+        other = found[0]
+        reverse = other.original[:-1] == connection.reply[:-1] and other.reply[:-1] == connection.original[:-1]
+        return bool(other.status & NAT_MASK) or not reverse
+
     def _unique(self, original: Tuple, span: Range, connection: Connection, source: bool) -> Tuple:
         """Return the tuple to map to, unique if at all possible (`get_unique_tuple`)."""
         if source and not span.draws:
             if span.holds(original, original.sport):
-                if not self._used(original, connection):
+                if not self._used_anew(original, connection):
                     return original
             else:
                 mapped = self._known_source(original, span, connection.original.zone)

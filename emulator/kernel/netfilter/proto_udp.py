@@ -1,4 +1,7 @@
-"""UDP in connection tracking (nf_conntrack_proto_udp.c): a stream once both sides spoke for more than two seconds."""
+"""UDP in connection tracking (nf_conntrack_proto_udp.c): a stream once both sides spoke for more than two seconds.
+
+UDP-Lite (RFC 3828) too, which is a stream with the first answer, and whose checksum may cover only the beginning.
+"""
 
 from __future__ import annotations
 
@@ -47,3 +50,28 @@ def _is_broken(skb: Skb, verify: bool) -> bool:
     if not verify or not (data[transport + 6] or data[transport + 7]):  # no checksum
         return False
     return not is_valid(data[transport : transport + length], pseudo_header_sum(skb.saddr, skb.daddr, UDP, length))
+
+
+def track_lite(conntrack: Conntrack, connection: Connection, skb: Skb, direction: int, *, verify: bool) -> Tracked:
+    """The same for UDP-Lite, with the timeouts of UDP."""
+    if _is_broken_lite(skb, verify):
+        return Tracked.INVALID
+    if connection.status & SEEN_REPLY:
+        conntrack.refresh(connection, skb, direction, conntrack.udp_stream_timeout)
+        conntrack.assure(connection)
+    else:
+        conntrack.refresh(connection, skb, direction, conntrack.udp_timeout)
+    return Tracked.ACCEPT
+
+
+def _is_broken_lite(skb: Skb, verify: bool) -> bool:
+    data, transport = skb.data, skb.transport
+    available = len(data) - transport
+    if available < 8:
+        return True
+    coverage = data[transport + 4] << 8 | data[transport + 5] or available
+    if coverage > available or coverage < 8 or not (data[transport + 6] or data[transport + 7]):
+        return True
+    # `udplite_error` has it checked as if it were UDP, so that a packet with the right checksum is invalid.
+    pseudo_header = pseudo_header_sum(skb.saddr, skb.daddr, UDP, available)
+    return verify and not is_valid(data[transport : transport + coverage], pseudo_header)

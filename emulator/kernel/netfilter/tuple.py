@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from emulator.packet.address import AF_INET, format_ipv4
 
-ICMP, TCP, UDP, GRE, SCTP = 1, 6, 17, 47, 132
-PORT_PROTOCOLS = frozenset({TCP, UDP, SCTP})
-PROTOCOL_NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", SCTP: "sctp", GRE: "gre", 33: "dccp", 136: "udplite"}
+ICMP, TCP, UDP, DCCP, GRE, SCTP, UDPLITE = 1, 6, 17, 33, 47, 132, 136
+PORT_PROTOCOLS = frozenset({TCP, UDP, SCTP, UDPLITE})
+CLASH_ALLOWED = frozenset({UDP, UDPLITE})  # two entries of one conversation may become one (`allow_clash`)
+PROTOCOL_NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", SCTP: "sctp", GRE: "gre", DCCP: "dccp", UDPLITE: "udplite"}
 
 # The type that answers an ICMP query (nf_conntrack_proto_icmp.c).
 ICMP_ANSWERS = {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17}
@@ -50,7 +51,10 @@ class Tuple(NamedTuple):
             return f"{addresses} type={self.dport >> 8} code={self.dport & 0xFF} id={self.sport}"
         if self.protocol in PORT_PROTOCOLS:
             return f"{addresses} sport={self.sport} dport={self.dport}"
-        return f"{addresses} srckey=0x0 dstkey=0x0" if self.protocol == GRE else addresses
+        if self.protocol == GRE:  # keys are those of PPTP's calls
+            return f"{addresses} srckey=0x{self.sport:x} dstkey=0x{self.dport:x}"
+        # The tools know DCCP's ports; the kernel tracks it no more than other protocols.
+        return f"{addresses} sport=0 dport=0" if self.protocol == DCCP else addresses
 
 
 def invert(key: Tuple) -> Tuple | None:

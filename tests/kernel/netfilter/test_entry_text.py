@@ -121,5 +121,5 @@ def test_an_entry_twice_is_refused() -> None:
     with pytest.raises(EntryTextError) as caught:
         router.ns.netfilter.conntrack.load(f"{TCP}\n\n{TCP}\n")
     assert str(caught.value) == (
-        "conntrack entries: line 3: another entry has src=10.0.1.2 dst=10.96.0.10 sport=40000 dport=80"
+        "conntrack entries: line 3: another entry has its tuple: src=10.0.1.2 dst=10.96.0.10 sport=40000 dport=80"
     )
