@@ -24,11 +24,11 @@ def holders(directory: StateDirectory) -> list[int]:
     path = directory.path / LOCK
     try:
         lock = path.stat()
-        first = path.read_text(errors="replace").strip()
     except OSError:
         return []
+    first = directory.holder().pid
     found = [pid for pid in _own_processes() if pid != os.getpid() and _has_open(pid, lock)]
-    return sorted(found, key=lambda pid: (str(pid) != first, pid))
+    return sorted(found, key=lambda pid: (pid != first, pid))
 
 
 def _own_processes() -> Iterator[int]:
@@ -65,7 +65,17 @@ def end_holders(directory: StateDirectory) -> None:
     for pid in holders(directory):
         if not _ends(pid) and not _ends(pid, signal.SIGKILL):
             raise StateDirectoryError(f"process {pid} of cluster {directory.name} cannot be ended; end it yourself")
-    if directory.path.is_dir():
+    remove_leftovers(directory)
+
+
+def is_left_over(directory: StateDirectory) -> bool:
+    """Whether a cluster was here whose processes were all killed, so that nobody could remove its files."""
+    return directory.holder().pid != 0 and not holders(directory)
+
+
+def remove_leftovers(directory: StateDirectory) -> None:
+    """Remove the files of a cluster of which no process is left."""
+    if is_left_over(directory):
         create(directory).remove()
 
 

@@ -63,7 +63,7 @@ def start(
     if output and not detach:
         raise click.UsageError("--output needs --detach: in the foreground the command does not return")
     config = _config(config_file, name or session.cluster, seed)
-    objects = _objects(config)
+    objects = _objects(config, quiet=quiet)
     directory = locate(config.name, session.state_dir)
     mine = Session(session.state_dir, name or session.cluster, directory)
     if detach:
@@ -85,7 +85,7 @@ def _config(path: Path, name: str | None, seed: int | None) -> ClusterConfig:
     return config if seed is None else msgspec.structs.replace(config, seed=seed)
 
 
-def _objects(config: ClusterConfig) -> list[Object]:
+def _objects(config: ClusterConfig, *, quiet: bool) -> list[Object]:
     """Read and check the manifests. Raises ManifestError."""
     if not config.manifests:
         return []
@@ -98,7 +98,7 @@ def _objects(config: ClusterConfig) -> list[Object]:
         raise ManifestError([f"{config.source}: its manifests have no objects"])
     check_places(items, [node.name for node in config.nodes], FIRST_NAMESPACES)
     objects = [item.object for item in items]
-    for line in kept_notes(objects) + stand_in_notes(objects):
+    for line in [] if quiet else kept_notes(objects) + stand_in_notes(objects):
         note(f"note: {line}")
     return objects
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import click
 
@@ -11,7 +12,7 @@ from emulator.api.messages import STOP, ControlError, Empty
 from emulator.cli.client import Client
 from emulator.cli.command import command, pass_session
 from emulator.cli.exit_status import OK
-from emulator.cli.holders import end_holders, holders
+from emulator.cli.holders import end_holders, holders, is_left_over, remove_leftovers
 from emulator.cli.options import output_option
 from emulator.cli.session import SUPERVISOR, Session
 from emulator.runtime.state_directory import (
@@ -49,6 +50,8 @@ def stop(session: Session, every: bool, timeout: float, output: str | None) -> i
         forced = not _ask(directory, timeout)
         if forced:
             end_holders(directory)
+        else:
+            remove_leftovers(directory)
         word = "was ended by signals" if forced else "has ended"
         line = json.dumps({"cluster": directory.name, "forced": forced})
         click.echo(line if output == "json" else f'cluster "{directory.name}" {word}')
@@ -60,10 +63,10 @@ def stop(session: Session, every: bool, timeout: float, output: str | None) -> i
 def _one(session: Session) -> StateDirectory:
     """Return the cluster that is meant. One whose supervisor is stuck counts, as long as it holds its directory."""
     if session.state_dir or session.cluster:
-        directory = locate(session.cluster or "", session.state_dir)
-        if not session.cluster:
-            directory = StateDirectory(directory.path, directory.path.name)
-        return directory if holders(directory) else find(session.cluster, session.state_dir)
+        directory = locate(session.cluster or Path(session.state_dir or "").name, session.state_dir)
+        if holders(directory) or is_left_over(directory):
+            return directory.checked(session.cluster)
+        return find(session.cluster, session.state_dir)
     held = _held()
     if len(held) == 1:
         return held[0]
@@ -74,12 +77,12 @@ def _one(session: Session) -> StateDirectory:
 
 
 def _held() -> list[StateDirectory]:
-    """Return the clusters at the default place that some process holds."""
+    """Return the clusters at the default place that some process holds, or that were killed and left files."""
     root = clusters_directory(os.environ)
     if not root.is_dir():
         return []
     every = [StateDirectory(path, path.name) for path in sorted(root.iterdir()) if path.is_dir()]
-    return [directory for directory in every if holders(directory)]
+    return [directory for directory in every if holders(directory) or is_left_over(directory)]
 
 
 def _ask(directory: StateDirectory, timeout: float) -> bool:

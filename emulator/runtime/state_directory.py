@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from emulator.errors import PodwireError
 
@@ -20,6 +21,7 @@ SOCKET_PATH_LIMIT = 107  # sizeof(sockaddr_un.sun_path) - 1 on Linux
 SUPERVISOR = "supervisor"
 CONTROLLER = "controller"
 _LOCK = "lock"
+_MADE, _FOUND = "made", "found"
 _DATABASE = "store.sqlite"
 _LOGS = "logs"
 _DIRECTORY_MODE = 0o700
@@ -28,6 +30,14 @@ _CONNECT_TIMEOUT = 1.0
 
 class StateDirectoryError(PodwireError):
     """A state directory that cannot be used, or a cluster that is not there; one line that says what to do."""
+
+
+class Holder(NamedTuple):
+    """The supervisor of a state directory, the name of its cluster, and whether it made the directory itself."""
+
+    pid: int
+    name: str
+    made: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,21 @@ class StateDirectory:
     def database(self) -> Path:
         """The controller's store."""
         return self.path / _DATABASE
+
+    def holder(self) -> Holder:
+        """Who holds the directory, or held it last, as its lock file tells; pid 0 where nobody did."""
+        try:
+            pid, name, made = (self.path / _LOCK).read_text(errors="replace").split()
+            return Holder(int(pid), name, made == _MADE)
+        except (OSError, ValueError):
+            return Holder(0, "", made=False)
+
+    def checked(self, name: str | None) -> StateDirectory:
+        """The directory with its cluster's own name. Raises StateDirectoryError where that is not `name`."""
+        held = self.holder().name
+        if name and held and name != held:
+            raise StateDirectoryError(f'the cluster in {self.path} is "{held}", not "{name}"')
+        return StateDirectory(self.path, held or self.name)
 
     def is_running(self) -> bool:
         """Whether a supervisor answers there."""
@@ -138,7 +163,7 @@ def find(
     if override or name:
         directory = locate(name or Path(override or "").name, override, environ)
         if directory.is_running():
-            return directory
+            return directory.checked(name)
         subject = f"no cluster runs in {override}" if override else f'no cluster "{name}" is running'
         raise StateDirectoryError(f"{subject}; start one with: emulator start CONFIG")
     running = list(running_clusters(environ))
@@ -179,12 +204,13 @@ def create(directory: StateDirectory, sockets: Iterable[str] = ()) -> StateDirec
         if made:
             _remove_if_empty(path)
         raise
-    lock = StateDirectoryLock(directory, descriptor, made=made or _is_default(path))
+    made = made or _is_default(path) or directory.holder().made
+    lock = StateDirectoryLock(directory, descriptor, made=made)
     try:
         empty_directory(path, but=_LOCK)  # what a supervisor that was killed left behind: nobody uses it
         (path / _LOGS).mkdir(mode=_DIRECTORY_MODE)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid()} {directory.name} {_MADE if made else _FOUND}\n".encode(), 0)
     except OSError as error:
         lock.remove()
         raise StateDirectoryError(f"{path}: cannot be written: {_reason(error)}") from None
@@ -276,10 +302,10 @@ def _lock(directory: StateDirectory) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
+            holder = directory.holder()
             raise StateDirectoryError(
-                f'cluster "{directory.name}" is running already (process {holder or "unknown"}); '
+                f'cluster "{holder.name or directory.name}" is running already (process {holder.pid or "unknown"}); '
                 "end it with: emulator stop"
             ) from None
         if _is_same_file(descriptor, path):

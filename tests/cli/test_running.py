@@ -102,7 +102,7 @@ def test_options_behind_the_dashes_are_the_commands(ask: Ask) -> None:
     assert ask("exec", "client", "-it", "hostname").status == 2
 
 
-def test_ctrl_c_ends_the_command_there(ask: Ask) -> None:
+def test_ctrl_c_is_the_commands_which_has_last_words(ask: Ask) -> None:
     process = subprocess.Popen(
         command("--cluster", ask.cluster, "exec", "client", "--", "ping", "127.0.0.1"),
         stdin=subprocess.DEVNULL,
@@ -113,10 +113,21 @@ def test_ctrl_c_ends_the_command_there(ask: Ask) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline().startswith("PING 127.0.0.1")
+    assert "icmp_seq=1" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
-    assert process.returncode in (0, 130)
-    assert "Traceback" not in errors
+    output, errors = process.communicate(timeout=10)
+    assert "--- 127.0.0.1 ping statistics ---" in output
+    assert " 0% packet loss" in output
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_name_and_directory_that_contradict_each_other_do_nothing(ask: Ask) -> None:
+    directory = json.loads(ask.ok("status", "-o", "json"))["supervisor"]["state_directory"]
+    for words in (["stop"], ["status"], ["get", "pods"]):
+        done = run("--state-dir", directory, "--cluster", "other", *words)
+        assert done.status == 1
+        assert done.err == f'error: the cluster in {directory} is "{ask.cluster}", not "other"\n'
+    assert ask.ok("get", "pods")
 
 
 def test_logs(ask: Ask) -> None:

@@ -149,12 +149,30 @@ def test_a_stuck_supervisor_is_ended_by_signals(tmp_path: Path, state: Path) -> 
     assert ended(supervisor, time.monotonic() + 5)
 
 
+def test_stop_removes_what_is_left_where_all_were_killed(tmp_path: Path, state: Path) -> None:
+    here = ["--state-dir", str(state)]
+    assert run(*here, "start", small(tmp_path), "--detach", "-q").status == 0
+    supervisor = json.loads(run(*here, "status", "-o", "json").out)["supervisor"]
+    children = Path(f"/proc/{supervisor['pid']}/task/{supervisor['pid']}/children").read_text()
+    for pid in (int(children), supervisor["pid"]):
+        os.kill(pid, signal.SIGSTOP)
+    for pid in (int(children), supervisor["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    for process in supervisor["processes"]:
+        assert ended(process["pid"], time.monotonic() + 5)
+    assert run(*here, "status").status == 1
+    assert state.exists()
+    done = run(*here, "stop")
+    assert (done.status, done.out) == (0, 'cluster "small" has ended\n')
+    assert not state.exists()
+
+
 def test_stop_works_without_the_controller(tmp_path: Path, state: Path) -> None:
     done = run("--state-dir", str(state), "start", small(tmp_path), "--detach", "-o", "json")
     processes = {entry["name"]: entry["pid"] for entry in json.loads(done.out)["supervisor"]["processes"]}
     os.kill(processes["controller"], signal.SIGSTOP)
     done = run("--state-dir", str(state), "stop")
-    assert (done.status, done.out) == (0, f'cluster "{state.name}" has ended\n')
+    assert (done.status, done.out) == (0, 'cluster "small" has ended\n')
 
 
 def test_start_imports_no_trio_before_the_files_are_checked(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -165,16 +164,3 @@ def test_controller_that_dies_during_the_start_is_no_failure(directory: Path) ->
         assert cluster.ask() in cluster.pods()
     finally:
         cluster.end()
-
-
-def test_interrupted_ping_has_its_statistics(running: Running) -> None:
-    command = [sys.executable, "-m", "emulator", "--state-dir", str(running.directory)]
-    ping = subprocess.Popen([*command, "exec", "client", "--", "ping", "127.0.0.1"], stdout=subprocess.PIPE, text=True)
-    assert ping.stdout is not None
-    assert ping.stdout.readline().startswith("PING 127.0.0.1")
-    assert "icmp_seq=1" in ping.stdout.readline()
-    ping.send_signal(signal.SIGINT)
-    rest = ping.stdout.read()
-    assert "--- 127.0.0.1 ping statistics ---" in rest
-    assert "0% packet loss" in rest
-    assert ping.wait(5) == 0

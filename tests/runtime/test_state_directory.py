@@ -59,6 +59,7 @@ def test_what_a_killed_supervisor_left_is_removed(directory: StateDirectory) -> 
     lock = state_directory.create(directory)
     assert sorted(entry.name for entry in directory.path.iterdir()) == ["lock", "logs"]
     lock.remove()
+    assert not directory.path.exists()  # it was made by the one that was killed
 
 
 def test_symbolic_link_is_refused(tmp_path: Path) -> None:
