@@ -11,6 +11,8 @@ from emulator.bundle.files import Files
 from emulator.bundle.link_spec import read_links
 from emulator.bundle.links import build_links
 from emulator.bundle.neighbours import StandIns, load_fdb, load_neighbours
+from emulator.bundle.netfilter import load_netfilter
+from emulator.bundle.not_evaluated import note_not_evaluated
 from emulator.bundle.problem import Problems
 from emulator.bundle.routes import Tables, load_routes, load_rules
 from emulator.bundle.sysctls import load_sysctls
@@ -20,14 +22,6 @@ from emulator.kernel.netns import Netns
 if TYPE_CHECKING:
     from emulator.kernel.kernel import RandomSource
     from emulator.kernel.netfilter.ignored import IgnoredLine
-
-IPTABLES, IPSET, CONNTRACK = "iptables-save.txt", "ipset-save.txt", "conntrack.txt"
-_NOT_EVALUATED = {
-    "ip6tables-save.txt": "IPv6 is not emulated",
-    "nft.json": "nftables is not emulated yet",
-    "nft.txt": "nftables is not emulated yet",
-    "ipvsadm-save.txt": "IPVS is not emulated yet",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +61,9 @@ def load_bundle(
     _load_links(netns, files, emit, problems)
     ignored_sysctls = load_sysctls(netns, files.text("sysctl.txt"), problems)
     _load_routing(netns, files, problems)
-    ignored_rules = _load_netfilter(netns, files, problems, ignore_unknown)
+    ignored_rules = load_netfilter(netns.netfilter, files, problems, ignore_unknown=ignore_unknown)
     stand_ins = _load_neighbours(netns, files, problems, assume_neighbours)
-    for name, why in _NOT_EVALUATED.items():
-        if files.has(name):
-            problems.note(f"{name} has no effect: {why}")
+    note_not_evaluated(files, problems)
     problems.check()
     return Bundle(netns.kernel, netns, tuple(problems.notes), stand_ins, ignored_rules, ignored_sysctls)
 
@@ -116,27 +108,3 @@ def _load_neighbours(netns: Netns, files: Files, problems: Problems, assume_neig
     stand_ins = StandIns()
     netns.neighbours.assume = stand_ins.assume
     return stand_ins
-
-
-def _load_netfilter(netns: Netns, files: Files, problems: Problems, ignore_unknown: bool) -> tuple[IgnoredLine, ...]:
-    """Load sets, then the rules that use them, then connections."""
-    from emulator.kernel.netfilter.entry_text import EntryTextError
-    from emulator.kernel.netfilter.error import RestoreError
-
-    netfilter = netns.netfilter
-    ignored: tuple[IgnoredLine, ...] = ()
-    rules = files.text(IPTABLES)
-    if rules is not None:
-        try:
-            ignored = tuple(netfilter.restore(rules, ignore_unknown=ignore_unknown))
-        except RestoreError as error:
-            advice = "; --ignore-unknown lets such rules never match" if error.unknown is not None else ""
-            problems.add(f"{IPTABLES}: line {error.line}", f"{error.message}{advice}")
-    entries = files.text(CONNTRACK)
-    if entries is not None:
-        try:
-            if netfilter.conntrack.load(entries):
-                netfilter.conntrack.enable()
-        except EntryTextError as error:
-            problems.add(f"{CONNTRACK}: line {error.line}", error.message)
-    return ignored
