@@ -12,6 +12,7 @@ import pytest
 
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netfilter.command import iptables
+from emulator.kernel.netfilter.netfilter import Netfilter
 from emulator.kernel.netns import Netns
 from tests.kernel.netfilter.kube_rules import kube_proxy_rules
 from tests.kernel.netfilter.rule_files import RuleLine, read_rules
@@ -26,8 +27,17 @@ FILES = [list(lines) for _, lines in groupby(RULES, lambda line: line.file)]
 def namespace() -> Iterator[str]:
     name = f"pwo-rules-{os.getpid()}"
     subprocess.run(["ip", "netns", "add", name], check=True)
+    for sets in sorted({line.sets for line in RULES}):
+        subprocess.run(["ip", "netns", "exec", name, "ipset", "-exist", "restore"], check=True, input=sets, text=True)
     yield name
     subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+def fresh() -> Netfilter:
+    netfilter = Netns(Kernel("machine", random.Random(1)), "test").netfilter
+    for sets in sorted({line.sets for line in RULES}):
+        netfilter.sets.restore(sets, exist=True)
+    return netfilter
 
 
 def restore(namespace: str, text: str) -> subprocess.CompletedProcess[str]:
@@ -51,7 +61,7 @@ def test_valid_rules_are_saved_alike(namespace: str, lines: list[RuleLine]) -> N
     text = f"*{table}\n:CH - [0:0]\n{body}COMMIT\n"
     done = restore(namespace, text)
     assert done.returncode == 0, done.stderr
-    emulated = Netns(Kernel("machine", random.Random(1)), "test").netfilter
+    emulated = fresh()
     emulated.restore(text)
     assert emulated.save(table) == save(namespace, table)
 
@@ -95,7 +105,7 @@ def assert_listed_alike(namespace: str, text: str, table: str, listings: Iterabl
     enter = ["ip", "netns", "exec", namespace]
     done = subprocess.run([*enter, "iptables-restore", "-c"], input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    emulated = Netns(Kernel("machine", random.Random(1)), "test").netfilter
+    emulated = fresh()
     emulated.restore(text, counters=True)
     for listing in listings:
         words = ["-t", table, *listing.split()]

@@ -18,10 +18,10 @@ def told(error: RuleError) -> tuple[str, int]:
     if table is not None:
         text = f"table '{table[1]}' does not exist\nPerhaps iptables or your kernel needs to be upgraded.\n"
         return f"iptables {VERSION}: {text}", 3
-    if _is_kernels(message):
+    if message in _STRERROR:
         return f"iptables: {message}\n", 1
     hint = "Try `iptables -h' or 'iptables --help' for more information.\n"
-    return f"iptables {VERSION}: {message}\n{hint}", USAGE_STATUS
+    return f"iptables {VERSION}: {_shown(message)}\n{hint}", USAGE_STATUS
 
 
 def restore_told(error: RestoreError) -> tuple[str, int]:
@@ -31,12 +31,27 @@ def restore_told(error: RestoreError) -> tuple[str, int]:
     """
     if error.message.startswith("COMMIT expected"):
         return f"iptables-restore: {error.message}\n", 1
-    if _is_kernels(error.message):
+    if error.message in _STRERROR:
         return f"{error}\n", 1
     hint = "Try `iptables-restore -h' or 'iptables-restore --help' for more information.\n"
-    return f"iptables-restore {VERSION}: {error.message}\nError occurred at line: {error.line}\n{hint}", USAGE_STATUS
+    text = f"{_shown(error.message)}\nError occurred at line: {error.line}\n{hint}"
+    return f"iptables-restore {VERSION}: {text}", USAGE_STATUS
 
 
-def _is_kernels(message: str) -> bool:
-    """Whether a message is nft_strerror's or the kernel's: those are sentences, and the parser's are not."""
-    return message.endswith(".") and message[:1].isupper()
+_STRERROR = frozenset(
+    {
+        "Bad policy name.",
+        "Bad rule (does a matching rule exist in that chain?).",
+        "Chain already exists.",
+        "Index of deletion too big.",
+        "Index of insertion too big.",
+        "Index of replacement too big.",
+        "No chain/target/match by that name.",
+    }
+)
+_SET = re.compile(r"Set \S+ doesn't exist\.|The protocol family of set \S+ is IPv6, which is not applicable\.")
+
+
+def _shown(message: str) -> str:
+    """Add the empty line that stands behind some messages of the parser."""
+    return f"{message}\n" if _SET.fullmatch(message) else message

@@ -204,6 +204,7 @@ class Edit:
                 raise RuleError(
                     f"{part.name} may not be used in table {table}, only in {', '.join(sorted(part.tables))}"
                 )
+            part.check(self._netfilter, table, chain.name)
         if spec.out_interface is not None and chain.name in _NO_OUT:
             raise RuleError(f"Can't use -o with {chain.name}")
         if spec.in_interface is not None and chain.name in _NO_IN:

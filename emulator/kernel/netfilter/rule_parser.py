@@ -229,6 +229,8 @@ class RuleParser:
             values: tuple[str, ...] = (self._next(name),)
         else:
             values = tuple([self._next(name) for _ in range(count)])
+        if count > 1 and values[-1][:1] in ("-", "!"):
+            raise RuleError(f"{name} requires two args.")
         extension.given[name] = Option(name, values, inverted)
 
     def _owner(self, name: str) -> _Extension | None:

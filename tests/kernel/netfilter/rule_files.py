@@ -1,4 +1,7 @@
-"""The tables of rules in `rules/`: a line is `rule ; how it is saved (= as it is) ; ok|fail`, a file one extension."""
+"""The tables of rules in `rules/`: a line is `rule ; how it is saved (= as it is) ; ok|fail`, a file one extension.
+
+A file begins with `@TABLE CHAIN`; lines that begin with % are ipset commands that make the sets of its rules.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ DIRECTORY = Path(__file__).parent / "rules"
 
 @dataclass(frozen=True)
 class RuleLine:
-    """One line. `table` and `chain` stand at the top of its file."""
+    """One line. `table`, `chain` and `sets`, a text for `ipset restore`, stand at the top of its file."""
 
     file: str
     table: str
@@ -18,6 +21,7 @@ class RuleLine:
     rule: str
     saved: str
     valid: bool
+    sets: str = ""
 
     @property
     def text(self) -> str:
@@ -31,7 +35,12 @@ def read_rules() -> list[RuleLine]:
     for path in sorted(DIRECTORY.glob("*.t")):
         head, *rest = path.read_text().splitlines()
         table, chain = head.removeprefix("@").split()
+        sets = "".join(line[1:] + "\n" for line in rest if line[0] == "%")
         for line in rest:
+            if line[0] == "%":
+                continue
             rule, saved, verdict = line.split(" ; ") if " ; ; " not in line else (line.split(" ; ; ")[0], "", "fail")
-            lines.append(RuleLine(path.stem, table, chain, rule, rule if saved == "=" else saved, verdict == "ok"))
+            lines.append(
+                RuleLine(path.stem, table, chain, rule, rule if saved == "=" else saved, verdict == "ok", sets)
+            )
     return lines

@@ -18,8 +18,10 @@ from tests.kernel.netfilter.rule_files import RuleLine, read_rules
 RULES = read_rules()
 
 
-def fresh() -> Netfilter:
-    return Netns(Kernel("machine", random.Random(1)), "test").netfilter
+def fresh(line: RuleLine) -> Netfilter:
+    netfilter = Netns(Kernel("machine", random.Random(1)), "test").netfilter
+    netfilter.sets.restore(line.sets)
+    return netfilter
 
 
 def saved(netfilter: Netfilter, line: RuleLine) -> list[str]:
@@ -29,7 +31,7 @@ def saved(netfilter: Netfilter, line: RuleLine) -> list[str]:
 
 @pytest.mark.parametrize("line", [line for line in RULES if line.valid], ids=lambda line: f"{line.file}: {line.rule}")
 def test_a_rule_is_saved_as_iptables_save_prints_it(line: RuleLine) -> None:
-    netfilter = fresh()
+    netfilter = fresh(line)
     netfilter.restore(line.text)
     assert saved(netfilter, line) == [line.saved]
     text = netfilter.save()
@@ -41,7 +43,7 @@ def test_a_rule_is_saved_as_iptables_save_prints_it(line: RuleLine) -> None:
     "line", [line for line in RULES if not line.valid], ids=lambda line: f"{line.file}: {line.rule}"
 )
 def test_a_bad_rule_is_refused_with_its_line_and_changes_nothing(line: RuleLine) -> None:
-    netfilter = fresh()
+    netfilter = fresh(line)
     with pytest.raises(RestoreError) as raised:
         netfilter.restore(line.text)
     assert raised.value.line in (3, 4)

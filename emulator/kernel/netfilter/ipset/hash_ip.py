@@ -49,5 +49,5 @@ class HashIp(MaskedSet[int]):
             raise IpsetError(NULL)
         yield from range(first, last + 1, self.step)
 
-    def packet_key(self, skb: Skb, sources: tuple[bool, ...], physdev: tuple[bool, ...] = ()) -> int | None:
+    def packet_key(self, skb: Skb, sources: tuple[bool, ...]) -> int | None:
         return (skb.saddr if sources[0] else skb.daddr) & self.mask or None

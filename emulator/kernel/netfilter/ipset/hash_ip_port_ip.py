@@ -59,7 +59,7 @@ class HashIpPortIp(HashSet[int]):
             for port in range(low, high + 1):
                 yield self._key(address, second, protocol, port)
 
-    def packet_key(self, skb: Skb, sources: tuple[bool, ...], physdev: tuple[bool, ...] = ()) -> int | None:
+    def packet_key(self, skb: Skb, sources: tuple[bool, ...]) -> int | None:
         port = packet_port(skb, sources[1])
         if port is None:
             return None

@@ -71,7 +71,7 @@ class HashIpPortNet(HashSet[int]):
                 for network in second:
                     yield self._key(address, network, element.proto or 0, port)
 
-    def packet_key(self, skb: Skb, sources: tuple[bool, ...], physdev: tuple[bool, ...] = ()) -> int | None:
+    def packet_key(self, skb: Skb, sources: tuple[bool, ...]) -> int | None:
         port = packet_port(skb, sources[1])
         if port is None:
             return None

@@ -49,5 +49,5 @@ class HashNet(HashSet[int]):
         for address, length in networks(require_address(element.ip), element.ip_to, element.cidr, self.family):
             yield address << 8 | length
 
-    def packet_key(self, skb: Skb, sources: tuple[bool, ...], physdev: tuple[bool, ...] = ()) -> int:
+    def packet_key(self, skb: Skb, sources: tuple[bool, ...]) -> int:
         return (skb.saddr if sources[0] else skb.daddr) << 8 | 32

@@ -54,7 +54,7 @@ class HashNetPort(HashSet[int]):
             for port in range(low, high + 1):
                 yield address << 32 | (element.proto or 0) << 24 | port << 8 | length
 
-    def packet_key(self, skb: Skb, sources: tuple[bool, ...], physdev: tuple[bool, ...] = ()) -> int | None:
+    def packet_key(self, skb: Skb, sources: tuple[bool, ...]) -> int | None:
         port = packet_port(skb, sources[1])
         if port is None:
             return None

@@ -83,7 +83,7 @@ class HashSet(IpSet, Generic[Key]):
         """Return the element that a command tests."""
 
     @abstractmethod
-    def packet_key(self, skb: Skb, sources: tuple[bool, ...], physdev: tuple[bool, ...] = ()) -> Key | None:
+    def packet_key(self, skb: Skb, sources: tuple[bool, ...]) -> Key | None:
         """Return a packet's element, None if it has none; networks as the whole address."""
 
     def with_prefix(self, key: Key, length: int) -> Key:
@@ -265,7 +265,7 @@ class HashSet(IpSet, Generic[Key]):
     # For packets
 
     def find(self, skb: Skb, query: Query) -> Entry | None:
-        key = self.packet_key(skb, query.sources, query.physdev)
+        key = self.packet_key(skb, query.sources)
         if key is None:
             return None
         entries = self.table.entries

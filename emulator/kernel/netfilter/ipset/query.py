@@ -39,13 +39,12 @@ class CounterTest:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`sources` says for each dimension whether it is the packet's source; `physdev` whether it is the bridge port.
+    """`sources` says for each dimension whether it is the packet's source.
 
     `update_counters` False is `! --update-counters`; `update_subcounters` is for the members of a list:set.
     """
 
     sources: tuple[bool, ...]
-    physdev: tuple[bool, ...] = ()
     return_nomatch: bool = False
     update_counters: bool = True
     update_subcounters: bool = True

@@ -21,6 +21,7 @@ from emulator.kernel.netfilter.match.pkttype import Pkttype
 from emulator.kernel.netfilter.match.recent import Recent
 from emulator.kernel.netfilter.match.rpfilter import Rpfilter
 from emulator.kernel.netfilter.match.sctp import Sctp
+from emulator.kernel.netfilter.match.set import Set
 from emulator.kernel.netfilter.match.state import State
 from emulator.kernel.netfilter.match.statistic import Statistic
 from emulator.kernel.netfilter.match.tcp import Tcp
@@ -49,6 +50,7 @@ MATCHES: Mapping[str, type[Match]] = MappingProxyType(
             Recent,
             Rpfilter,
             Sctp,
+            Set,
             State,
             Statistic,
             Tcp,

@@ -66,7 +66,7 @@ class Match(ABC):
         """Return the names of the sets that it asks (`ipset`): these cannot be destroyed."""
         return ()
 
-    def check(self, netfilter: Netfilter) -> None:  # noqa: B027 - most have nothing to ask for
+    def check(self, netfilter: Netfilter, table: str, chain: str) -> None:  # noqa: B027 - most have nothing to ask for
         """Refuse with RuleError what the namespace does not have, before the rule is taken in."""
 
     def prepare(self, netfilter: Netfilter) -> None:  # noqa: B027 - most have nothing to prepare

@@ -13,6 +13,7 @@ from emulator.kernel.netfilter.target.nat import Dnat, Masquerade, Redirect, Sna
 from emulator.kernel.netfilter.target.netmap import Netmap
 from emulator.kernel.netfilter.target.nflog import Nflog
 from emulator.kernel.netfilter.target.reject import Reject
+from emulator.kernel.netfilter.target.set import Set
 from emulator.kernel.netfilter.target.tcpmss import Tcpmss
 from emulator.kernel.netfilter.target.trace import Trace
 from emulator.kernel.netfilter.target.verdicts import Accept, Drop, Return
@@ -36,6 +37,7 @@ TARGETS: Mapping[str, type[Target]] = MappingProxyType(
             Redirect,
             Reject,
             Return,
+            Set,
             Snat,
             Tcpmss,
             Trace,
