@@ -83,7 +83,7 @@ class Testbed:
         self.ns = Netns(self.kernel, "test")
         self._sockets: dict[str, socket.socket] = {}
         self._nics: dict[str, Nic] = {}
-        self._started = time.monotonic()
+        self.started = time.monotonic()
 
     def __enter__(self) -> Self:
         for name in (self.name, self._outer):
@@ -245,6 +245,11 @@ class Testbed:
     def execute(self, *command: str, stdin: str = "") -> str:
         """Run a command in the real namespace and return its output."""
         return self.run("ip", "netns", "exec", self.name, *command, stdin=stdin)
+
+    def attempt(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command in the real namespace that may fail."""
+        enter = ("ip", "netns", "exec", self.name)
+        return subprocess.run((*enter, *command), check=False, capture_output=True, text=True, input=stdin)
 
     @staticmethod
     def run(*command: str, stdin: str = "") -> str:

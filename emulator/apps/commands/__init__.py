@@ -21,6 +21,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "getent": "getent",
         "hostname": "hostname",
         "ip": "ip",
+        "ipset": "ipset",
         "iptables": "iptables",
         "iptables-restore": "iptables_restore",
         "iptables-save": "iptables_save",

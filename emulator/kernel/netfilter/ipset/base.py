@@ -44,6 +44,7 @@ class IpSet(ABC):
     families: ClassVar[tuple[Family, ...]] = (INET, INET6)
     features: ClassVar[frozenset[str]]
     parts: ClassVar[Sequence[Part]]
+    element_help: ClassVar[str]
     last_part_optional: ClassVar[bool] = False
     create_options: ClassVar[frozenset[str]] = EXTENSIONS
     add_flags: ClassVar[frozenset[str]] = frozenset()  # words of `add` beside those of extensions
@@ -151,7 +152,9 @@ class IpSet(ABC):
         return entry if entry.nomatch is wanted else None
 
 
-def touch(entry: Entry, skb: Skb) -> None:
-    """Count a packet at an element."""
-    entry.packets += 1
-    entry.bytes += len(skb.data) - skb.network
+def count(entry: Entry, skb: Skb, query: Query) -> bool:
+    """Count a packet at an element, and then say whether its counters are what the rule wants."""
+    if query.update_counters:
+        entry.packets += 1
+        entry.bytes += len(skb.data) - skb.network
+    return query.accepts(entry)

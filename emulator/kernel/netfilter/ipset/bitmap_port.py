@@ -23,6 +23,7 @@ class BitmapPort(BitmapSet):
     name = "bitmap:port"
     aliases = ("portmap",)
     revision = 3
+    element_help = "[PROTO:]PORT|FROM-TO"
     families = ()
     features = frozenset({"port"})
     parts = (tcp_udp_port,)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from emulator.kernel.netfilter.ipset.base import IpSet, Member, touch
+from emulator.kernel.netfilter.ipset.base import IpSet, Member, count
 from emulator.kernel.netfilter.ipset.create import CreateOptions
 from emulator.kernel.netfilter.ipset.error import EXISTS, NOT_ADDED, ElementError, IpsetError
 from emulator.kernel.netfilter.ipset.extension import PLAIN, Entry, Given, comment_size
@@ -132,12 +132,7 @@ class BitmapSet(IpSet):
         entry = None if place is None else self._entries.get(place)
         if entry is None or entry.deadline < self.now:
             return None
-        if self.extensions.counters:
-            if not query.accepts(entry):
-                return None
-            if query.update_counters:
-                touch(entry, skb)
-        return entry
+        return entry if not self.extensions.counters or count(entry, skb, query) else None
 
     def add_packet(self, skb: Skb, addition: Addition) -> bool:
         self._collect()

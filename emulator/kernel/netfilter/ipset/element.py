@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeAlias
 
 from emulator.kernel.netfilter.ipset.error import IpsetError, IpsetSyntaxError
 from emulator.kernel.netfilter.ipset.family import INET, Family
 from emulator.kernel.netfilter.ipset.number import MAXIMUM_NAME, parse_number
-from emulator.kernel.netfilter.ipset.port import parse_proto_port, parse_tcp_udp_port
+from emulator.kernel.netfilter.ipset.port import format_proto_port, parse_proto_port, parse_tcp_udp_port
 
 _INTERFACE_LENGTH = 15
 
@@ -200,3 +201,49 @@ def require_address(address: int | None) -> int:
     if address is None:
         raise IpsetError("Kernel error received: ipset protocol error")
     return address
+
+
+# Printing
+
+
+def show_element(element: Element, parts: Sequence[Part]) -> str:
+    """Print an element as it was written, in full, as `test` does."""
+    return ",".join(_SHOW[part](element) for part in parts)
+
+
+def _show_address(element: Element, address: int | None, cidr: int | None, to: int | None = None) -> str:
+    show, bits = element.family.format, element.family.bits
+    text = show(require_address(address))
+    if cidr is not None and cidr != bits:
+        text += f"/{cidr}"
+    return text if to is None else f"{text}-{show(to)}"
+
+
+def _show_first(element: Element) -> str:
+    return _show_address(element, element.ip, element.cidr, element.ip_to)
+
+
+def _show_second(element: Element) -> str:
+    return _show_address(element, element.ip2, element.cidr2)
+
+
+def _show_name(element: Element) -> str:
+    if not element.reference:
+        return element.name
+    return f"{element.name} after {element.reference}"  # as the real one, of `before` too
+
+
+_SHOW: Mapping[Part, Callable[[Element], str]] = MappingProxyType(
+    {
+        address_or_range: _show_first,
+        network_or_range: _show_first,
+        second_address: _show_second,
+        second_network: _show_second,
+        proto_port: lambda element: format_proto_port(element.proto or 0, element.port or 0),
+        tcp_udp_port: lambda element: str(element.port),
+        interface: lambda element: f"{'physdev:' if element.physdev else ''}{element.interface}",
+        mark: lambda element: f"0x{element.mark or 0:08x}",
+        ether: lambda element: (element.ether or 0).to_bytes(6, "big").hex(":").upper(),
+        set_name: _show_name,
+    }
+)

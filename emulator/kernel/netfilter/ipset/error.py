@@ -9,6 +9,8 @@ FULL = "Hash is full, cannot add more elements"
 NULL = "Null-valued element, cannot be stored in a hash type of set"
 BAD_CIDR = "The value of the CIDR parameter of the IP address is invalid"
 WHOLE_RANGE = "Invalid range, covers the whole address space"
+INVALID = "Kernel error received: Invalid argument"
+BAD_PROTOCOL = "Invalid protocol specified"
 OUT_OF_RANGE = "Element is out of the range of the set"
 
 OTHER, USAGE = 1, 2  # exit statuses

@@ -23,6 +23,7 @@ class HashIp(MaskedSet[int]):
     name = "hash:ip"
     aliases = ("iphash",)
     revision = 6
+    element_help = "IP"
     features = frozenset({"ip"})
     parts = (address_or_range,)
     create_options = HASH_OPTIONS | {"netmask", "bitmask"}

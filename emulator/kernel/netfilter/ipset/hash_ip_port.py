@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.ipset.base import Ranges
 from emulator.kernel.netfilter.ipset.element import Element, address_or_range, proto_port, require_address
+from emulator.kernel.netfilter.ipset.error import INVALID, IpsetError
 from emulator.kernel.netfilter.ipset.family import INET, INET6
 from emulator.kernel.netfilter.ipset.hash_set import HASH_OPTIONS, Sizes
 from emulator.kernel.netfilter.ipset.masked import MaskedSet
@@ -23,11 +24,13 @@ class HashIpPort(MaskedSet[int]):
     name = "hash:ip,port"
     aliases = ("ipporthash",)
     revision = 7
+    element_help = "IP,[PROTO:]PORT"
     features = frozenset({"ip", "port"})
     parts = (address_or_range, proto_port)
     create_options = HASH_OPTIONS | {"netmask", "bitmask"}
     ranges = Ranges(cidr=True, addresses=True, ports=True)
     structure: ClassVar[Sizes] = {INET: 168, INET6: 184}
+    own_header_last = True
     element: ClassVar[Sizes] = {INET: 8, INET6: 20}
 
     def words(self, key: int) -> tuple[int, ...]:
@@ -36,12 +39,18 @@ class HashIpPort(MaskedSet[int]):
     def show(self, key: int) -> str:
         return f"{self.family.format(key >> 24)},{format_proto_port(key >> 16 & 255, key & 0xFFFF)}"
 
-    def single(self, element: Element) -> int:
+    def _address(self, element: Element) -> int:
         address = require_address(element.ip) & self.mask
+        if not address:
+            raise IpsetError(INVALID)
+        return address
+
+    def single(self, element: Element) -> int:
+        address = self._address(element)
         return address << 24 | (element.proto or 0) << 16 | port_span(element)[0]
 
     def expand(self, element: Element) -> Iterator[int]:
-        address = require_address(element.ip) & self.mask
+        address = self._address(element)
         first, last = span(address, element.ip_to, element.cidr, self.family)
         low, high = port_span(element)
         protocol = (element.proto or 0) << 16
@@ -51,6 +60,5 @@ class HashIpPort(MaskedSet[int]):
 
     def packet_key(self, skb: Skb, sources: tuple[bool, ...]) -> int | None:
         port = packet_port(skb, sources[1])
-        if port is None:
-            return None
-        return ((skb.saddr if sources[0] else skb.daddr) & self.mask) << 24 | skb.protocol << 16 | port
+        address = (skb.saddr if sources[0] else skb.daddr) & self.mask
+        return None if port is None or not address else address << 24 | skb.protocol << 16 | port

@@ -28,6 +28,7 @@ class HashIpPortIp(HashSet[int]):
     name = "hash:ip,port,ip"
     aliases = ("ipportiphash",)
     revision = 6
+    element_help = "IP,[PROTO:]PORT,IP"
     features = frozenset({"ip", "port", "ip2"})
     parts = (address_or_range, proto_port, second_address)
     ranges = Ranges(cidr=True, addresses=True, ports=True)

@@ -28,6 +28,7 @@ class HashIpPortNet(HashSet[int]):
     name = "hash:ip,port,net"
     aliases = ("ipportnethash",)
     revision = 8
+    element_help = "IP,[PROTO:]PORT,IP[/CIDR]"
     features = frozenset({"ip", "port", "ip2", "nomatch"})
     parts = (address_or_range, proto_port, second_network)
     add_flags = frozenset({"nomatch"})

@@ -21,6 +21,7 @@ class HashNet(HashSet[int]):
     name = "hash:net"
     aliases = ("nethash",)
     revision = 7
+    element_help = "IP[/CIDR]|FROM-TO"
     features = frozenset({"ip", "nomatch"})
     parts = (network_or_range,)
     add_flags = frozenset({"nomatch"})

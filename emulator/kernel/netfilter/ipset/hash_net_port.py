@@ -22,6 +22,7 @@ class HashNetPort(HashSet[int]):
     name = "hash:net,port"
     aliases = ("netporthash",)
     revision = 8
+    element_help = "IP[/CIDR]|FROM-TO,[PROTO:]PORT"
     features = frozenset({"ip", "port", "nomatch"})
     parts = (network_or_range, proto_port)
     add_flags = frozenset({"nomatch"})

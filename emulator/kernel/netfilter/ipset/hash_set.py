@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from emulator.kernel.netfilter.ipset.base import EXTENSIONS, IpSet, Member, touch
+from emulator.kernel.netfilter.ipset.base import EXTENSIONS, IpSet, Member, count
 from emulator.kernel.netfilter.ipset.create import MOST_PER_BUCKET, SMALLEST_HASHSIZE, CreateOptions
 from emulator.kernel.netfilter.ipset.error import EXISTS, FULL, NOT_ADDED, ElementError, IpsetError
 from emulator.kernel.netfilter.ipset.extension import EXCEPTED, PLAIN, Entry, Given, comment_size
@@ -37,6 +37,7 @@ class HashSet(IpSet, Generic[Key]):
     create_options = HASH_OPTIONS
     structure: ClassVar[Sizes]  # bytes of the set's own structure in the kernel
     element: ClassVar[Sizes]  # bytes of an element without extensions
+    own_header_last: ClassVar[bool] = False  # where `ipset` prints the type's own options
     many_per_network: ClassVar[bool] = False  # IP_SET_HASH_WITH_MULTI
 
     def __init__(self, options: CreateOptions, sets: Sets) -> None:
@@ -227,14 +228,16 @@ class HashSet(IpSet, Generic[Key]):
         self._comments = 0
 
     def header(self) -> list[tuple[str, str]]:
+        own = self.own_header()
         return [
             ("family", self.family.name),
             ("hashsize", str(1 << self.table.bits)),
             ("maxelem", str(self.maxelem)),
-            *self.own_header(),
+            *([] if self.own_header_last else own),
             *self.extensions.header(),
             ("bucketsize", str(self.table.bucket_size)),
             ("initval", f"0x{self.initval:08x}"),
+            *(own if self.own_header_last else []),
         ]
 
     def memory(self) -> int:
@@ -284,12 +287,7 @@ class HashSet(IpSet, Generic[Key]):
             return True
         if entry.deadline < self.now:
             return False
-        if self.extensions.counters:
-            if not query.accepts(entry):
-                return False
-            if query.update_counters:
-                touch(entry, skb)
-        return True
+        return not self.extensions.counters or count(entry, skb, query)
 
     def _packet_element(self, skb: Skb, sources: tuple[bool, ...]) -> Key | None:
         """Return what a rule adds and deletes: networks with the longest prefix that the set has."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.ipset.base import EXTENSIONS, IpSet, Member, touch
+from emulator.kernel.netfilter.ipset.base import EXTENSIONS, IpSet, Member, count
 from emulator.kernel.netfilter.ipset.create import CreateOptions
 from emulator.kernel.netfilter.ipset.element import Element, set_name
 from emulator.kernel.netfilter.ipset.error import EXISTS, NOT_ADDED, ElementError, IpsetError
@@ -33,6 +33,7 @@ class ListSet(IpSet):
     name = "list:set"
     aliases = ("setlist",)
     revision = 3
+    element_help = "NAME"
     families = ()
     features = frozenset({"name", "last"})
     parts = (set_name,)
@@ -153,12 +154,8 @@ class ListSet(IpSet):
             found = slot.set.match(skb, inner)
             if found is None:
                 continue
-            if self.extensions.counters:
-                if not query.accepts(entry):
-                    continue
-                if query.update_counters:
-                    touch(entry, skb)
-            return entry if self.extensions.skbinfo else found
+            if not self.extensions.counters or count(entry, skb, query):
+                return entry if self.extensions.skbinfo else found
         return None
 
     def match(self, skb: Skb, query: Query) -> Entry | None:

@@ -22,7 +22,7 @@ class MaskedSet(HashSet[Key]):
         super().__init__(options, sets)
         bits = self.family.bits
         if options.netmask is not None and options.bitmask is not None:
-            raise IpsetError("bitmask and netmask options are mutually exclusive, provide only one")
+            raise IpsetError("Syntax error: bitmask and netmask are mutually exclusive, provide only one")
         self._netmask = bits if options.netmask is None else options.netmask
         self._bitmask = options.bitmask
         if not 0 < self._netmask <= bits or self._bitmask == 0:

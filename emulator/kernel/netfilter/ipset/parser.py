@@ -123,9 +123,10 @@ def _netmask(text: str, family: Family) -> int:
 def _bitmask(text: str, family: Family) -> int:
     mask = family.parse(text)
     if mask is None:
-        raise IpsetSyntaxError(f"cannot parse {text}: resolving to {family.title} address failed")
-    if not mask:
-        raise IpsetSyntaxError("bitmask isn't valid: null value")
+        raise IpsetSyntaxError(
+            f"cannot parse {text}: resolving to {family.title} address failed\n"
+            f"Syntax error: bitmask is not valid for family = {family.name}"
+        )
     return mask
 
 

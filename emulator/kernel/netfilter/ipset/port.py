@@ -118,13 +118,13 @@ def parse_tcp_udp_port(text: str, family: Family) -> tuple[int, int | None]:
 
 def _parse_protocol(text: str) -> int:
     try:
-        number: int | None = parse_number(text, 0, 255)
+        return parse_number(text, 0, 255)
     except IpsetError:
         number = PROTOCOLS.get("ipv6-icmp" if text.lower() == "icmpv6" else text.lower())
-    if number is None:
-        raise IpsetSyntaxError(f"cannot parse '{text}' as a protocol")
-    if not number:
+    if text.lower() == "ip":
         raise IpsetSyntaxError(f"Unsupported protocol '{text}'")
+    if not number:
+        raise IpsetSyntaxError(f"cannot parse '{text}' as a protocol")
     return number
 
 
@@ -161,7 +161,7 @@ def format_proto_port(protocol: int, port: int) -> str:
     """Print `tcp:80`, `icmp:echo-request`, `icmp:3/1`, `gre:0`."""
     names = _TYPE_NAMES.get(protocol)
     shown = str(port) if names is None else names.get(port) or f"{port >> 8}/{port & 255}"
-    return f"{format_protocol(protocol)}:{shown}"
+    return f"{format_protocol(protocol) if protocol else 'ip'}:{shown}"
 
 
 def packet_port(skb: Skb, source: bool) -> int | None:

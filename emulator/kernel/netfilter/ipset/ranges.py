@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.ipset.error import BAD_CIDR, WHOLE_RANGE, IpsetError
+from emulator.kernel.netfilter.ipset.error import BAD_CIDR, BAD_PROTOCOL, WHOLE_RANGE, IpsetError
 from emulator.kernel.netfilter.ipset.port import ICMP, ICMPV6, WITH_PORTS
 
 if TYPE_CHECKING:
@@ -52,8 +52,10 @@ def networks(
 
 
 def port_span(element: Element) -> tuple[int, int]:
-    """Return the first and last port; those of protocols without ports are 0."""
+    """Return the first and last port; that of a protocol without ports is 0."""
     protocol, port = element.proto, element.port or 0
+    if not protocol:
+        raise IpsetError(BAD_PROTOCOL)
     if protocol not in WITH_PORTS:
         return (port, port) if protocol in (ICMP, ICMPV6) else (0, 0)
     to = port if element.port_to is None else element.port_to

@@ -1,53 +1,157 @@
-"""`ipset restore`: commands from text, one a line, until one fails."""
+"""`ipset restore`: commands from text, one a line, until one fails (lib/session.c).
+
+Elements that follow one another for the same set go to the kernel in one message of at most a page. So a line that
+cannot be read takes those before it along that have not been sent yet; one that the kernel refuses does not.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
-from emulator.kernel.netfilter.ipset.error import IpsetError, IpsetRestoreError, IpsetUsageError
+from emulator.kernel.netfilter.ipset.command import Answer, Settings, change, parse_element, parse_line, run
+from emulator.kernel.netfilter.ipset.error import IpsetError, IpsetRestoreError
 
 if TYPE_CHECKING:
-    from emulator.kernel.netfilter.ipset.sets import Sets
+    from emulator.kernel.netfilter.ipset.parser import ElementCommand
+    from emulator.kernel.netfilter.ipset.sets import Sets, Slot
+
+_PAGE = 4096
+_ACKNOWLEDGEMENT = 20  # sizeof(struct nlmsgerr), kept free
+_HEADER = 40  # of a message: netlink, nfnetlink, protocol, the line's number, the nest of elements
+_ATTRIBUTE = 4
+_SMALL, _LARGE = 8, 12  # attributes of up to 4 and of 8 bytes
+
+
+class _Change(NamedTuple):
+    line: int
+    command: ElementCommand
+
+
+class _Batch:
+    """The message that is being put together."""
+
+    __slots__ = ("changes", "exist", "name", "size", "slot")
+
+    def __init__(self, slot: Slot, name: str, exist: bool) -> None:
+        self.slot = slot
+        self.name = name
+        self.exist = exist
+        self.changes: list[_Change] = []
+        self.size = _HEADER + _text(slot.name)
+
+    def has_room(self, room: int) -> bool:
+        """Whether an element fits in."""
+        return self.size + room + _ACKNOWLEDGEMENT <= _PAGE
+
+    def send(self) -> None:
+        """Carry the changes out, up to the first that is refused."""
+        for number, command in self.changes:
+            try:
+                change(self.slot, self.name, command, exist=self.exist)
+            except IpsetError as error:
+                raise IpsetRestoreError(number, str(error), error.status) from None
 
 
 class Restorer:
     """Carries out the lines of one text."""
 
-    def __init__(self, sets: Sets, *, exist: bool) -> None:
+    def __init__(self, sets: Sets, settings: Settings) -> None:
         self._sets = sets
-        self._exist = exist
+        self._settings = settings
+        self._batch: _Batch | None = None
 
-    def run(self, text: str) -> None:
-        """Carry out all lines. IpsetRestoreError with the number of the one that failed."""
+    def run(self, text: str) -> Iterator[Answer]:
+        """Carry out all lines, and yield what those say that print something.
+
+        IpsetRestoreError names the line that failed. A `test` that says something ends it, as in the real tool.
+        """
         for number, line in enumerate(text.splitlines(), 1):
-            words = split(line)
-            if not words or words[0][0] == "#" or words == ["COMMIT"]:
+            line = line.lstrip()
+            if not line or line[0] == "#":
+                continue
+            if line == "COMMIT":
+                self._send()
                 continue
             try:
-                self._line(words)
+                command = parse_line(self._settings, split(line), restoring=True)
+                if command.name == "quit":
+                    return
+                if command.name in ("add", "del"):
+                    self._collect(number, command.name, command.words)
+                    continue
+                self._send()
+                answer = run(self._sets, self._settings, command)
             except IpsetError as error:
                 raise IpsetRestoreError(number, str(error), error.status) from None
+            if answer != Answer():
+                yield answer
+            if command.name == "test" and answer != Answer():
+                return
+        self._send()
 
-    def _line(self, words: list[str]) -> None:
-        match words:
-            case ["create", name, kind, *rest]:
-                self._sets.create(name, kind, rest, exist=self._exist)
-            case ["add", name, *rest] if rest:
-                self._sets.add(name, rest, exist=self._exist)
-            case ["del", name, *rest] if rest:
-                self._sets.delete(name, rest, exist=self._exist)
-            case _:
-                raise IpsetUsageError(f"No command specified: unknown argument {words[0]}")
+    def _collect(self, number: int, name: str, words: list[str]) -> None:
+        slot, command = parse_element(self._sets, name, words)
+        size, room = _size(command)
+        batch = self._batch
+        if batch is None or batch.slot is not slot or batch.name != name or not batch.has_room(room):
+            self._send()
+            batch = self._batch = _Batch(slot, name, self._settings.exist)
+        batch.changes.append(_Change(number, command))
+        batch.size += size
+
+    def _send(self) -> None:
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            batch.send()
+
+
+def _text(text: str) -> int:
+    """Return the size of a text as an attribute."""
+    return _ATTRIBUTE + -(-(len(text.encode()) + 1) // 4) * 4
+
+
+def _size(command: ElementCommand) -> tuple[int, int]:
+    """Return the size of an element in a message, and how much must be free for it.
+
+    Each attribute has a head of 4 bytes, addresses two. Room is asked for one attribute after another, and for a text
+    as long as it may be.
+    """
+    element, given = command
+    small = (element.cidr, element.cidr2, element.port, element.port_to, element.mark, element.proto, given.timeout)
+    size = _ATTRIBUTE + _SMALL * sum(each is not None for each in small)
+    if given.nomatch or element.physdev or element.before:
+        size += _SMALL
+    room = 0
+    for text, longest in ((element.name, 32), (element.reference, 32)):
+        if text:
+            room = max(room, size + _ATTRIBUTE + longest)
+            size += _text(text)
+    addresses = (element.ip, element.ip_to, element.ip2, element.ip2_to)
+    size += (2 * _ATTRIBUTE + element.family.bits // 8) * sum(each is not None for each in addresses)
+    size += _LARGE * sum(each is not None for each in (given.packets, given.bytes, element.ether))
+    for text, longest in ((element.interface, 16), (given.comment or "", 256)):
+        if text:
+            room = max(room, size + _ATTRIBUTE + longest)
+            size += _text(text)
+    size += _LARGE * (given.mark is not None) + _SMALL * ((given.priority is not None) + (given.queue is not None))
+    size += _SMALL  # the line's number
+    return size, max(room, size)
 
 
 def split(line: str) -> list[str]:
-    """Split a line into words; quotes keep spaces together and are dropped."""
+    """Split a line into words: quotes keep spaces together and are dropped, as is a word whose quote does not end."""
     if '"' not in line:
         return line.split()
     words: list[str] = []
-    for position, part in enumerate(line.split('"')):
-        if position % 2:
-            words.append(part)
-        else:
-            words += part.split()
-    return words
+    word = ""
+    quoted = False
+    for character in line:
+        if character == '"':
+            quoted = not quoted
+        elif quoted or not character.isspace():
+            word += character
+        elif word:
+            words.append(word)
+            word = ""
+    return [*words, word] if word and not quoted else words

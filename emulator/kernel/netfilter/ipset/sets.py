@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.ipset.base import IpSet
+from emulator.kernel.netfilter.ipset.command import Settings
 from emulator.kernel.netfilter.ipset.error import NO_SET, IpsetError, IpsetSyntaxError
 from emulator.kernel.netfilter.ipset.number import check_name
-from emulator.kernel.netfilter.ipset.parser import parse_create, parse_element_command
+from emulator.kernel.netfilter.ipset.parser import parse_create
 from emulator.kernel.netfilter.ipset.restore import Restorer
-from emulator.kernel.netfilter.ipset.text import save_set
+from emulator.kernel.netfilter.ipset.text import Mode, Style, show_sets
 from emulator.kernel.netfilter.ipset.types import SET_TYPES
 
 if TYPE_CHECKING:
@@ -127,24 +128,16 @@ class Sets:
             raise IpsetError("The sets cannot be swapped: their type does not match")
         first.set, second.set = second.set, first.set
 
-    def add(self, name: str, words: Sequence[str], *, exist: bool = False) -> None:
-        """`add NAME ELEMENT OPTIONS`."""
-        set_ = self.get(check_name(name)).set
-        command = parse_element_command(set_, "add", words)
-        set_.add(command.element, command.given, exist=exist)
-
-    def delete(self, name: str, words: Sequence[str], *, exist: bool = False) -> None:
-        """`del NAME ELEMENT`."""
-        set_ = self.get(check_name(name)).set
-        set_.delete(parse_element_command(set_, "del", words).element, exist=exist)
-
     # Texts
 
     def restore(self, text: str, *, exist: bool = False) -> None:
-        """Carry out the lines of `ipset save`'s output. IpsetRestoreError names the line; what came before stays."""
-        Restorer(self, exist=exist).run(text)
+        """Carry out the lines of `ipset save`'s output; `exist` forgives what is there already.
+
+        IpsetRestoreError for a line that cannot be; what came before stays, but for elements of the same message.
+        """
+        deque(Restorer(self, Settings(flags={"-!"} if exist else set())).run(text), maxlen=0)
 
     def save(self, name: str | None = None) -> str:
         """Return the sets as `ipset save` prints them."""
         slots = list(self) if name is None else [self.get(name)]
-        return "".join(line for slot in slots for line in save_set(slot))
+        return show_sets(self, slots, Style(Mode.SAVE))

@@ -176,9 +176,10 @@ class HashTable(Generic[Key]):
         self.regions[self.region(index)] -= 1
         if position + 1 == len(places):
             places.pop()  # others that were left stay until the bucket is compacted
-        if not places:
+        free = places.count(None)
+        if free == len(places):
             self._free(index, bucket)
-        elif places.count(None) >= STEP:
+        elif free >= STEP:
             self._compact(bucket)
 
     def _leave(self, bucket: Bucket[Key], position: int, key: Key) -> None:

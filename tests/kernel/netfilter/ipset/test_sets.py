@@ -57,7 +57,7 @@ def test_what_is_saved_is_restored() -> None:
 def test_ranges_are_expanded_as_ipset_does(create: str, element: str, expected: list[str]) -> None:
     sets = fresh(f"create x {create}\nadd x {element}\n")
     assert members(sets, "x") == expected
-    sets.delete("x", [element])
+    sets.restore(f"del x {element}\n")
     assert members(sets, "x") == []
 
 
