@@ -70,7 +70,8 @@ def fresh(text: str = "") -> Netfilter:
         ("*filter\n-A\nCOMMIT\n", 2, "requires an argument"),
         ("*filter\n[1:2]\nCOMMIT\n", 2, "Bad argument"),
         ('*filter\n-A INPUT -m comment --comment "open -j DROP\nCOMMIT\n', 2, "quote is not closed"),
-        ("*filter\n# a comment\n\n-A INPUT -m set --match-set x src -j DROP\nCOMMIT\n", 4, "Couldn't load match `set'"),
+        ("*filter\n# a comment\n\n-A INPUT -m u32 --u32 0 -j DROP\nCOMMIT\n", 4, "Couldn't load match `u32'"),
+        ("*filter\n-A INPUT -m set --match-set x src -j DROP\nCOMMIT\n", 2, "Set x doesn't exist."),
         ("*filter\n-A INPUT -j ACCEPT\nCOMMIT\n*nat\n-A NOPE -j ACCEPT\nCOMMIT\n", 5, "No chain"),
     ],
 )  # fmt: skip
@@ -157,7 +158,9 @@ def test_kube_proxys_rules_survive_saving() -> None:
 
 
 FORWARD_RULES = [
-    line.saved for line in read_rules() if line.valid and (line.table, line.chain) == ("filter", "FORWARD")
+    line.saved
+    for line in read_rules()
+    if line.valid and not line.sets and (line.table, line.chain) == ("filter", "FORWARD")
 ]
 CHAINS = ["INPUT", "FORWARD", "OUTPUT", "CH", "OTHER"]
 
