@@ -54,7 +54,8 @@ class RouterBed(Testbed):
 
     def compare_entries(self) -> None:
         """Compare the conntrack tables, timeouts aside."""
-        assert self.emulated_entries() == self.real_entries()
+        emulated, real = self.emulated_entries(), self.real_entries()
+        assert emulated == real, "\n".join(["emulated:", *emulated, "real:", *real])
 
     def real_entries(self) -> list[str]:
         """What `conntrack -L` prints, without the timeouts."""

@@ -121,13 +121,23 @@ def test_a_reset_answers_a_syn_of_the_other_side_only(bed: RouterBed) -> None:
             bed.reset()
 
 
-def test_points_5_and_6_a_repeated_syn_does_not_refresh_and_a_lasting_udp_exchange_is_a_stream(bed: RouterBed) -> None:
-    out, back = ("a", wire.udp(CLIENT, 4000, SERVER, 53)), ("b", wire.udp(SERVER, 53, CLIENT, 4000))
-    play(bed, to_server(SYN, 1000), out, out, back, out)
-    bed.advance(3.1)
+def test_point_5_a_repeated_syn_does_not_refresh_and_repeated_udp_does(bed: RouterBed) -> None:
+    out = ("a", wire.udp(CLIENT, 4000, SERVER, 53))
     play(bed, to_server(SYN, 1000), out)
-    assert ["[ASSURED]" in entry for entry in bed.emulated_entries()] == [False, True]
+    bed.advance(2.1)
+    play(bed, to_server(SYN, 1000), out)
+    assert bed.emulated_timeouts() == [30, 117]
+
+
+def test_point_6_udp_is_new_until_a_reply_and_a_stream_after_two_seconds(bed: RouterBed) -> None:
+    out, back = ("a", wire.udp(CLIENT, 4000, SERVER, 53)), ("b", wire.udp(SERVER, 53, CLIENT, 4000))
+    play(bed, out, out, back, out)
+    assert bed.emulated_timeouts() == [30]
+    bed.advance(3.1)
+    play(bed, out)
+    assert "[ASSURED]" in bed.emulated_entries()[0]
     play(bed, back)
+    assert bed.emulated_timeouts() == [120]
 
 
 def test_point_9_icmp(bed: RouterBed) -> None:

@@ -34,7 +34,7 @@ from emulator.kernel.netfilter.connection import (
     Template,
 )
 from emulator.kernel.netfilter.early_drop import EarlyDrop
-from emulator.kernel.netfilter.entry_text import EntryTextError, read_entries
+from emulator.kernel.netfilter.entry_text import load_entries
 from emulator.kernel.netfilter.event import EventKind, Events
 from emulator.kernel.netfilter.expiry import ExpiryWheel
 from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
@@ -113,7 +113,7 @@ class Conntrack(Settings):
         return len(self._wheel)
 
     def enable(self) -> None:
-        """Register the hooks. A rule or a NAT table that needs connections calls this; nothing turns it off again."""
+        """Register the hooks. Whoever adds a rule that needs connections calls this."""
         if self.enabled:
             return
         self.enabled = True
@@ -123,6 +123,12 @@ class Conntrack(Settings):
             register(hook, Priority.CONNTRACK, "conntrack", self.handle)
         for hook in (Hook.INPUT, Hook.POSTROUTING):
             register(hook, Priority.CONNTRACK_CONFIRM, "conntrack-confirm", self.confirm)
+
+    def disable(self) -> None:
+        """Take the hooks away, since the last rule that needed connections went; entries stay until they end."""
+        if self.enabled:
+            self.enabled = False
+            self.netfilter.unregister(frozenset({"defrag", "conntrack", "conntrack-confirm"}))
 
     # Lookups
 
@@ -321,15 +327,7 @@ class Conntrack(Settings):
         EntryTextError names a line that is no entry, or whose tuples are in the table already; the lines before it
         are in the table then.
         """
-        count = 0
-        for line, connection in read_entries(text, self.now):
-            if self.clashes(connection):
-                raise EntryTextError(line, f"another entry has its tuple: {connection.original}")
-            start = connection.start
-            self.insert(connection)
-            connection.start = start
-            count += 1
-        return count
+        return load_entries(self, text)
 
     def refresh(self, connection: Connection, skb: Skb, direction: int, timeout: float) -> None:
         """Count a packet and give the connection `timeout` more seconds (`nf_ct_refresh_acct`)."""

@@ -243,6 +243,8 @@ class Edit:
         self._netfilter.forget_unused_lists()
         if any(rule.spec.needs_conntrack for rule in fresh):
             self._netfilter.conntrack.enable()
+        elif not self._netfilter.needs_conntrack():
+            self._netfilter.conntrack.disable()
 
 
 def _reachable(start: str, jumps: dict[str, set[str]]) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from emulator.errors import PodwireError, WireError
 from emulator.kernel.netfilter.connection import (
@@ -34,6 +35,9 @@ from emulator.kernel.netfilter.tcp_state import (
 )
 from emulator.kernel.netfilter.tuple import ICMP, PORT_PROTOCOLS, SCTP, TCP, Tuple, invert
 from emulator.packet.address import AF_INET, ipv4_to_int
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.conntrack import Conntrack
 
 _VERSION_LINE = "conntrack v"  # what the tool says on standard error, in case both were saved
 _FLAGS = {"[ASSURED]": ASSURED, "[UNREPLIED]": 0, "[OFFLOAD]": 0, "[HW_OFFLOAD]": 0}
@@ -68,6 +72,19 @@ def read_entries(text: str, now: float = 0.0) -> Iterator[tuple[int, Connection]
             yield number, _entry(words[2:] if words[0] == "ipv4" else words, now)
         except (ValueError, WireError) as error:
             raise EntryTextError(number, str(error)) from None
+
+
+def load_entries(conntrack: Conntrack, text: str) -> int:
+    """Enter the connections of `text` into a table; see `Conntrack.load`."""
+    count = 0
+    for line, connection in read_entries(text, conntrack.now):
+        if conntrack.clashes(connection):
+            raise EntryTextError(line, f"another entry has its tuple: {connection.original}")
+        start = connection.start
+        conntrack.insert(connection)
+        connection.start = start
+        count += 1
+    return count
 
 
 class _Direction:

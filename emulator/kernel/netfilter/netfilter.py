@@ -76,6 +76,22 @@ class Netfilter:
         self._functions[hook] = tuple(entry[2] for entry in entries)
         self.changed()
 
+    def unregister(self, names: frozenset[str]) -> None:
+        """Take functions away from all hooks, by their names."""
+        for hook, entries in enumerate(self._registered):
+            entries[:] = [entry for entry in entries if entry[1] not in names]
+            self._functions[hook] = tuple(entry[2] for entry in entries)
+        self.changed()
+
+    def needs_conntrack(self) -> bool:
+        """Whether any rule does; the nat table alone does not (nf_ct_netns_get)."""
+        return any(
+            rule.spec.needs_conntrack
+            for table in self.tables.values()
+            for chain in table.chains.values()
+            for rule in chain.rules
+        )
+
     def changed(self) -> None:
         """Note that packets may be decided on differently from now on."""
         self.generation += 1
@@ -118,7 +134,6 @@ class Netfilter:
         """Take in a new table and register its hooks; the nat table's belong to NAT."""
         self.tables[table.name] = table
         if table.name == "nat":
-            self.conntrack.enable()
             for hook, priority in table.kind.hooks.items():
                 self.register(hook, priority, "nat", self.nat.handle)
             return

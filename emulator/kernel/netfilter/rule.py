@@ -116,7 +116,7 @@ class RuleSpec(Struct, frozen=True, gc=False):
     def needs_conntrack(self) -> bool:
         """Whether the kernel would switch connection tracking on for it."""
         return any(match.needs_conntrack for match in self.matches) or (
-            self.target is not None and self.target.needs_conntrack
+            self.target is not None and self.target.tracks()
         )
 
 

@@ -144,11 +144,18 @@ def test_an_empty_table_is_not_loaded() -> None:
     assert not netfilter.conntrack.enabled
 
 
-def test_conntrack_is_on_once_a_rule_or_nat_needs_it() -> None:
+def test_conntrack_is_on_as_long_as_a_rule_needs_it() -> None:
     assert not fresh(BEFORE).conntrack.enabled
     assert fresh("*filter\n:A - [0:0]\n-A A -m conntrack --ctstate NEW\nCOMMIT\n").conntrack.enabled
-    assert fresh("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n").conntrack.enabled
-    assert fresh("*raw\n-A PREROUTING -j NOTRACK\nCOMMIT\n").conntrack.enabled
+    assert not fresh("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp\nCOMMIT\n").conntrack.enabled
+    assert not fresh("*raw\n-A PREROUTING -j NOTRACK\n-A PREROUTING -j CT --notrack\nCOMMIT\n").conntrack.enabled
+    assert fresh("*raw\n-A PREROUTING -j CT --zone 4\nCOMMIT\n").conntrack.enabled
+    netfilter = fresh("*nat\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n*mangle\n-A INPUT -j CONNMARK --save-mark\nCOMMIT\n")
+    assert netfilter.conntrack.enabled
+    netfilter.restore("*nat\nCOMMIT\n")
+    assert netfilter.conntrack.enabled
+    netfilter.restore("*mangle\nCOMMIT\n")
+    assert not netfilter.conntrack.enabled
 
 
 def test_kube_proxys_rules_survive_saving() -> None:

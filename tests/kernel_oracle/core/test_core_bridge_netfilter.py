@@ -62,7 +62,7 @@ def sent(observed: Observed) -> dict[str, int]:
     return {link: len(frames) for link, frames in observed.emulated.items() if frames}
 
 
-def test_a_vip_whose_endpoint_is_on_the_same_bridge(bed: Testbed) -> None:
+def test_point_11_a_vip_whose_endpoint_is_on_the_same_bridge(bed: Testbed) -> None:
     learn(bed)
     bed.restore(RULES.format(endpoint=TWO, more=""))
     assert sent(bed.compare([("p1", request())])) == {"p2": 1}
@@ -70,7 +70,7 @@ def test_a_vip_whose_endpoint_is_on_the_same_bridge(bed: Testbed) -> None:
     assert sent(bed.compare([("p1", request())])) == {"p2": 1}
 
 
-def test_without_br_netfilter_the_answer_takes_the_short_way_as_it_is(bed: Testbed) -> None:
+def test_point_11_without_br_netfilter_the_answer_takes_the_short_way_as_it_is(bed: Testbed) -> None:
     learn(bed)
     bed.set_sysctl("net.bridge.bridge-nf-call-iptables", 0)
     bed.restore(RULES.format(endpoint=TWO, more=""))
@@ -94,7 +94,7 @@ def test_an_endpoint_elsewhere_is_routed(bed: Testbed) -> None:
     assert sent(bed.compare([("up", back)])) == {"p1": 1}
 
 
-def test_a_pod_that_reaches_itself_through_a_vip(bed: Testbed) -> None:
+def test_point_12_a_pod_that_reaches_itself_through_a_vip(bed: Testbed) -> None:
     learn(bed)
     bed.restore(RULES.format(endpoint=ONE, more=f"-A POSTROUTING -s {ONE}/32 -d {ONE}/32 -j MASQUERADE"))
     assert bed.compare([("p1", request())]).emulated["p1"] == []

@@ -37,6 +37,10 @@ class Target(ABC):
     needs_conntrack: ClassVar[bool] = False
     reason: ClassVar[DropReason] = DropReason.NETFILTER_DROP  # what a DROP that it gives is counted as
 
+    def tracks(self) -> bool:
+        """Whether connection tracking is switched on as long as a rule has this."""
+        return self.needs_conntrack
+
     @classmethod
     @abstractmethod
     def parse(cls, options: Options) -> Self:

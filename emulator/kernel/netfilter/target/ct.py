@@ -39,6 +39,9 @@ class Ct(Target):
             raise RuleError("CT: --notrack or --zone must be specified")
         return cls(options.has("--notrack"), parse_integer(zone.value, "CT: --zone", 0, 0xFFFF) if zone else 0)
 
+    def tracks(self) -> bool:
+        return not self.notrack
+
     def format(self) -> str:
         if self.notrack:
             return "--notrack"
@@ -64,7 +67,6 @@ class Notrack(Target):
     name = "NOTRACK"
     options: ClassVar[Mapping[str, int]] = {}
     tables = frozenset({"raw"})
-    needs_conntrack = True
 
     @classmethod
     def parse(cls, options: Options) -> Notrack:
