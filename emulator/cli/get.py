@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from emulator.api.kinds import Kind
 from emulator.api.messages import GET, LIST, ControlError, ErrorCode, GetParams, ListParams, Object
 from emulator.cli.client import Client
-from emulator.cli.columns import columns_of
-from emulator.cli.columns.columns import labels_text
 from emulator.cli.command import command, pass_session
+from emulator.cli.listing import Wanted, tables
 from emulator.cli.options import (
     DEFAULT_NAMESPACE,
     complete_resource,
@@ -21,7 +19,7 @@ from emulator.cli.options import (
     output_option,
     selector_option,
 )
-from emulator.cli.output import Table, note, print_error, print_json, print_lines, print_yaml
+from emulator.cli.output import note, print_error, print_json, print_lines, print_yaml
 from emulator.cli.resources import Resource, parse_resources, several_kinds
 from emulator.cli.session import Session
 
@@ -32,17 +30,6 @@ emulator get deployment,service -l app=web
 emulator get svc/web -o yaml
 emulator get pods -w
 """
-
-
-class Wanted(NamedTuple):
-    """What the options ask for. `namespace` None means all of them."""
-
-    namespace: str | None
-    selector: str
-    fields: str
-    output: str | None
-    headers: bool
-    labels: bool
 
 
 @command("get", examples=EXAMPLES)
@@ -141,36 +128,3 @@ def _list(client: Client, kind: Kind, wanted: Wanted) -> list[Object]:
         field_selector=wanted.fields,
     )
     return client.call(LIST, params).items
-
-
-def tables(groups: Sequence[tuple[Kind, list[Object]]], wanted: Wanted, *, prefixed: bool) -> list[str]:
-    """Return one table for each kind that has objects, with an empty line between two."""
-    now = time.time()
-    lines: list[str] = []
-    for kind, found in groups:
-        if found:
-            rows = [row(kind, obj, wanted, now, prefixed=prefixed) for obj in found]
-            header = [header_of(kind, wanted)] if wanted.headers else []
-            lines += ([""] if lines else []) + Table().lines(header + rows)
-    return lines
-
-
-def header_of(kind: Kind, wanted: Wanted) -> list[str]:
-    """Return the column names of a kind."""
-    columns = columns_of(kind.kind)
-    names = [*columns.names, *(columns.wide if wanted.output == "wide" else ())]
-    first = ["NAMESPACE"] if wanted.namespace is None and kind.namespaced else []
-    return first + names + (["LABELS"] if wanted.labels else [])
-
-
-def row(kind: Kind, obj: Object, wanted: Wanted, now: float, *, prefixed: bool = False) -> list[str]:
-    """Return the cells of an object; `prefixed` puts the kind before its name."""
-    columns = columns_of(kind.kind)
-    cells = columns.row(obj, now)
-    if wanted.output != "wide":
-        cells = cells[: len(columns.names)]
-    if prefixed:
-        cells[0] = kind.described(cells[0])
-    metadata = obj["metadata"]
-    first = [metadata.get("namespace", "")] if wanted.namespace is None and kind.namespaced else []
-    return first + cells + ([labels_text(metadata.get("labels"))] if wanted.labels else [])

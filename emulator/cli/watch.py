@@ -10,7 +10,7 @@ import click
 from emulator.api.kinds import Kind
 from emulator.api.messages import LIST, WATCH, ControlError, ErrorCode, EventType, ListParams, Object, WatchParams
 from emulator.cli.client import Client
-from emulator.cli.get import Wanted, header_of, row
+from emulator.cli.listing import Wanted, header_of, row
 from emulator.cli.output import Table, print_json, print_lines, print_yaml
 from emulator.cli.resources import Resource
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from emulator.kernel.datagram_socket import DatagramSocket
 from emulator.kernel.drop import DropReason
-from emulator.kernel.socket_base import DEFAULT_BUFFER, Socket, SocketInfo, truesize
-from emulator.kernel.socket_error import SocketError, icmp_errno, os_error, output_error
+from emulator.kernel.socket_base import SocketInfo
+from emulator.kernel.socket_error import SocketError, icmp_errno, os_error
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import format_ipv4
 from emulator.packet.checksum import checksum
@@ -42,17 +42,14 @@ class PingReply:
     trace: Trace | None = None
 
 
-class PingSocket(Socket):
+class PingSocket(DatagramSocket[PingReply]):
     """An echo socket. `lport` is the ICMP identifier that the namespace gave it."""
 
-    __slots__ = ("_ping", "_queue", "_queued", "receive_buffer")
+    __slots__ = ("_ping",)
 
     def __init__(self, netns: Netns, ping: Ping) -> None:
         super().__init__(netns)
         self._ping = ping
-        self._queue: deque[PingReply] = deque()
-        self._queued = 0
-        self.receive_buffer = DEFAULT_BUFFER
 
     @property
     def identifier(self) -> int:
@@ -71,73 +68,42 @@ class PingSocket(Socket):
     ) -> None:
         """Send one echo request. EMSGSIZE where `dont_fragment` forbids what the MTU asks for; routing's errors."""
         self._check_open()
-        length = HEADER_LENGTH + len(payload)
         if len(payload) > MAXIMUM_PAYLOAD:
             raise os_error(errno.EMSGSIZE)
         route = self.netns.sockets.route(daddr, self.laddr, PROTOCOL)
-        fits = length + 20 <= route.mtu
-        if dont_fragment and not fits:
-            raise os_error(errno.EMSGSIZE)
         message = bytearray((ECHO_REQUEST, 0, 0, 0))
         message += self.lport.to_bytes(2, "big")
         message += (sequence & 0xFFFF).to_bytes(2, "big")
         message += payload
         message[2:4] = checksum(message).to_bytes(2, "big")
         saddr = self.laddr or route.source
-        dropped = self.netns.ip.output(
-            PROTOCOL,
-            message,
-            daddr=daddr,
-            saddr=saddr,
-            route=route,
-            ttl=ttl,
-            dont_fragment=fits,
-            socket=self,
-            trace=trace,
+        self._transmit(
+            PROTOCOL, message, route, saddr=saddr, daddr=daddr, ttl=ttl, dont_fragment=dont_fragment, trace=trace
         )
-        if dropped is not None and (error := output_error(dropped)) is not None:
-            raise error
 
     def receive(self) -> PingReply | None:
         """Take the next reply or error report, or None if there is none yet."""
         self._check_open()
-        if not self._queue:
-            return None
-        reply = self._queue.popleft()
-        self._queued -= truesize(len(reply.payload))
-        return reply
+        return self._pop()
 
     @property
     def readable(self) -> bool:
         """Whether `receive` would give something or raise."""
         return bool(self._queue) or self.closed
 
-    def close(self) -> None:
-        """Give the identifier back. Calling it again does nothing."""
-        if not self.closed:
-            self.detach()
-            self.netns.kernel.wake(self)
-
-    def detach(self) -> None:
-        """Leave the table, silently."""
-        self.closed = True
-        self._ping.sockets.pop(self.lport, None)
-        self._queue.clear()
-        self._queued = 0
-
     def info(self) -> SocketInfo:
         """Return its row of `ss`."""
-        return SocketInfo("icmp", "UNCONN", self._queued, 0, self.local_address, self.remote_address)
+        return SocketInfo("icmp", "UNCONN", self._charged, 0, self.local_address, self.remote_address)
 
     def deliver(self, reply: PingReply) -> bool:
         """Queue a reply or an error report; False if the receive buffer is full."""
-        charge = truesize(len(reply.payload))
-        if self._queued + charge > self.receive_buffer:
+        if not self._has_room(len(reply.payload)):
             return False
-        self._queue.append(reply)
-        self._queued += charge
-        self.netns.kernel.wake(self)
+        self._push(reply, len(reply.payload))
         return True
+
+    def _leave(self) -> None:
+        self._ping.sockets.pop(self.lport, None)
 
 
 class Ping:

@@ -12,11 +12,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from emulator.kernel.datagram_socket import DatagramSocket
 from emulator.kernel.drop import DropReason
 from emulator.kernel.port_table import PortTable
 from emulator.kernel.route import RouteResult, RouteType
-from emulator.kernel.socket_base import DEFAULT_BUFFER, Address, Socket, SocketInfo, parse_address, truesize
-from emulator.kernel.socket_error import SocketError, icmp_errno, os_error, output_error
+from emulator.kernel.socket_base import Address, Socket, SocketInfo, parse_address
+from emulator.kernel.socket_error import SocketError, icmp_errno, os_error
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import BROADCAST_IPV4, format_ipv4, is_multicast
 from emulator.packet.checksum import is_valid, transport_checksum
@@ -46,23 +47,20 @@ class Datagram:
     trace: Trace | None = None
 
 
-class UdpSocket(Socket):
+class UdpSocket(DatagramSocket[Datagram]):
     """A UDP socket. Errors are OSError as Linux gives them; nothing here waits.
 
     An ICMP error about a datagram of ours stands in `errors`; on a connected socket one that matters (port unreachable)
     is also raised by the next call, once.
     """
 
-    __slots__ = ("_pending", "_queue", "_queued", "_udp", "broadcast", "errors", "receive_buffer")
+    __slots__ = ("_pending", "_udp", "broadcast", "errors")
 
     def __init__(self, netns: Netns, udp: Udp) -> None:
         super().__init__(netns)
         self._udp = udp
-        self._queue: deque[Datagram] = deque()
-        self._queued = 0
         self._pending = 0
         self.broadcast = False
-        self.receive_buffer = DEFAULT_BUFFER
         self.errors: deque[SocketError] = deque(maxlen=ERROR_QUEUE_LIMIT)
 
     def bind(self, address: Address) -> None:
@@ -108,59 +106,29 @@ class UdpSocket(Socket):
         if not self.lport:
             self._udp.ports.bind(self, 0, self.netns.sockets.port_range())
         route = self._route(host, port)
-        fits = length + 20 <= route.mtu
-        if dont_fragment and not fits:
-            raise os_error(errno.EMSGSIZE)
         saddr = self.laddr or route.source
         segment = bytearray(UDP.pack(self.lport, port, length, 0))
         segment += payload
         segment[6:8] = (transport_checksum(segment, saddr, host, PROTOCOL) or 0xFFFF).to_bytes(2, "big")
-        dropped = self.netns.ip.output(
-            PROTOCOL,
-            segment,
-            daddr=host,
-            saddr=saddr,
-            route=route,
-            ttl=ttl,
-            dont_fragment=fits,
-            socket=self,
-            trace=trace,
+        self._transmit(
+            PROTOCOL, segment, route, saddr=saddr, daddr=host, ttl=ttl, dont_fragment=dont_fragment, trace=trace
         )
-        if dropped is not None and (error := output_error(dropped)) is not None:
-            raise error
 
     def receive(self) -> Datagram | None:
         """Take the next datagram, or None if there is none yet. The pending error of a connected socket comes first."""
         self._check_open()
         self._raise_pending()
-        if not self._queue:
-            return None
-        datagram = self._queue.popleft()
-        self._queued -= truesize(len(datagram.payload))
-        return datagram
+        return self._pop()
 
     @property
     def readable(self) -> bool:
         """Whether `receive` would give a datagram or raise."""
         return bool(self._queue) or self._pending != 0 or self.closed
 
-    def close(self) -> None:
-        """Give the port back. Calling it again does nothing."""
-        if not self.closed:
-            self.detach()
-            self.netns.kernel.wake(self)
-
-    def detach(self) -> None:
-        """Leave the tables, silently."""
-        self.closed = True
-        self._udp.ports.release(self)
-        self._queue.clear()
-        self._queued = 0
-
     def info(self) -> SocketInfo:
         """Return its row of `ss`; the receive queue counts overhead, as Linux's does."""
         state = "ESTAB" if self.rport else "UNCONN"
-        return SocketInfo("udp", state, self._queued, 0, self.local_address, self.remote_address)
+        return SocketInfo("udp", state, self._charged, 0, self.local_address, self.remote_address)
 
     def score(self, skb: Skb) -> int:
         """How well this socket fits a datagram that came in for its port; negative if not at all (`compute_score`)."""
@@ -177,17 +145,14 @@ class UdpSocket(Socket):
 
     def deliver(self, skb: Skb, payload: bytes) -> None:
         """Queue a datagram, unless the receive buffer is full."""
-        charge = truesize(len(payload))
-        if self._queued + charge > self.receive_buffer:
+        if not self._has_room(len(payload)):
             self.netns.drop(skb, DropReason.SOCKET_RCVBUFF, port=self.lport)
             return
         if skb.trace is not None:
             skb.step(self.netns, StepKind.DELIVER, protocol="udp", socket=str(self))
         source = (format_ipv4(skb.saddr), skb.sport)
         destination = (format_ipv4(skb.daddr), skb.dport)
-        self._queue.append(Datagram(payload, source, destination, skb.data[skb.network + 8], skb.trace))
-        self._queued += charge
-        self.netns.kernel.wake(self)
+        self._push(Datagram(payload, source, destination, skb.data[skb.network + 8], skb.trace), len(payload))
 
     def fail(self, error: SocketError, *, fatal: bool) -> None:
         """Take an ICMP error about a datagram of ours."""
@@ -211,6 +176,9 @@ class UdpSocket(Socket):
         if route.type is RouteType.BROADCAST and not self.broadcast:
             raise os_error(errno.EACCES)
         return route
+
+    def _leave(self) -> None:
+        self._udp.ports.release(self)
 
     def _raise_pending(self) -> None:
         if self._pending:

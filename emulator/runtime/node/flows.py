@@ -11,7 +11,7 @@ from emulator.kernel.drop_log import DropRecord
 from emulator.kernel.netfilter.connection import ASSURED, SEEN_REPLY, Connection
 from emulator.kernel.netfilter.tuple import ICMP, PROTOCOL_NAMES, TCP, Tuple
 from emulator.packet.address import format_ipv4
-from emulator.runtime.node.machine import Machine
+from emulator.runtime.machine import Machine
 
 DROPS_KEPT = 1_024
 DROP_MEMORY = 60.0

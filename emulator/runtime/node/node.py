@@ -33,17 +33,17 @@ from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.packet.address import format_mac, mac_to_int
 from emulator.runtime.control.server import serve
 from emulator.runtime.logging import open_log
+from emulator.runtime.machine import Machine
 from emulator.runtime.node.controller_link import Connect, ControllerLink, Subscription
 from emulator.runtime.node.flows import FlowTable
-from emulator.runtime.node.machine import Machine
 from emulator.runtime.node.names import ClusterNames
 from emulator.runtime.node.object_cache import ObjectCache
 from emulator.runtime.node.pods import PodHost, PodRunner
-from emulator.runtime.node.programs import find_command, find_program
 from emulator.runtime.node.service_proxy import ServiceProxy
 from emulator.runtime.node.services import NodeParts, NodeServices
 from emulator.runtime.node.status_writer import StatusWriter
 from emulator.runtime.node.traces import TraceBoard
+from emulator.runtime.programs import find_command, find_program
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings
 from emulator.runtime.supervisor import arguments

@@ -29,8 +29,8 @@ from emulator.kube.kubelet.action import (
 )
 from emulator.kube.kubelet.kubelet import Kubelet
 from emulator.kube.reconciler import Moment
+from emulator.runtime.machine import Machine
 from emulator.runtime.node.containers import ContainerLog, Exit, RunningContainer, rfc3339
-from emulator.runtime.node.machine import Machine
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings
 

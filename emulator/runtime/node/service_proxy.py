@@ -11,7 +11,7 @@ from emulator.kernel.netns import Netns
 from emulator.kube.proxy.conntrack import UdpFrontends, udp_frontends
 from emulator.kube.proxy.iptables import IptablesProxy
 from emulator.kube.proxy.service_port import endpoints_by_port, service_ports
-from emulator.runtime.node.machine import Machine
+from emulator.runtime.machine import Machine
 from emulator.runtime.node.object_cache import ObjectCache
 
 WATCHED = ("Service", "EndpointSlice")

@@ -38,15 +38,15 @@ from emulator.api.messages import (
 )
 from emulator.apps.environment import Command
 from emulator.runtime.control.server import Exchange, Methods
+from emulator.runtime.machine import Machine
 from emulator.runtime.node.command import run_command, while_open
 from emulator.runtime.node.containers import ContainerLog
 from emulator.runtime.node.flows import LEAST_INTERVAL, FlowTable, FlowWatch
 from emulator.runtime.node.lent_sockets import carry_tcp, carry_udp
-from emulator.runtime.node.machine import Machine
 from emulator.runtime.node.pods import PodRunner, RunningPod
 from emulator.runtime.node.probe import probe
-from emulator.runtime.node.programs import command_names
 from emulator.runtime.node.traces import TraceBoard
+from emulator.runtime.programs import command_names
 from emulator.runtime.sockets.network import NetnsNetwork
 
 _LONGEST_TRACE = 60.0

@@ -14,7 +14,7 @@ from emulator.runtime.sockets.tcp_stream import TcpListener, TcpStream
 if TYPE_CHECKING:
     from emulator.kernel.netns import Netns
     from emulator.kernel.trace import Trace
-    from emulator.runtime.node.machine import Machine
+    from emulator.runtime.machine import Machine
 
 ANY = "0.0.0.0"
 

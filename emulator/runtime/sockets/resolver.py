@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -15,7 +15,8 @@ from emulator.packet.address import format_ipv4, ipv4_to_int
 from emulator.packet.dns_record import CNAME, A, Question
 
 if TYPE_CHECKING:
-    from emulator.runtime.sockets.network import NetnsNetwork
+    from emulator.runtime.sockets.sockets import UdpEndpoint
+    from emulator.runtime.sockets.tcp_stream import TcpStream
 
 DNS_PORT = 53
 
@@ -45,10 +46,23 @@ class ResolverSettings:
             yield f"{host}."
 
 
+class Transport(Protocol):
+    """What questions and answers go over: the sockets of one namespace, and its random numbers."""
+
+    def open_udp(self) -> UdpEndpoint:
+        """Bind a UDP socket to a free port."""
+
+    async def open_tcp_stream(self, host: str, port: int) -> TcpStream:
+        """Connect to an address."""
+
+    def draw(self, bits: int) -> int:
+        """Draw random bits."""
+
+
 class Resolver:
     """Looks names up from one namespace."""
 
-    def __init__(self, network: NetnsNetwork, settings: ResolverSettings) -> None:
+    def __init__(self, network: Transport, settings: ResolverSettings) -> None:
         self._network = network
         self._settings = settings
 

@@ -5,19 +5,27 @@ A kernel socket never waits; these call it, and park the task until the machine 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import trio
 
+from emulator.kernel.ping import PingSocket
 from emulator.kernel.socket_base import Address, parse_address
+from emulator.kernel.udp import UdpSocket
 
 if TYPE_CHECKING:
-    from emulator.kernel.ping import PingReply, PingSocket
+    from emulator.kernel.datagram_socket import DatagramSocket
+    from emulator.kernel.ping import PingReply
     from emulator.kernel.socket_base import Socket
     from emulator.kernel.trace import Trace
-    from emulator.kernel.udp import Datagram, UdpSocket
-    from emulator.runtime.node.machine import Machine
+    from emulator.kernel.udp import Datagram
+    from emulator.runtime.machine import Machine
+
+
+T = TypeVar("T")
+S = TypeVar("S", bound="DatagramSocket[Any]")
 
 
 class Waiter:
@@ -39,10 +47,10 @@ class Waiter:
         await self._parked.park()
 
 
-class UdpEndpoint:
-    """A UDP socket; also a context manager."""
+class _Endpoint(Generic[S]):
+    """A socket of whole messages; also a context manager, at whose end it is closed."""
 
-    def __init__(self, machine: Machine, socket: UdpSocket) -> None:
+    def __init__(self, machine: Machine, socket: S) -> None:
         self._machine = machine
         self._socket = socket
         self._waiter = Waiter(machine, socket)
@@ -54,6 +62,25 @@ class UdpEndpoint:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def close(self) -> None:
+        """Give the port, or the identifier, back."""
+        self._machine.enter()
+        self._socket.close()
+
+    async def _next(self, take: Callable[[], T | None]) -> T:
+        """Wait until `take`, which asks the kernel's socket, gives something, or raises."""
+        await trio.lowlevel.checkpoint()
+        while True:
+            self._machine.enter()
+            taken = take()
+            if taken is not None:
+                return taken
+            await self._waiter.wait()
+
+
+class UdpEndpoint(_Endpoint[UdpSocket]):
+    """A UDP socket; also a context manager."""
 
     @property
     def socket(self) -> UdpSocket:
@@ -80,13 +107,7 @@ class UdpEndpoint:
 
     async def receive(self) -> Datagram:
         """Wait for one datagram. OSError where an ICMP error came in for a connected socket."""
-        await trio.lowlevel.checkpoint()
-        while True:
-            self._machine.enter()
-            datagram = self._socket.receive()
-            if datagram is not None:
-                return datagram
-            await self._waiter.wait()
+        return await self._next(self._socket.receive)
 
     async def wait_readable(self) -> None:
         """Wait until a datagram or an error report (`socket.errors`) is there."""
@@ -94,27 +115,9 @@ class UdpEndpoint:
         while not self._socket.readable and not self._socket.errors:
             await self._waiter.wait()
 
-    def close(self) -> None:
-        """Give the port back."""
-        self._machine.enter()
-        self._socket.close()
 
-
-class PingEndpoint:
+class PingEndpoint(_Endpoint[PingSocket]):
     """An ICMP echo socket; also a context manager."""
-
-    def __init__(self, machine: Machine, socket: PingSocket) -> None:
-        self._machine = machine
-        self._socket = socket
-        self._waiter = Waiter(machine, socket)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def identifier(self) -> int:
@@ -138,15 +141,4 @@ class PingEndpoint:
 
     async def receive(self) -> PingReply:
         """Wait for an echo reply, or for an ICMP error about one of our requests."""
-        await trio.lowlevel.checkpoint()
-        while True:
-            self._machine.enter()
-            reply = self._socket.receive()
-            if reply is not None:
-                return reply
-            await self._waiter.wait()
-
-    def close(self) -> None:
-        """End the socket."""
-        self._machine.enter()
-        self._socket.close()
+        return await self._next(self._socket.receive)

@@ -17,7 +17,7 @@ from emulator.api import messages
 from emulator.api.messages import ClientMessage, Method, Response
 from emulator.api.objects import EndpointSlice, Node, Pod, Service
 from emulator.runtime.logging import open_log
-from emulator.runtime.node.programs import find_command, import_programs
+from emulator.runtime.programs import find_command, import_programs
 from emulator.runtime.supervisor.arguments import ControllerArguments, NodeArguments
 
 _VIEWS = (Node, Pod, Service, EndpointSlice)

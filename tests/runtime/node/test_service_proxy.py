@@ -14,7 +14,7 @@ from emulator.kernel.netns import Netns
 from emulator.kube.proxy.iptables import IptablesProxy
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.runtime.logging import open_log
-from emulator.runtime.node.machine import Machine
+from emulator.runtime.machine import Machine
 from emulator.runtime.node.object_cache import ObjectCache
 from emulator.runtime.node.service_proxy import WATCHED, ServiceProxy
 from emulator.runtime.underlay.memory import MemoryNetwork

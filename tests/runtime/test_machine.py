@@ -13,7 +13,7 @@ from emulator.kernel.nic import Nic
 from emulator.kernel.trace import Step, StepKind
 from emulator.packet.address import ipv4_to_int
 from emulator.runtime.logging import open_log
-from emulator.runtime.node.machine import Machine
+from emulator.runtime.machine import Machine
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.underlay.memory import MemoryNetwork
 from emulator.runtime.underlay.underlay import Peer
