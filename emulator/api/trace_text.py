@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
+from msgspec import structs
+
 from emulator.api.messages import TraceStep
 from emulator.api.problem import printable
 
@@ -22,6 +24,7 @@ class Style(Enum):
     NETNS = "netns"
     STEP = "step"
     RULE = "rule"
+    MISS = "miss"
     REWRITE = "rewrite"
     CROSSING = "crossing"
     DELIVERY = "delivery"
@@ -68,13 +71,18 @@ def in_order(steps: Iterable[TraceStep]) -> list[TraceStep]:
     return sorted(steps, key=lambda step: (step.number, step.machine, step.time))
 
 
-def render(steps: Sequence[TraceStep], names: Names, *, verbose: bool = False) -> Iterator[Line]:
+def render(
+    steps: Sequence[TraceStep], names: Names, *, verbose: bool = False, unfolded: bool = False
+) -> Iterator[Line]:
     """Yield the lines of a whole trace; `steps` are in order.
 
-    What ARP does for the packet meanwhile is one line, unless `verbose`.
+    What ARP does for the packet meanwhile is one line, unless `verbose`. Rules in a row that did not match for the same
+    reason are one line, unless `unfolded`.
     """
     place = ("", "")
     shown = steps if verbose else [step for step in steps if not is_arp(step)]
+    if not unfolded:
+        shown = fold_misses(shown)
     for index, step in enumerate(shown):
         if step.kind == "send":
             yield Line(0, Style.LEG, _leg(shown, index, names))
@@ -229,6 +237,58 @@ def _ignored(detail: Detail, _step: TraceStep, _names: Names) -> Written:
     return detail.get("table", "ignored"), text, Style.BAD
 
 
+def _considered(detail: Detail, _step: TraceStep, _names: Names) -> Written:
+    """Show why a rule did not match, or several (`last`): what the packet has and what they want."""
+    test, seen, wanted = detail.get("test", ""), detail.get("seen", ""), detail.get("wanted", "")
+    first, last = detail.get("number", ""), detail.get("last", "")
+    has = f"{test} is {seen}" if seen and test in _HEADERS else seen or f"{test} does not hold"
+    place = f"{detail.get('chain', '')}:{first}{f'-{last}' if last else ''}"
+    verb = "want" if last else "wants"
+    return detail.get("table", "rule"), f"{place} no match: {has}, {verb} {wanted}", Style.MISS
+
+
+_HEADERS = frozenset({"destination", "source", "protocol", "input link", "output link", "fragment"})
+_SAMPLES = 3
+"""So many of the values that folded rules want are shown."""
+
+
+def fold_misses(steps: Sequence[TraceStep]) -> list[TraceStep]:
+    """Make one step of rules in a row of one chain that failed at the same test with the same value of the packet."""
+    folded: list[TraceStep] = []
+    run: list[TraceStep] = []
+    for step in steps:
+        if run and (step.kind != "considered" or _reason(step) != _reason(run[-1])):
+            folded.append(_folded(run))
+            run = []
+        if step.kind == "considered":
+            run.append(step)
+        else:
+            folded.append(step)
+    if run:
+        folded.append(_folded(run))
+    return folded
+
+
+def _reason(step: TraceStep) -> tuple[object, ...]:
+    return (
+        step.machine,
+        step.netns,
+        step.packet,
+        *(step.detail.get(key) for key in ("table", "chain", "test", "seen")),
+    )
+
+
+def _folded(run: Sequence[TraceStep]) -> TraceStep:
+    if len(run) == 1:
+        return run[0]
+    values = list(dict.fromkeys(str(step.detail.get("wanted", "")) for step in run))
+    wanted = ", ".join(values[:_SAMPLES])
+    if len(values) > _SAMPLES:
+        wanted += f" and {len(values) - _SAMPLES} others"
+    last = run[-1].detail.get("number", "")
+    return structs.replace(run[0], detail={**run[0].detail, "last": last, "wanted": wanted})
+
+
 def _policy(detail: Detail, _step: TraceStep, _names: Names) -> Written:
     style = Style.DROP if detail.get("verdict") == "DROP" else Style.RULE
     return detail.get("table", "policy"), f"{detail.get('chain', '')} policy → {detail.get('verdict', '')}", style
@@ -258,6 +318,8 @@ def _fragmented(detail: Detail, _step: TraceStep, _names: Names) -> Written:
 
 
 def _deliver(detail: Detail, _step: TraceStep, names: Names) -> Written:
+    if not detail.get("socket"):
+        return "deliver", f"here ({detail.get('protocol', '')}); which socket takes it is not known", Style.DELIVERY
     return "deliver", f"to {named(socket_name(detail), names)}", Style.DELIVERY
 
 
@@ -280,6 +342,7 @@ _WRITERS = {
     "neighbour": _neighbour,
     "conntrack": _conntrack,
     "rule": _rule,
+    "considered": _considered,
     "ignored": _ignored,
     "policy": _policy,
     "nat": _nat,

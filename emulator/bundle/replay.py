@@ -167,7 +167,7 @@ class Replay:
             row.verdict, row.reason = DROPPED, FAULT
             row.notes.append(f"a fault of the emulator: {self._kernel.faults[-1].error.strip().splitlines()[-1]}")
         if trace is not None:
-            row.steps = self._kernel.take_steps()
+            row.steps = [step for step in self._kernel.take_steps() if step.trace == number]
         return row
 
     def _feed(self, row: Row, frame: bytearray, link: Link | None, record: Record, trace: Trace | None) -> None:

@@ -166,7 +166,7 @@ def _lines(rows: Iterator[Row], *, text: bool, verbose: int) -> Iterator[str]:
         if verbose:
             from emulator.bundle.trace_lines import trace_lines
 
-            steps = trace_lines(row.steps)
+            steps = trace_lines(row.steps, unfolded=verbose > 1)
         if text:
             yield "\n".join(row.to_text(steps))
         else:

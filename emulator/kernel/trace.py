@@ -20,6 +20,7 @@ class StepKind(enum.Enum):
     NEIGHBOUR = "neighbour"  # address, link, state, mac
     CONNTRACK = "conntrack"  # state (NEW, ESTABLISHED, ...), entry
     RULE = "rule"  # table, chain, number, rule (as iptables-save), verdict
+    CONSIDERED = "considered"  # table, chain, number, rule; test, seen, wanted: the first test that did not hold
     IGNORED = "ignored"  # table, chain, number, rule, unknown (what it uses that is not here): it never matches
     POLICY = "policy"  # table, chain, verdict
     NAT = "nat"  # kind (DNAT | SNAT | un-DNAT | un-SNAT | ...), before, after

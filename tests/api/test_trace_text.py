@@ -167,3 +167,34 @@ def test_an_echo_socket_has_an_identifier_and_the_kernel_no_socket() -> None:
         "deliver to the kernel itself (icmp)",
         "send by the kernel itself",
     ]
+
+
+def miss(number: int, chain: str, test: str, seen: str, wanted: str) -> TraceStep:
+    return step(number, "considered", table="nat", chain=chain, number=number, test=test, seen=seen, wanted=wanted)
+
+
+MISSES = [
+    *(miss(n, "KUBE-SERVICES", "destination", "10.0.2.2", f"10.96.0.{n}/32") for n in range(1, 311)),
+    miss(311, "KUBE-SERVICES", "tcp", "destination port 81", "--dport 80"),
+    miss(312, "KUBE-SERVICES", "tcp", "destination port 81", "--dport 80"),
+    miss(313, "OTHER", "tcp", "destination port 81", "--dport 80"),
+    step(314, "policy", table="filter", chain="FORWARD", verdict="ACCEPT"),
+    miss(315, "OTHER", "limit", "", "--limit 5/sec"),
+]
+
+
+def test_rules_that_did_not_match_for_one_reason_are_one_line() -> None:
+    lines = [line.text.strip() for line in render(MISSES, NAMES) if line.style is Style.MISS]
+    assert lines == [
+        "1  nat        KUBE-SERVICES:1-310 no match: destination is 10.0.2.2, want 10.96.0.1/32, 10.96.0.2/32, "
+        "10.96.0.3/32 and 307 others",
+        "311  nat        KUBE-SERVICES:311-312 no match: destination port 81, want --dport 80",
+        "313  nat        OTHER:313 no match: destination port 81, wants --dport 80",
+        "315  nat        OTHER:315 no match: limit does not hold, wants --limit 5/sec",
+    ]
+
+
+def test_unfolded_each_has_its_line() -> None:
+    lines = [line for line in render(MISSES, NAMES, unfolded=True) if line.style is Style.MISS]
+    assert len(lines) == 314
+    assert "KUBE-SERVICES:200 no match: destination is 10.0.2.2, wants 10.96.0.200/32" in lines[199].text

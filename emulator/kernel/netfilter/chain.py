@@ -44,6 +44,11 @@ class Run:
             key = values[0] if len(names) == 1 else values
             self._by_key[key] = (*self._by_key.get(key, ()), rule)
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All its rules, in order."""
+        return self._all
+
     def find(self, skb: Skb) -> tuple[Rule, ...] | None:
         """Return the rules that may match, in order."""
         if self._on_ports and skb.fragment & _FRAGMENT_OFFSET:  # ports are not among the Skb's fields then

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.chain import Chain, Run
+from emulator.kernel.netfilter.considered import note_miss, stand_in
 from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
 from emulator.kernel.netfilter.match.base import Hotdrop
 from emulator.kernel.netfilter.rule import Rule
@@ -98,11 +99,15 @@ class Table:
         entries = chain.entries()
         stack: list[tuple[Chain, Iterator[Rule | Run]]] = []
         size = len(skb.data) - skb.network
+        considered = skb.trace is not None and skb.trace.considered
         while True:
             for entry in entries:
                 rule = entry
                 if isinstance(rule, Run):
                     found = rule.find(skb)
+                    if considered:
+                        entries = concatenate(stand_in(rule.rules, found), entries)
+                        break
                     if found is None:
                         continue
                     if len(found) > 1:
@@ -111,6 +116,8 @@ class Table:
                     rule = found[0]
                 for predicate in rule.predicates or ():
                     if not predicate(skb, context):
+                        if considered:
+                            note_miss(chain, rule, predicate, skb, context)
                         break
                 else:
                     rule.packets += 1

@@ -92,6 +92,11 @@ class Addrtype(Match):
             words.append("limit-out")
         return " ".join(words)
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        link = skb.in_link if self.limit_in else skb.out_link if self.limit_out else None
+        kinds = (context.netns.fib.address_type(address, link).name for address in (skb.saddr, skb.daddr))
+        return "source {}, destination {}".format(*kinds)
+
     def matches(self, skb: Skb, context: Context) -> bool:
         link = skb.in_link if self.limit_in else skb.out_link if self.limit_out else None
         address_type = context.netns.fib.address_type

@@ -62,6 +62,13 @@ class Match(ABC):
     def matches(self, skb: Skb, context: Context) -> bool:
         """Whether a packet matches. It must have been parsed up to its ports."""
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        """What the packet has where this match looks, for a trace: `port 53`. Empty where that cannot be told.
+
+        It changes nothing: it may be asked after the match was.
+        """
+        return ""
+
     def set_names(self) -> tuple[str, ...]:
         """Return the names of the sets that it asks (`ipset`): these cannot be destroyed."""
         return ()

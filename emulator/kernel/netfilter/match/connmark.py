@@ -40,5 +40,8 @@ class Connmark(Match):
     def listing(self, names: Names) -> str:
         return f"connmark match {'!' if self.inverted else ''} {format_masked(self.value, self.mask)}"
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        return "no connection" if skb.ct is None else f"connection mark {skb.ct.mark:#x}"
+
     def matches(self, skb: Skb, context: Context) -> bool:
         return skb.ct is not None and (skb.ct.mark & self.mask == self.value) is not self.inverted

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from emulator.kernel.netfilter.connection import Status
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Match
-from emulator.kernel.netfilter.match.ctstate import format_states, parse_states, state_of
+from emulator.kernel.netfilter.match.ctstate import format_state, format_states, parse_states, state_of
 from emulator.kernel.netfilter.match.port import Ports
 from emulator.kernel.netfilter.options import format_network, parse_integer, parse_network, parse_protocol
 from emulator.kernel.skb import CtInfo
@@ -147,6 +147,11 @@ class Conntrack(Match):
 
     def listing(self, names: Names) -> str:
         return self.format().replace("--", "")
+
+    def seen(self, skb: Skb, context: Context) -> str:
+        if self.state is not None and bool(state_of(skb) & self.state.mask) is self.state.inverted:
+            return f"state {format_state(skb)}"
+        return "no connection" if skb.ct is None else " ".join(str(skb.ct).split())
 
     def matches(self, skb: Skb, context: Context) -> bool:
         state = self.state

@@ -32,6 +32,11 @@ BY_INFO = {
 }
 
 
+def format_state(skb: Skb) -> str:
+    """Return the state of a packet as rules name it: NEW,DNAT."""
+    return format_states(state_of(skb))
+
+
 def parse_states(text: str, what: str, *, virtual: bool) -> int:
     """Read a comma-separated list of states; `virtual` allows SNAT and DNAT."""
     states = 0

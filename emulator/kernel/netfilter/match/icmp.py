@@ -92,6 +92,10 @@ class Icmp(Match):
         code = "" if self.code is None else f" code {self.code}"
         return f"icmp{' !' if self.inverted else ''}type {self.type}{code}"
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        data, transport = skb.data, skb.transport
+        return f"type {data[transport]} code {data[transport + 1]}" if len(data) >= transport + 2 else "no type"
+
     def matches(self, skb: Skb, context: Context) -> bool:
         data, transport = skb.data, skb.transport
         if skb.fragment & FRAGMENT_OFFSET or len(data) < transport + 2:

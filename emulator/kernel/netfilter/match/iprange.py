@@ -66,6 +66,9 @@ class Iprange(Match):
                 words.append(f"{name} IP range{' !' if span.inverted else ''} {span}")
         return " ".join(words)
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        return f"{format_ipv4(skb.saddr)} to {format_ipv4(skb.daddr)}"
+
     def matches(self, skb: Skb, context: Context) -> bool:
         if self.source is not None and not self.source.holds(skb.saddr):
             return False

@@ -39,5 +39,8 @@ class Length(Match):
     def listing(self, names: Names) -> str:
         return f"length {'!' if self.inverted else ''}{format_port_range(self.low, self.high)}"
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        return f"length {len(skb.data) - skb.network}"
+
     def matches(self, skb: Skb, context: Context) -> bool:
         return (self.low <= len(skb.data) - skb.network <= self.high) is not self.inverted

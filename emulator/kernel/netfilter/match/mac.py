@@ -45,6 +45,9 @@ class Mac(Match):
     def listing(self, names: Names) -> str:
         return f"MAC{' !' if self.inverted else ''} {self.source.hex(':')}"
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        return f"source MAC {skb.data[6:12].hex(':')}" if skb.in_link is not None else "no source MAC yet"
+
     def matches(self, skb: Skb, context: Context) -> bool:
         if skb.in_link is None or skb.in_link.loopback:
             return False

@@ -39,5 +39,8 @@ class Mark(Match):
     def listing(self, names: Names) -> str:
         return f"mark match {'! ' if self.inverted else ''}{format_masked(self.value, self.mask)}"
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        return f"mark {skb.mark:#x}"
+
     def matches(self, skb: Skb, context: Context) -> bool:
         return (skb.mark & self.mask == self.value) is not self.inverted

@@ -60,6 +60,9 @@ class Multiport(Match):
         ports = ",".join(names.port_range(*pair) for pair in self.ranges)
         return f"multiport {self.side[2:]} {' !' if self.inverted else ''}{ports}"
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        return f"ports {skb.sport} and {skb.dport}"
+
     def matches(self, skb: Skb, context: Context) -> bool:
         if skb.fragment & FRAGMENT_OFFSET:
             return False

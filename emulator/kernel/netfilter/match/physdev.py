@@ -64,6 +64,10 @@ class Physdev(Match):
     def listing(self, names: Names) -> str:
         return f"PHYSDEV match {self.format()}"
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        links = ("none" if link is None else link.name for link in (skb.physical_in, skb.physical_out))
+        return "bridge ports {} in, {} out".format(*links)
+
     def matches(self, skb: Skb, context: Context) -> bool:
         incoming = "" if skb.physical_in is None else skb.physical_in.name
         outgoing = "" if skb.physical_out is None else skb.physical_out.name

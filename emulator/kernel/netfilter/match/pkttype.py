@@ -57,6 +57,9 @@ class Pkttype(Match):
     def listing(self, names: Names) -> str:
         return f"PKTTYPE {'!=' if self.inverted else '='} {self._type_name}"
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        return f"packet type {skb.packet_type.name.lower()}"
+
     def matches(self, skb: Skb, context: Context) -> bool:
         kind = skb.packet_type
         if kind is PacketType.LOOPBACK:

@@ -93,6 +93,13 @@ class PortMatch(Match):
                 words.append(f"{word}{several}:{mark}{names.port_range(ports.low, ports.high)}")
         return words
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        if skb.fragment & FRAGMENT_OFFSET:
+            return "a later fragment, without ports"
+        if self.destination is None or (self.source is not None and not self.source.hold(skb.sport)):
+            return f"source port {skb.sport}"
+        return f"destination port {skb.dport}"
+
     def matches(self, skb: Skb, context: Context) -> bool:
         sport, dport = skb.sport, skb.dport
         if skb.fragment & FRAGMENT_OFFSET or self.foreign:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.match.base import Match
-from emulator.kernel.netfilter.match.ctstate import format_states, parse_states, state_of
+from emulator.kernel.netfilter.match.ctstate import format_state, format_states, parse_states, state_of
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
@@ -38,6 +38,9 @@ class State(Match):
 
     def listing(self, names: Names) -> str:
         return f"{'! ' if self.inverted else ''}state {format_states(self.states)}"
+
+    def seen(self, skb: Skb, context: Context) -> str:
+        return f"state {format_state(skb)}"
 
     def matches(self, skb: Skb, context: Context) -> bool:
         return bool(state_of(skb) & self.states) is not self.inverted

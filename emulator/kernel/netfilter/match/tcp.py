@@ -85,6 +85,14 @@ class Tcp(PortMatch):
             words.append(self.flags.listing(names))
         return " ".join(words)
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        data, transport = skb.data, skb.transport
+        if not PortMatch.matches(self, skb, context) or len(data) < transport + 14:
+            return PortMatch.seen(self, skb, context)
+        if self.flags is not None:
+            return f"flags {_flag_names(data[transport + 13])}"
+        return "its options"
+
     def matches(self, skb: Skb, context: Context) -> bool:
         if not PortMatch.matches(self, skb, context):
             return False

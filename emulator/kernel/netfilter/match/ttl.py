@@ -46,6 +46,9 @@ class Ttl(Match):
     def listing(self, names: Names) -> str:
         return f"TTL match TTL {'!=' if self.inverted else _LISTED[self.test]} {self.value}"
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        return f"ttl {skb.data[skb.network + 8]}"
+
     def matches(self, skb: Skb, context: Context) -> bool:
         ttl = skb.data[skb.network + 8]
         if self.test == "--ttl-eq":
