@@ -157,18 +157,21 @@ def test_buckets_by_address_and_port(bed: RouterBed) -> None:
                 bed.compare_counters("filter")
 
 
-def test_buckets_fill_again(bed: RouterBed) -> None:
+def test_buckets_fill_again_and_expire(bed: RouterBed) -> None:
     rules = (
-        "--hashlimit-upto 10/sec --hashlimit-burst 1 --hashlimit-name a",
-        "--hashlimit-above 10/sec --hashlimit-burst 1 --hashlimit-name b",
-        "--hashlimit-upto 10/sec --hashlimit-burst 3 --hashlimit-name c",
-        "--hashlimit-upto 4/sec --hashlimit-burst 2 --hashlimit-name d --hashlimit-htable-expire 1",
+        "--hashlimit-upto 2/sec --hashlimit-burst 1 --hashlimit-name a",
+        "--hashlimit-above 2/sec --hashlimit-burst 1 --hashlimit-name b",
+        "--hashlimit-upto 2/sec --hashlimit-burst 2 --hashlimit-name c",
+        "--hashlimit-upto 1/hour --hashlimit-burst 1 --hashlimit-name d --hashlimit-htable-expire 500"
+        " --hashlimit-htable-gcinterval 500",
+        "--hashlimit-upto 1/hour --hashlimit-burst 1 --hashlimit-name e --hashlimit-htable-expire 600000",
     )
     bed.build(table("filter", *[f"FORWARD -m hashlimit {rule}" for rule in rules]))
     started = time.monotonic()
-    for wait in (0, 0, 0, 0.15, 0, 0.26, 0, 0.35, 0, 1.2, 0):
+    for wait in (0, 0, 0, 0.7, 0, 1.4, 0):
         time.sleep(wait)
         send_timed(bed, started, ("a", wire.udp(CLIENT, 1, SERVER, 2)))
+    assert counted(bed, "filter", "FORWARD")[3:] == [2, 1]
 
 
 def test_buckets_in_bytes(bed: RouterBed) -> None:

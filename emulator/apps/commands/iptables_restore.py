@@ -1,4 +1,4 @@
-"""iptables-restore 1.8.9: a namespace's rules from standard input, all of its tables or none."""
+"""iptables-restore 1.8.9: a namespace's rules from standard input, each table wholly or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from emulator.apps.environment import Input, Invocation
 from emulator.apps.options import Options, UsageError, parse
 from emulator.kernel.netfilter.error import RestoreError
 from emulator.kernel.netfilter.netfilter import Netfilter
-from emulator.kernel.netfilter.restore import Restorer
 
 USAGE = """Usage: iptables-restore [-c] [-n] [-t] [-T TABLE] [-h] [-V] < RULES
 \t   [ --counters ]
@@ -24,7 +23,7 @@ _ALIASES = {"counters": "c", "noflush": "n", "test": "t", "table": "T", "help": 
 
 
 async def main(invocation: Invocation) -> int:
-    """Run `iptables-restore`. Exit status 0; 1 what the kernel or getopt refuses, 2 a line that cannot be read."""
+    """Run `iptables-restore`. Exit status 0; 1 what is not there, 2 what cannot be read, 4 what the kernel refuses."""
     try:
         options = parse(invocation.argv[1:], "cntT:hVvw4", _LONG, aliases=_ALIASES)
     except UsageError as error:
@@ -54,7 +53,5 @@ async def _text(stdin: Input) -> str:
 
 def _load(netfilter: Netfilter, text: str, options: Options) -> None:
     only = frozenset(options.all("T")) or None
-    drafts = Restorer(netfilter, noflush="n" in options, counters="c" in options, only=only).read(text)
-    if "t" not in options:
-        for draft in drafts:
-            draft.commit()
+    noflush, counters, testing = ("n" in options, "c" in options, "t" in options)
+    netfilter.restore(text, noflush=noflush, counters=counters, tables=only, testing=testing)

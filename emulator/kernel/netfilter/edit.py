@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from emulator.kernel.netfilter.chain import Chain
-from emulator.kernel.netfilter.error import RuleError, Unknown, UnknownError
+from emulator.kernel.netfilter.error import KernelError, NoChainError, RefusedError, RuleError, TableError, Unknown
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.match import MATCHES
 from emulator.kernel.netfilter.rule import Rule, RuleSpec
@@ -23,6 +23,7 @@ _DEEPEST = 16  # jumps, one in another (NFT_JUMP_STACK_SIZE)
 _POLICIES = {"ACCEPT": Verdict.ACCEPT, "DROP": Verdict.DROP}
 _NO_OUT = frozenset({"PREROUTING", "INPUT"})
 _NO_IN = frozenset({"OUTPUT", "POSTROUTING"})
+NO_SUCH_RULE = "Bad rule (does a matching rule exist in that chain?)."
 _NO_CHAIN = "No chain/target/match by that name."
 _NAT_DROP = 'The "nat" table is not intended for filtering, the use of DROP is therefore inhibited.'
 
@@ -33,8 +34,9 @@ class Edit:
     def __init__(self, netfilter: Netfilter, name: str, *, flush: bool = False) -> None:
         kind = TABLE_KINDS.get(name)
         if kind is None:
-            raise RuleError(f"table name '{name}' invalid; there are {', '.join(sorted(TABLE_KINDS))}")
+            raise TableError(name, TABLE_KINDS)
         self._netfilter = netfilter
+        self._flush = flush
         self._live = netfilter.tables.get(name)
         self.table = self._live or Table(netfilter, kind)
         self.touched = False
@@ -52,19 +54,17 @@ class Edit:
         """Return a chain of the draft."""
         found = self.chains.get(name)
         if found is None:
-            raise RuleError(_NO_CHAIN)
+            raise RefusedError(_NO_CHAIN)
         self.touched = True
         return found
 
     def declare(self, name: str, policy: str, counters: tuple[int, int]) -> None:
-        """`:CHAIN POLICY [p:b]`: make or empty a user chain, or set a built-in chain's policy."""
+        """`:CHAIN POLICY [p:b]`: make or empty a user chain, whatever its policy, or set a built-in chain's."""
         self.touched = True
         found = self.chains.get(name)
         if found is not None and found.builtin:
             if policy != "-":
                 self.set_policy(name, policy, counters)
-        elif policy != "-":
-            raise RuleError("Bad policy name." if found else f"{name} is not a built-in chain and has no policy")
         elif found is not None:
             found.rules = []
         else:
@@ -74,35 +74,31 @@ class Edit:
         """`-N`."""
         self.touched = True
         if name in self.chains:
-            raise RuleError("Chain already exists.")
-        if len(name) > MAXIMUM_NAME:
-            raise RuleError(f"chain name `{name}' too long (must be under {MAXIMUM_NAME + 1} chars)")
-        if not name or name[0] in "-!" or any(character.isspace() for character in name):
-            raise RuleError(f"chain name `{name}' not allowed to start with - or !, or to be empty")
-        if name in TARGETS:
-            raise RuleError(f"chain name `{name}' clashes with target name")
+            raise RefusedError("Chain already exists.")
+        check_chain_name(name)
         self.chains[name] = Chain(self.table, name)
 
     def delete_chain(self, name: str | None) -> None:
-        """`-X`: one chain, or all user chains that nothing jumps to."""
-        self.touched = True
+        """`-X`: one chain, or all user chains; none may have rules or be jumped to."""
         used = {rule.spec.jump for chain in self.chains.values() for rule in chain.rules}
-        if name is None:
-            for chain in [each for each in self.chains.values() if not each.builtin]:
-                if chain.name in used:
-                    raise RuleError(f"CHAIN_DEL failed (Device or resource busy): chain {chain.name}")
-                del self.chains[chain.name]
-            return
-        chain = self.chain(name)
-        if chain.builtin or chain.rules or name in used:
-            raise RuleError(f"CHAIN_DEL failed (Device or resource busy): chain {name}")
-        del self.chains[name]
+        every = [each for each in self.chains.values() if not each.builtin]
+        for chain in every if name is None else [self.chain(name)]:
+            if chain.builtin:
+                raise RefusedError("Directory not empty.")  # a built-in chain goes only with its table
+            if chain.rules or chain.name in used:
+                why = "it has rules" if chain.rules else "rules jump to it"
+                place = f"chain {chain.name}"
+                raise KernelError("Device or resource busy", why, operation="CHAIN_DEL", place=place)
+            del self.chains[chain.name]
 
     def rename_chain(self, old: str, new: str) -> None:
         """`-E`; rules that jump to it follow."""
+        check_chain_name(new)
+        if new in self.chains:
+            raise RefusedError("File exists.")
         chain = self.chain(old)
         if chain.builtin:
-            raise RuleError(f"chain {old} is built in")
+            raise KernelError("Operation not supported", operation="CHAIN_RENAME", place=f"chain {new}")
         self.new_chain(new)
         del self.chains[old]
         renamed = self.chains[new]
@@ -112,17 +108,17 @@ class Edit:
 
     def set_policy(self, name: str, policy: str, counters: tuple[int, int] = (0, 0)) -> None:
         """`-P`."""
-        chain = self.chain(name)
-        if not chain.builtin or policy not in _POLICIES:
-            raise RuleError("Bad policy name.")
-        if self.table.name == "nat" and policy == "DROP":
-            raise RuleError(_NAT_DROP)
+        chain = self.chains.get(name)
+        if chain is None or not chain.builtin:
+            raise RefusedError("Bad built-in chain name.")
+        if policy not in _POLICIES:
+            raise RefusedError("Bad policy name.")
+        self.touched = True
         chain.policy = _POLICIES[policy]
         chain.packets, chain.bytes = counters
 
     def flush(self, name: str | None) -> None:
         """`-F`: one chain, or all."""
-        self.touched = True
         for chain in self.chains.values() if name is None else [self.chain(name)]:
             chain.rules = []
 
@@ -130,47 +126,48 @@ class Edit:
 
     def append(self, name: str, specs: Sequence[RuleSpec], counters: tuple[int, int] = (0, 0)) -> None:
         """`-A`."""
-        chain = self.chain(name)
+        chain = self._chain_for(name, specs)
         for spec in specs:
             self._check(chain, spec)
             chain.rules.append(Rule(spec, *counters))
 
     def insert(self, name: str, number: int, specs: Sequence[RuleSpec], counters: tuple[int, int] = (0, 0)) -> None:
         """`-I`: before rule `number`, from 1."""
-        chain = self.chain(name)
+        chain = self._chain_for(name, specs)
         if not 1 <= number <= len(chain.rules) + 1:
-            raise RuleError("Index of insertion too big.")
-        for spec in specs:
+            raise RefusedError("Index of insertion too big.")
+        for spec in specs:  # each at the same place, so that they stand the other way round
             self._check(chain, spec)
-        chain.rules[number - 1 : number - 1] = [Rule(spec, *counters) for spec in specs]
+            chain.rules.insert(number - 1, Rule(spec, *counters))
 
-    def replace(self, name: str, number: int, specs: Sequence[RuleSpec]) -> None:
+    def replace(self, name: str, number: int, specs: Sequence[RuleSpec], counters: tuple[int, int] = (0, 0)) -> None:
         """`-R`."""
-        chain = self.chain(name)
         if len(specs) != 1:
             raise RuleError("Replacement rule does not specify a unique address")
+        chain = self._chain_for(name, specs)
         if not 1 <= number <= len(chain.rules):
-            raise RuleError("Index of replacement too big.")
+            raise RefusedError("Index of replacement too big.")
         self._check(chain, specs[0])
-        chain.rules[number - 1] = Rule(specs[0])
+        chain.rules[number - 1] = Rule(specs[0], *counters)
 
     def delete_number(self, name: str, number: int) -> None:
         """`-D` by number."""
         chain = self.chain(name)
         if not 1 <= number <= len(chain.rules):
-            raise RuleError("Index of deletion too big.")
+            raise RefusedError("Index of deletion too big.")
         del chain.rules[number - 1]
 
     def delete(self, name: str, specs: Sequence[RuleSpec]) -> None:
         """`-D` by what the rule says: the first one that does."""
-        chain = self.chain(name)
+        chain = self._chain_for(name, specs)
         for spec in specs:
             del chain.rules[self.find(chain, spec)]
 
     def check(self, name: str, specs: Sequence[RuleSpec]) -> None:
         """`-C`."""
+        chain = self._chain_for(name, specs)
         for spec in specs:
-            self.find(self.chain(name), spec)
+            self.find(chain, spec)
 
     @staticmethod
     def find(chain: Chain, spec: RuleSpec) -> int:
@@ -178,32 +175,36 @@ class Edit:
         for position, rule in enumerate(chain.rules):
             if rule.spec == spec:
                 return position
-        raise RuleError("Bad rule (does a matching rule exist in that chain?).")
+        raise RefusedError(NO_SUCH_RULE)
 
     def zero(self, name: str | None) -> None:
         """`-Z`: the counters of one chain, or of all."""
-        self.touched = True
         for chain in self.chains.values() if name is None else [self.chain(name)]:
             chain.packets = chain.bytes = 0
             for rule in chain.rules:
                 rule.packets = rule.bytes = 0
 
+    def _chain_for(self, name: str, specs: Sequence[RuleSpec]) -> Chain:
+        """Return the chain of a rule; the one that it jumps to must be there too, and is looked for first."""
+        jump = specs[0].jump
+        if jump and jump not in self.chains:
+            known = "" if jump in MATCHES else f" (targets are {', '.join(sorted(TARGETS))})"
+            raise NoChainError(Unknown("target", jump), f"Chain '{jump}' does not exist{known}")
+        return self.chain(name)
+
     def _check(self, chain: Chain, spec: RuleSpec) -> None:
         """Refuse what can be seen to be wrong in the rule alone."""
         table = self.table.name
         target = spec.target
-        if spec.jump and spec.jump not in self.chains:
-            known = "" if spec.jump in MATCHES else f" (targets are {', '.join(sorted(TARGETS))})"
-            raise UnknownError(Unknown("target", spec.jump), f"Chain '{spec.jump}' does not exist{known}")
         if spec.jump and self.chains[spec.jump].builtin:
-            raise RuleError(f"RULE_APPEND failed (Operation not supported): rule in chain {chain.name}")
+            raise KernelError("Operation not supported", f"{spec.jump} is built in")
         if target is not None and table == "nat" and target.name == "DROP":
             raise RuleError(_NAT_DROP)
         for part in spec.parts():
             if part.tables and table not in part.tables:
-                raise RuleError(
-                    f"{part.name} may not be used in table {table}, only in {', '.join(sorted(part.tables))}"
-                )
+                raise KernelError("Invalid argument", f"{part.name} is for table {', '.join(sorted(part.tables))}")
+            if chain.builtin and Hook[chain.name] not in part.hooks:
+                raise KernelError("Invalid argument", f"{part.name} is for {_names(part.hooks)}")
             part.check(self._netfilter, table, chain.name)
         if spec.out_interface is not None and chain.name in _NO_OUT:
             raise RuleError(f"Can't use -o with {chain.name}")
@@ -225,8 +226,8 @@ class Edit:
             for name in _reachable(hook.name, jumps):
                 for part in special[name]:
                     if hook not in part.hooks:
-                        places = ", ".join(place.name for place in Hook if place in part.hooks)
-                        raise RuleError(f"{part.name} in chain {name} is reached from {hook.name}, not only {places}")
+                        why = f"{part.name} in chain {name} is reached from {hook.name}, not only {_names(part.hooks)}"
+                        raise KernelError("Invalid argument", why)
 
     def commit(self) -> None:
         """Let packets see it. Call `validate` before."""
@@ -234,6 +235,10 @@ class Edit:
             if not self.touched:
                 return
             self._netfilter.install(self.table)
+        elif self._flush and not self.touched:
+            self._netfilter.uninstall(self._live)
+            self._netfilter.forget_unused_lists()
+            return
         self.table.adopt(self.chains)
         fresh = [rule for chain in self.chains.values() for rule in chain.rules if rule.predicates is None]
         for rule in fresh:
@@ -247,6 +252,22 @@ class Edit:
             self._netfilter.conntrack.disable()
 
 
+def _names(hooks: Collection[Hook]) -> str:
+    return ", ".join(hook.name for hook in Hook if hook in hooks)
+
+
+def check_chain_name(name: str) -> None:
+    """Refuse a name that no user chain may have."""
+    if name[:1] in ("-", "!"):
+        raise RuleError(f"chain name not allowed to start with `{name[0]}'")
+    if len(name) > MAXIMUM_NAME:
+        raise RuleError(f"chain name `{name}' too long (must be under {MAXIMUM_NAME + 1} chars)")
+    if not name or any(character.isspace() for character in name):
+        raise RuleError("Invalid chain name")
+    if name in TARGETS:
+        raise RuleError("chain name may not clash with target name")
+
+
 def _reachable(start: str, jumps: dict[str, set[str]]) -> set[str]:
     """Return the chains that packets can get to from one. RuleError for a loop or too many jumps in one another."""
     depth = {start: 0}
@@ -256,9 +277,8 @@ def _reachable(start: str, jumps: dict[str, set[str]]) -> set[str]:
             if depth.get(target, -1) < depth[name] + 1:
                 depth[target] = depth[name] + 1
                 if depth[target] >= _DEEPEST:
-                    raise RuleError(
-                        f"Too many links: jumps from {start} loop or go over {_DEEPEST - 1} deep, at {target}"
-                    )
+                    why = f"jumps from {start} loop or go over {_DEEPEST - 1} deep, at {target}"
+                    raise KernelError("Too many links", why)
                 order.append(target)
     return set(depth)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +24,38 @@ class Unknown:
 
 
 class RuleError(PodwireError):
-    """A rule, chain or table that cannot be: the message names what and why."""
+    """A rule, chain or table that cannot be: the message names what and why. iptables ends with status 2."""
+
+
+class TableError(RuleError):
+    """A table that there is not. iptables ends with status 3."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.table = name
+        super().__init__(f"table name '{name}' invalid; there are {', '.join(sorted(known))}")
+
+
+class RefusedError(RuleError):
+    """What iptables finds not to be there, or there already, as `nft_strerror` says it. It ends with status 1."""
+
+
+class KernelError(RuleError):
+    """What the kernel refuses, with the name of its error and why. iptables ends with status 4.
+
+    Whoever raises it knows the reason; which `operation` failed, and where, is filled in on the way.
+    """
+
+    def __init__(self, reason: str, why: str = "", *, operation: str = "", place: str = "") -> None:
+        self.reason = reason
+        self.why = why
+        self.operation = operation
+        self.place = place
+        note = f" ({why})" if why else ""
+        super().__init__(f"{operation or 'RULE_APPEND'} failed ({reason}): {place}{note}")
+
+    def at(self, operation: str, place: str) -> KernelError:
+        """Return it with the operation and the place that it happened at, unless it knows them."""
+        return self if self.operation else KernelError(self.reason, self.why, operation=operation, place=place)
 
 
 class UnknownError(RuleError):
@@ -34,14 +66,19 @@ class UnknownError(RuleError):
         super().__init__(message)
 
 
+class NoChainError(UnknownError):
+    """A jump to a chain that is not there, which may be meant as a target that is not here."""
+
+
 class RestoreError(PodwireError):
-    """A line of `iptables-restore` text that cannot be applied.
+    """A line of `iptables-restore` text that cannot be applied: nothing of its table was; tables before it were.
 
     `unknown` is what it uses that is not here, if that is why: `ignore_unknown` would have let it pass.
     """
 
-    def __init__(self, line: int, message: str, unknown: Unknown | None = None) -> None:
+    def __init__(self, line: int, cause: RuleError) -> None:
         self.line = line
-        self.message = message
-        self.unknown = unknown
-        super().__init__(f"iptables-restore: line {line} failed: {message}")
+        self.cause = cause
+        self.message = str(cause)
+        self.unknown = cause.unknown if isinstance(cause, UnknownError) else None
+        super().__init__(f"iptables-restore: line {line} failed: {cause}")

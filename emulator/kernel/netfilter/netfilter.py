@@ -140,6 +140,15 @@ class Netfilter:
         for hook, priority in table.kind.hooks.items():
             self.register(hook, priority, f"iptable_{table.name}", table.handle)
 
+    def uninstall(self, table: Table) -> None:
+        """Take a table out, and its hooks, as if nothing had ever been written to it."""
+        del self.tables[table.name]
+        name = "nat" if table.name == "nat" else f"iptable_{table.name}"
+        for hook in table.kind.hooks:
+            self._registered[hook] = [entry for entry in self._registered[hook] if entry[1] != name]
+            self._functions[hook] = tuple(entry[2] for entry in self._registered[hook])
+        self.changed()
+
     def set_names(self) -> Iterator[str]:
         """Yield the names of the sets that rules use, once for each use."""
         for table in self.tables.values():
@@ -169,14 +178,25 @@ class Netfilter:
         counters: bool = False,
         tables: Iterable[str] | None = None,
         ignore_unknown: bool = False,
+        testing: bool = False,
     ) -> list[IgnoredLine]:
-        """Load rules as `iptables-restore` does, all or nothing. RestoreError names the line.
+        """Load rules as `iptables-restore` does: a table wholly or not at all, one after the other.
+
+        RestoreError names the line; the tables before it have changed. `testing`: nothing changes.
 
         `tables`: only these. `counters`: take them from the text, else they begin at zero. `ignore_unknown`: keep a
         rule that uses a match, target or option that is not here as one that never matches; these lines are returned.
         """
         only = None if tables is None else frozenset(tables)
-        return restore(self, text, noflush=noflush, counters=counters, only=only, ignore_unknown=ignore_unknown)
+        return restore(
+            self,
+            text,
+            noflush=noflush,
+            counters=counters,
+            only=only,
+            ignore_unknown=ignore_unknown,
+            testing=testing,
+        )
 
     def save(self, table: str | None = None, *, counters: bool = False) -> str:
         """Return the rules as `iptables-save` prints them, without its comment lines; of one table if named."""

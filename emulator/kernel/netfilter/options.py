@@ -8,7 +8,7 @@ from types import MappingProxyType
 from msgspec import Struct
 
 from emulator.errors import WireError
-from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.error import KernelError, RuleError
 from emulator.packet.address import MASKS, format_ipv4, ipv4_to_int
 
 U32 = 0xFFFFFFFF
@@ -95,10 +95,14 @@ class Options(Struct, frozen=True):
             raise RuleError(f'{self.owner}: option "{name}" must be specified')
         return option
 
-    def require_protocol(self, *protocols: str) -> None:
-        """Refuse the match or target outside `-p` one of these."""
-        if self.protocol_inverted or self.protocol not in {PROTOCOLS[name] for name in protocols}:
-            raise RuleError(f"{self.owner} requires '-p {' or '.join(protocols)}'")
+    def require_protocol(self, protocol: str) -> None:
+        """Refuse, as the kernel does, the match or target outside `-p PROTOCOL`."""
+        if not self.has_protocol(protocol):
+            raise KernelError("Invalid argument", f"{self.owner} needs -p {protocol}")
+
+    def has_protocol(self, *protocols: str) -> bool:
+        """Whether the rule has `-p` one of these."""
+        return not self.protocol_inverted and self.protocol in {PROTOCOLS[name] for name in protocols}
 
     def only_one(self, *names: str) -> str | None:
         """Return which of several exclusive options was given, or None."""

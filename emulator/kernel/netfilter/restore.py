@@ -1,15 +1,23 @@
-"""`iptables-restore`: rules from text. The whole is read and checked first; then all its tables change, or none."""
+"""`iptables-restore`: rules from text, table by table; each is read and checked before any of it changes."""
 
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from emulator.kernel.netfilter.bulk import collector_paused
-from emulator.kernel.netfilter.edit import Edit
-from emulator.kernel.netfilter.error import RestoreError, RuleError, UnknownError
+from emulator.kernel.netfilter.edit import NO_SUCH_RULE, Edit
+from emulator.kernel.netfilter.error import (
+    KernelError,
+    NoChainError,
+    RefusedError,
+    RestoreError,
+    RuleError,
+    UnknownError,
+)
 from emulator.kernel.netfilter.ignored import Ignored, IgnoredLine
 from emulator.kernel.netfilter.rule import RuleSpec
 from emulator.kernel.netfilter.rule_parser import Values, parse_rule
@@ -22,7 +30,12 @@ _COUNTERS = re.compile(r"\[(\d+):(\d+)\]", re.ASCII)
 
 
 class Restorer:
-    """Reads the lines of one text. `ignored` are those that use what is not here, if that is to be no error."""
+    """Reads and applies the lines of one text, table by table (iptables/xtables-restore.c).
+
+    A table changes as a whole at its COMMIT; an error leaves it as it was, and those before it as they are by then.
+    `ignored` are the lines that use what is not here, if that is to be no error. `testing` changes nothing, and as in
+    the real tool finds only what is wrong with the words.
+    """
 
     def __init__(
         self,
@@ -32,94 +45,133 @@ class Restorer:
         counters: bool,
         only: frozenset[str] | None,
         ignore_unknown: bool = False,
+        testing: bool = False,
     ) -> None:
         self._netfilter = netfilter
         self._noflush = noflush
         self._counters = counters
         self._only = only
         self._ignore_unknown = ignore_unknown
+        self._testing = testing
         self.ignored: list[IgnoredLine] = []
         self._number = 0
         self._edit: Edit | None = None
+        self._lines: list[tuple[int, str]] = []  # of the table that is open, with their numbers
         self._skipping = False
-        self._done: dict[str, Edit] = {}
         self._values: Values = {}
 
-    def read(self, text: str) -> list[Edit]:
-        """Return the tables as the text wants them. RestoreError with the number of the line that is wrong."""
-        for self._number, line in enumerate(text.splitlines(), 1):
+    def run(self, text: str) -> None:
+        """Apply all. RestoreError with the number of the line that is wrong."""
+        lines = text.split("\n")
+        if not lines[-1]:
+            del lines[-1]
+        for self._number, line in enumerate(lines, 1):
             try:
-                self._line(line.strip())
-            except UnknownError as error:
-                raise RestoreError(self._number, str(error), error.unknown) from None
+                self._line(line)
             except RuleError as error:
-                raise RestoreError(self._number, str(error)) from None
-        if self._edit is not None or self._skipping:
-            raise RestoreError(self._number + 1, f"COMMIT expected at line {self._number + 1}")
-        return list(self._done.values())
+                raise RestoreError(self._number, error) from None
+        if self._edit is not None:
+            number = len(lines) + 1
+            raise RestoreError(number, RefusedError(f"COMMIT expected at line {number}"))
 
     def _line(self, line: str) -> None:
         if not line or line[0] == "#":
             return
-        if line[0] == "*":
-            self._begin(line[1:].strip())
-        elif line == "COMMIT":
-            self._commit()
-        elif self._skipping:
-            return
-        elif self._edit is None:
-            raise RuleError(
-                f"`{line.split(maxsplit=1)[0]}' stands outside of a table; begin one with *filter or another"
-            )
-        elif line[0] == ":":
-            self._declare(self._edit, line[1:].split())
-        else:
-            self._command(self._edit, line)
-
-    def _begin(self, name: str) -> None:
-        if self._edit is not None or self._skipping:
-            raise RuleError(f"Bad argument `*{name}': the table before it has no COMMIT")
-        if self._only is not None and name not in self._only:
-            self._skipping = True
-            return
-        if name in self._done:
-            raise RuleError(f"table {name} comes twice")
-        self._edit = Edit(self._netfilter, name, flush=not self._noflush)
-
-    def _commit(self) -> None:
-        if self._skipping:
-            self._skipping = False
-            return
         edit = self._edit
         if edit is None:
-            raise RuleError("COMMIT without a table")
-        edit.validate()
-        self._done[edit.table.name] = edit
+            if line[0] == "*":
+                self._begin(line[1:].strip())
+            elif not self._skipping:
+                raise RefusedError("a line outside of a table; begin one with *filter or another")
+        elif line == "COMMIT":
+            self._commit(edit)
+        else:
+            self._lines.append((self._number, line))
+            try:
+                self._edit_line(edit, line)
+            except (RefusedError, KernelError, NoChainError):
+                if not self._testing:
+                    raise
+
+    def _edit_line(self, edit: Edit, line: str) -> None:
+        if line[0] == ":":
+            self._declare(edit, line[1:].split())
+        else:
+            self._command(edit, line)
+
+    def _begin(self, name: str) -> None:
+        if not name:
+            raise RuleError("table name invalid")
+        self._edit = self._draft(name)
+        self._skipping = self._only is not None and name not in self._only
+        if self._skipping:
+            self._edit = None
+        self._lines = []
+
+    def _draft(self, name: str) -> Edit:
+        return Edit(self._netfilter, name, flush=not self._noflush)
+
+    def _commit(self, edit: Edit) -> None:
         self._edit = None
+        if self._testing:
+            return
+        try:
+            edit.validate()
+        except KernelError as error:
+            raise self._blame(edit.table.name, error) from None
+        edit.commit()
+
+    def _blame(self, table: str, error: KernelError) -> RestoreError:
+        """Find the line that made the table one that the kernel refuses: as in the kernel, the first that did."""
+        lines, ignored = self._lines, self.ignored
+
+        def fails(count: int) -> bool:
+            draft = self._draft(table)
+            for self._number, line in lines[:count]:
+                self._edit_line(draft, line)
+            try:
+                draft.validate()
+            except KernelError:
+                return True
+            return False
+
+        self.ignored = []  # the lines are read again
+        first = bisect(range(1, len(lines)), False, key=fails)
+        self.ignored = ignored
+        number, line = lines[first]
+        words = split(line)
+        command = _LONG.get(words[0], words[0])
+        chain = words[1] if len(words) > 1 else ""
+        return RestoreError(number, error.at(_OPERATIONS.get(command, "RULE_APPEND"), f"rule in chain {chain}"))
 
     def _declare(self, edit: Edit, words: list[str]) -> None:
-        if not 1 < len(words) < 4:
-            raise RuleError("a chain is declared as `:NAME POLICY [packets:bytes]'")
+        if not words:
+            raise RuleError("chain name invalid")
+        if len(words) == 1:
+            raise RuleError("policy invalid")
         counters = (0, 0)
-        if len(words) == 3:
-            match = _COUNTERS.fullmatch(words[2])
+        if self._counters and words[1] != "-":
+            match = _COUNTERS.fullmatch(words[2]) if len(words) > 2 else None
             if match is None:
-                raise RuleError(f"invalid policy counters `{words[2]}'")
-            if self._counters:
-                counters = int(match[1]), int(match[2])
+                raise RuleError(f"invalid policy counters for chain '{words[0]}'")
+            counters = int(match[1]), int(match[2])
         edit.declare(words[0], words[1], counters)
 
     def _command(self, edit: Edit, line: str) -> None:
-        words = split(line)
         counters = (0, 0)
-        if words[0][0] == "[":
-            match = _COUNTERS.fullmatch(words[0])
-            if match is None or len(words) == 1:
-                raise RuleError(f"Bad argument `{words[0]}'")
+        if line[0] == "[":
+            text, bracket, line = line[1:].partition("]")
+            packets, colon, octets = text.partition(":")
+            if not bracket or not colon:
+                raise RuleError(f"Bad line {self._number}: need ]")
             if self._counters:
-                counters = int(match[1]), int(match[2])
-            words = words[1:]
-            line = line.split(maxsplit=1)[1]
+                if not packets.isdigit() or not octets.isdigit():
+                    raise RuleError(f"-c {'byte' if packets.isdigit() else 'packet'} counter not numeric")
+                counters = int(packets), int(octets)
+            line = line.strip()
+        words = split(line)
+        if not words:
+            raise RuleError("no command specified")
         try:
             apply(edit, words, counters, self._values)
         except UnknownError as error:
@@ -144,10 +196,15 @@ def apply(edit: Edit, words: list[str], counters: tuple[int, int] = (0, 0), valu
         if found.command == "-D" and found.number is not None and not found.words:
             edit.delete_number(found.chain, found.number)
             return
-        specs, given = parse_rule(found.words, edit.chains, values)
-        found.apply(edit, specs, given or counters)
+        try:
+            specs, given = parse_rule(found.words, edit.chains, values)
+            found.apply(edit, specs, given or counters)
+        except KernelError as error:
+            raise found.blame(error) from None
         return
     most, least = _ARGUMENTS.get(command, (-1, 0))
+    if command in ("-t", "--table"):
+        raise RuleError("The -t option cannot be used in iptables-restore.")
     if most < 0:
         bad = f'unknown option "{words[0]}"' if words[0][:1] == "-" else f"Bad argument `{words[0]}'"
         raise RuleError(bad)
@@ -198,13 +255,20 @@ class RuleCommand(Struct, frozen=True):
         elif self.command == "-I":
             edit.insert(self.chain, 1 if self.number is None else self.number, specs, counters)
         elif self.command == "-R":
-            edit.replace(self.chain, self.number or 0, specs)
+            edit.replace(self.chain, self.number or 0, specs, counters)
         elif self.command == "-D":
             edit.delete(self.chain, specs)
         else:
             edit.check(self.chain, specs)
 
+    def blame(self, error: KernelError) -> RuleError:
+        """Tell what the kernel refuses as the failure of this command; a rule that cannot be is in no chain."""
+        if self.command in ("-D", "-C"):
+            return RefusedError(NO_SUCH_RULE)
+        return error.at(_OPERATIONS[self.command], f"rule in chain {self.chain}")
 
+
+_OPERATIONS = {"-A": "RULE_APPEND", "-I": "RULE_INSERT", "-R": "RULE_REPLACE"}
 _RULE_COMMANDS = frozenset({"-A", "-I", "-D", "-R", "-C"})
 _LONG = {
     "--append": "-A",
@@ -231,10 +295,12 @@ def restore(
     counters: bool,
     only: frozenset[str] | None,
     ignore_unknown: bool = False,
+    testing: bool = False,
 ) -> list[IgnoredLine]:
-    """Load rules, all or nothing; return the lines that are kept without effect."""
-    restorer = Restorer(netfilter, noflush=noflush, counters=counters, only=only, ignore_unknown=ignore_unknown)
+    """Load rules; return the lines that are kept without effect."""
+    restorer = Restorer(
+        netfilter, noflush=noflush, counters=counters, only=only, ignore_unknown=ignore_unknown, testing=testing
+    )
     with collector_paused():
-        for edit in restorer.read(text):
-            edit.commit()
+        restorer.run(text)
     return restorer.ignored

@@ -133,6 +133,8 @@ class RuleParser:
         else:
             if word[:1] != "-":
                 raise RuleError(f"Bad argument `{word}'")
+            if word in ("-t", "--table"):
+                raise RuleError("The -t option cannot be used in iptables-restore.")
             raise UnknownError(Unknown("option", word), f'unknown option "{word}"')
 
     # Options of the rule itself

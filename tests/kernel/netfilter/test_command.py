@@ -62,14 +62,14 @@ def test_zeroing_counters() -> None:
         ("-A NO -j DROP", "No chain/target/match by that name."),
         ("-N INPUT", "Chain already exists."),
         ("-P INPUT FOO", "Bad policy name."),
-        ("-X INPUT", "CHAIN_DEL failed (Device or resource busy): chain INPUT"),
+        ("-X INPUT", "Directory not empty."),
         ("-C INPUT -j DROP", "Bad rule (does a matching rule exist in that chain?)."),
         ("-S NO", "No chain/target/match by that name."),
         ("-t nosuch -S", "table name 'nosuch' invalid"),
         ("-t", 'option "-t" requires an argument'),
         ("", "no command specified"),
         ("-j DROP", "no command specified"),
-        ("-t nat -A OUTPUT -j MASQUERADE", "reached from OUTPUT"),
+        ("-t nat -A OUTPUT -j MASQUERADE", "MASQUERADE is for POSTROUTING"),
     ],
 )
 def test_refusals(command: str, message: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.error import KernelError, RuleError
 from emulator.kernel.netfilter.match.base import Match
 from emulator.kernel.netfilter.match.hashlimit_table import (
     BYTE_SHIFT,
@@ -182,7 +182,7 @@ def _read_config(options: Options, given: str, text: str) -> HashlimitConfig:
         interval=seconds or ((1 if in_bytes else unit) if rate_match else 0),
     )
     if not config.gc_interval or not config.expire or overflows(config):
-        raise RuleError("RULE_APPEND failed (Numerical result out of range): hashlimit: rate and burst overflow")
+        raise KernelError("Numerical result out of range", "hashlimit: rate and burst overflow")
     return config
 
 

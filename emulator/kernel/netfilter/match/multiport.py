@@ -41,14 +41,17 @@ class Multiport(Match):
 
     @classmethod
     def parse(cls, options: Options) -> Multiport:
-        options.require_protocol("tcp", "udp", "sctp", "dccp", "udplite")
         name = options.only_one(*cls.options)
         if name is None:
-            raise RuleError("multiport: no ports specified")
+            raise RuleError("multiport expection an option")
+        if not options.protocol:
+            raise RuleError("multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'")
+        if not options.has_protocol("tcp", "udp", "sctp", "dccp", "udplite"):
+            raise RuleError("multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP")
         option = options.require(name)
         ranges = tuple(parse_port_range(text) for text in option.value.split(","))
         if sum(1 if low == high else 2 for low, high in ranges) > _MAXIMUM:
-            raise RuleError(f"multiport: too many ports specified, at most {_MAXIMUM}")
+            raise RuleError("too many ports specified")
         return cls(_CANONICAL.get(name, name), ranges, option.inverted)
 
     def format(self) -> str:

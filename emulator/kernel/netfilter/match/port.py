@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.error import KernelError, RuleError
 from emulator.kernel.netfilter.match.base import Match
 from emulator.kernel.netfilter.options import PROTOCOLS, format_port_range, parse_port_range
 
@@ -128,13 +128,12 @@ class PortMatch(Match):
 
 def is_foreign(options: Options, protocol: str, *tested: str) -> bool:
     """Whether the rule has `! -p PROTOCOL`. Then nftables can only do some of the tests, and wants at least one."""
-    if not options.protocol_inverted:
-        options.require_protocol(protocol)
+    if options.has_protocol(protocol):
         return False
-    if options.protocol != PROTOCOLS[protocol]:
-        raise RuleError(f"{options.owner} requires '-p {protocol}'")
+    if not options.protocol_inverted or options.protocol != PROTOCOLS[protocol]:
+        raise RuleError(f"{protocol.upper()} match requires '-p {protocol}'")
     if not options.by_name or not set(options.by_name) <= {*PORT_OPTIONS, *tested}:
-        raise RuleError(f"RULE_APPEND failed (Invalid argument): {options.owner} with ! -p {protocol} tests ports only")
+        raise KernelError("Invalid argument", f"{options.owner} with ! -p {protocol} tests ports only")
     return True
 
 

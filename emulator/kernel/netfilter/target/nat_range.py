@@ -18,10 +18,8 @@ _PORTS_NEED = "Need TCP, UDP, SCTP or DCCP with port specification"
 
 def parse_ports(text: str, options: Options) -> tuple[int, int, int | None]:
     """Read `low[-high[/base]]`. Only protocols that have ports may have it."""
-    try:
-        options.require_protocol(*PORT_PROTOCOLS)
-    except RuleError:
-        raise RuleError(_PORTS_NEED) from None
+    if not options.has_protocol(*PORT_PROTOCOLS):
+        raise RuleError(_PORTS_NEED)
     span, slash, base = text.partition("/")
     low, dash, high = span.partition("-")
     first = parse_port(low)

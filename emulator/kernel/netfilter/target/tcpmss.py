@@ -31,29 +31,30 @@ _MSS = 2
 
 @dataclass(frozen=True, slots=True)
 class Tcpmss(Target):
-    """`-j TCPMSS --clamp-mss-to-pmtu` (`size` 0) or `--set-mss 1400`. Never raises it."""
+    """`-j TCPMSS --clamp-mss-to-pmtu` (`size` None), which goes before `--set-mss 1400`. Never raises it."""
 
     name = "TCPMSS"
     options: ClassVar[Mapping[str, int]] = {"--set-mss": 1, "--clamp-mss-to-pmtu": 0}
     hooks = frozenset({Hook.FORWARD, Hook.OUTPUT, Hook.POSTROUTING, Hook.INPUT, Hook.PREROUTING})
 
-    size: int = 0
+    size: int | None = None
 
     @classmethod
     def parse(cls, options: Options) -> Tcpmss:
         options.require_protocol("tcp")
-        name = options.only_one("--set-mss", "--clamp-mss-to-pmtu")
-        if name is None:
-            raise RuleError("TCPMSS target: At least one parameter is required")
-        if name == "--clamp-mss-to-pmtu":
+        size = options.get("--set-mss")
+        value = None if size is None else parse_integer(size.value, "TCPMSS: --set-mss", 0, 0xFFFF)
+        if options.has("--clamp-mss-to-pmtu") or value == 0xFFFF:  # which is how the kernel is told to clamp
             return cls()
-        return cls(parse_integer(options.require(name).value, "TCPMSS: --set-mss", 0, 0xFFFF - _HEADERS))
+        if value is None:
+            raise RuleError("TCPMSS target: At least one parameter is required")
+        return cls(value)
 
     def format(self) -> str:
-        return f"--set-mss {self.size}" if self.size else "--clamp-mss-to-pmtu"
+        return "--clamp-mss-to-pmtu" if self.size is None else f"--set-mss {self.size}"
 
     def listing(self, names: Names) -> str:
-        return f"TCPMSS set {self.size}" if self.size else "TCPMSS clamp to PMTU"
+        return "TCPMSS clamp to PMTU" if self.size is None else f"TCPMSS set {self.size}"
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         data, transport = skb.data, skb.transport
