@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.error import KernelError, RuleError
 from emulator.kernel.netfilter.ipset.query import Addition, Query
 from emulator.kernel.netfilter.ipset.rule_set import RuleSet, parse_rule_set
 from emulator.kernel.netfilter.options import parse_integer
@@ -98,7 +98,7 @@ class Set(Target):
             each.check(netfilter)
         wire_only = "--map-prio" in self.maps or "--map-queue" in self.maps
         if self.map is not None and (table != "mangle" or (wire_only and chain in _TOO_EARLY)):
-            raise RuleError(f"RULE_APPEND failed (Invalid argument): rule in chain {chain}")
+            raise KernelError("Invalid argument", f"SET: no priority or queue may be set in {chain}")
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         sets = context.netfilter.sets
