@@ -235,11 +235,9 @@ class Edit:
             if not self.touched:
                 return
             self._netfilter.install(self.table)
-        elif self._flush and not self.touched:
-            self._netfilter.uninstall(self._live)
-            self._netfilter.forget_unused_lists()
-            return
         self.table.adopt(self.chains)
+        if self._flush and not self.touched:
+            self._netfilter.uninstall(self.table)
         fresh = [rule for chain in self.chains.values() for rule in chain.rules if rule.predicates is None]
         for rule in fresh:
             for match in rule.spec.matches:
