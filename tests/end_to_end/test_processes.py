@@ -23,6 +23,12 @@ def test_first_steps_of_a_newcomer(running: Running) -> None:
     assert "3/3 nodes" in status.stdout
 
 
+def test_ps_tells_the_processes_apart(running: Running) -> None:
+    pids = {"launcher": running.launcher(), **running.pids()}
+    titles = {name: Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0") for name, pid in pids.items()}
+    assert titles == {name: f"podwire: {name} (3node)" for name in pids}
+
+
 def test_killed_node_comes_back_and_the_others_forward_meanwhile(running: Running) -> None:
     client_node = running.node_of("client")
     victim = next(name for name in running.pids() if name.startswith("node-") and name != client_node)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import msgspec
+from setproctitle import setproctitle
 
 from emulator.api.codec import FrameReader, encode_frame
 from emulator.runtime.state_directory import StateDirectory, StateDirectoryLock
@@ -86,6 +87,7 @@ class LauncherProcess:
 
         Ended by somebody else (SIGTERM) it takes its processes along, but the state directory stays the supervisor's.
         """
+        self._set_title("launcher")
         os.umask(0o077)  # the store has Secrets
         _raise_descriptor_limit()
         _redirect(str(self._lock.directory.log("launcher")))
@@ -221,6 +223,7 @@ class LauncherProcess:
         try:
             _die_with(launcher)
             name = request.name
+            self._set_title(name)
             listener, underlay = self._listeners.pop(name, None), self._underlays.pop(name, None)
             self._close_inherited()
             _reset_signals()
@@ -235,6 +238,10 @@ class LauncherProcess:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
+
+    def _set_title(self, name: str) -> None:
+        """Say in `ps` who this is, in place of the command line that all have from the supervisor."""
+        setproctitle(f"podwire: {name} ({self._lock.directory.name})")
 
     def _close_inherited(self) -> None:
         signal.set_wakeup_fd(-1)
