@@ -6,16 +6,18 @@ Results are cached by `routing.py` until `generation` moves.
 from __future__ import annotations
 
 import errno
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.fib_check import checked
-from emulator.kernel.fib_rule import DEFAULT_RULES, FAILING_ACTIONS, Flow, Rule, RuleAction
+from emulator.kernel.fib_check import check_rule, checked
+from emulator.kernel.fib_rule import DEFAULT_RULES, FAILING_ACTIONS, Flow, Rule, RuleAction, RulePattern
 from emulator.kernel.fib_table import Table
 from emulator.kernel.route import (
     FAILURES,
+    NOWHERE_TYPES,
     TABLE_DEFAULT,
     TABLE_LOCAL,
     TABLE_MAIN,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Fib", "RoutePattern", "Rule", "Table"]
 
 _EXISTS = "RTNETLINK answers: File exists"
+_TABLE_BUCKETS = 0xFF  # tables are listed in the order of their hash buckets
 _NO_ENTRY = "RTNETLINK answers: No such file or directory"
 
 
@@ -52,6 +55,8 @@ class RoutePattern:
     link: Link | None = None
     gateway: int = 0
     nexthops: tuple[NextHop, ...] = ()
+    mtu: int = 0
+    metrics: tuple[tuple[str, int | str], ...] = ()
 
     def matches(self, route: Route) -> bool:
         """Whether this route is meant (fib_table_delete, fib_nh_match)."""
@@ -66,6 +71,8 @@ class RoutePattern:
             and self.link in (None, first.link)
             and self.gateway in (0, first.gateway)
             and (not self.nexthops or self._same_ways(route))
+            and self.mtu in (0, route.mtu)
+            and set(self.metrics) <= set(route.metrics)
         )
 
     def _same_ways(self, route: Route) -> bool:
@@ -73,7 +80,9 @@ class RoutePattern:
             return False
         pairs = zip(self.nexthops, route.hops, strict=True)
         return all(
-            hop.link in (None, other.link) and hop.gateway in (0, other.gateway) and hop.weight == other.weight
+            hop.link in (None, other.link)
+            and hop.gateway in (0, other.gateway)
+            and (hop.weight in (1, other.weight) or not route.nexthops)
             for hop, other in pairs
         )
 
@@ -112,7 +121,8 @@ class Fib:
         """The routes of one table in `ip route`'s order, or with None those of all."""
         if table is not None:
             return list(self.tables.get(table, ()))
-        return [route for number in sorted(self.tables) for route in self.tables[number]]
+        in_order = sorted(self.tables, key=lambda number: (number & _TABLE_BUCKETS, number))
+        return [route for number in in_order for route in self.tables[number]]
 
     def lookup(
         self, daddr: int, saddr: int = 0, mark: int = 0, in_link: str = "lo", out_link: Link | None = None
@@ -169,6 +179,10 @@ class Fib:
             return other
         return own
 
+    def shown_table(self, route: Route) -> int:
+        """The table that `ip route get` names: main for all that is in the merged one."""
+        return TABLE_MAIN if route.table == TABLE_LOCAL and not self.custom_rules else route.table
+
     def _position(self, priority: int) -> int | None:
         """Where the first rule of a priority is in the list, if there is one."""
         return next((number for number, rule in enumerate(self.rules) if rule.priority == priority), None)
@@ -180,7 +194,7 @@ class Fib:
         if is_multicast(address):
             return RouteType.MULTICAST
         route = self._lookup_local(address)
-        if route is None or route.type in FAILURES or (link is not None and not route.uses(link)):
+        if route is None or route.type in NOWHERE_TYPES or (link is not None and not route.uses(link)):
             return RouteType.UNICAST
         return route.type
 
@@ -202,12 +216,14 @@ class Fib:
         append: bool = False,
         prepend: bool = False,
         create: bool = True,
+        exact_scope: bool = False,
     ) -> Route:
         """Add a route, checked as Linux does, and return it as stored. RouteError names what is wrong.
 
         The ways of ip(8): `add`; `replace` (replace_existing), `change` (also create=False), `append`, `prepend`.
+        Without `exact_scope` an on-link route of scope "global" gets the scope that ip(8) asks for: "link" or "host".
         """
-        route = checked(self, route)
+        route = checked(self, route, exact_scope=exact_scope)
         table = self.tables.setdefault(route.table, Table())
         equal = [o for o in table.same_prefix(route) if o.metric == route.metric and o.tos == route.tos]
         if equal and replace_existing:
@@ -270,10 +286,9 @@ class Fib:
     # Rules
 
     def add_rule(self, rule: Rule) -> None:
-        """Add a policy rule behind those of its priority. RouteError(EEXIST) if the same is there."""
-        if rule.action is RuleAction.GOTO and rule.target <= rule.priority:
-            raise RouteError(errno.EINVAL, "Error: Backward goto not supported.")
-        if any(replace(other, protocol=rule.protocol) == rule for other in self.rules):
+        """Add a policy rule behind those of its priority. RouteError: EEXIST if the same is there, EINVAL."""
+        check_rule(rule)
+        if any(rule.repeats(other) for other in self.rules):
             raise RouteError(errno.EEXIST, _EXISTS)
         self.rules.append(rule)
         self.rules.sort(key=lambda other: other.priority)
@@ -285,13 +300,30 @@ class Fib:
             return 0
         return self.rules[1].priority - 1
 
+    def empty_table(self) -> int:
+        """Make the first table that there is not, and return its number (fib_empty_table)."""
+        number = next(number for number in itertools.count(1) if number not in self.tables)
+        self.tables[number] = Table()
+        return number
+
     def remove_rule(self, rule: Rule) -> None:
-        """Remove a policy rule. RouteError(ENOENT) if it is not there."""
+        """Remove a policy rule, whoever made it. RouteError(ENOENT) if it is not there."""
         found = next((other for other in self.rules if replace(other, protocol=rule.protocol) == rule), None)
         if found is None:
             raise RouteError(errno.ENOENT, _NO_ENTRY)
         self.rules.remove(found)
         self.rules_changed()
+
+    def delete_rule(self, pattern: RulePattern) -> Rule:
+        """Remove and return the first rule that a pattern means. RouteError: ENOENT if there is none, EINVAL."""
+        rule = pattern.rule
+        check_rule(rule if pattern.with_priority else replace(rule, priority=self.default_priority()))
+        found = next((rule for rule in self.rules if pattern.matches(rule)), None)
+        if found is None:
+            raise RouteError(errno.ENOENT, _NO_ENTRY)
+        self.rules.remove(found)
+        self.rules_changed()
+        return found
 
     def rules_changed(self) -> None:
         """Note what rules look at; called by whoever changes `rules` in place."""

@@ -6,11 +6,12 @@ import errno
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from emulator.kernel.fib_rule import Flow
+from emulator.kernel.fib_rule import ANY_PORTS, Flow, Rule, RuleAction
 from emulator.kernel.route import (
     NOWHERE_TYPES,
     TABLE_LOCAL,
     TABLE_MAIN,
+    TOS_MASK,
     NextHop,
     Route,
     RouteError,
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from emulator.kernel.fib import Fib
 
 _NARROWEST = {RouteType.LOCAL: Scope.HOST, RouteType.BROADCAST: Scope.LINK}
+_LAST_PORT = 0xFFFF
 _BAD_GATEWAY = "Error: Nexthop has invalid gateway."
 
 
-def checked(fib: Fib, route: Route) -> Route:
+def checked(fib: Fib, route: Route, *, exact_scope: bool = False) -> Route:
     """Return a route as it is stored: each gateway has its link, on-link routes the scope. RouteError if refused."""
     if route.destination & ~MASKS[route.prefix_length] & 0xFFFFFFFF:
         raise RouteError(errno.EINVAL, "Error: Invalid prefix for given prefix length.")
@@ -38,17 +40,30 @@ def checked(fib: Fib, route: Route) -> Route:
             message = "Error: Gateway, device and multipath can not be specified for this route type."
             raise RouteError(errno.EINVAL, message)
         return route
-    if not route.nexthops and not route.gateway and route.scope is Scope.UNIVERSE:
-        route = replace(route, scope=_scope_of(route.type))  # as ip(8) asks for it
+    if not (exact_scope or route.nexthops or route.gateway) and route.scope is Scope.UNIVERSE:
+        route = replace(route, scope=_scope_of(route.type))
     _check_scope(route)
     if route.nexthops:
         route = replace(route, nexthops=tuple(_check_hop(fib, route, hop) for hop in route.nexthops))
     else:
         hop = _check_hop(fib, route, NextHop(route.link, route.gateway, 1, route.onlink))
-        route = replace(route, link=hop.link)
+        route = replace(route, link=hop.link, gateway_scope=hop.gateway_scope)
     if route.source and not (route.type is RouteType.LOCAL and route.source == route.destination):
         _check_source(fib, route)
     return route
+
+
+def check_rule(rule: Rule) -> None:
+    """Refuse what Linux refuses of a policy rule (fib_nl2rule, fib4_rule_configure). RouteError(EINVAL)."""
+    if rule.tos & ~TOS_MASK:
+        raise RouteError(errno.EINVAL, "Error: Invalid tos.")
+    for name, ports in (("sport", rule.sport), ("dport", rule.dport)):
+        if ports != ANY_PORTS and not 0 < ports[0] <= ports[1] < _LAST_PORT:
+            raise RouteError(errno.EINVAL, f"Error: Invalid {name} range.")
+    if rule.uid_range is not None and rule.uid_range[0] > rule.uid_range[1]:
+        raise RouteError(errno.EINVAL, "Error: Invalid uid range.")
+    if rule.action is RuleAction.GOTO and rule.target <= rule.priority:
+        raise RouteError(errno.EINVAL, "Error: Backward goto not supported.")
 
 
 def _scope_of(kind: RouteType) -> Scope:
@@ -85,7 +100,7 @@ def _check_onlink(fib: Fib, route: Route, hop: NextHop) -> NextHop:
         raise RouteError(errno.ENODEV, "Error: Nexthop device required for onlink.")
     if not hop.link.up:
         raise RouteError(errno.ENETDOWN, "Error: Nexthop device is not up.")
-    if fib.address_type(hop.gateway, hop.link) is not RouteType.UNICAST:
+    if fib.address_type(hop.gateway) is not RouteType.UNICAST:
         raise RouteError(errno.EINVAL, _BAD_GATEWAY)
     return hop
 
@@ -106,7 +121,10 @@ def _find_gateway(fib: Fib, route: Route, hop: NextHop) -> NextHop:
         found = answer
     if found.type not in (RouteType.UNICAST, RouteType.LOCAL):
         raise RouteError(errno.EINVAL, _BAD_GATEWAY)
-    return replace(hop, link=next(way.link for way in found.hops if hop.link in (None, way.link)))
+    link = next(way.link for way in found.hops if hop.link in (None, way.link))
+    if link is not None and not link.up:
+        raise RouteError(errno.ENETDOWN, "RTNETLINK answers: Network is down")
+    return replace(hop, link=link, gateway_scope=found.scope)
 
 
 def _check_source(fib: Fib, route: Route) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from emulator.kernel.drop import DropReason
@@ -124,6 +124,47 @@ class Rule:
 
     def __str__(self) -> str:
         return self.format()
+
+    def describes(self, other: Rule) -> bool:
+        """Whether the prefixes and the TOS that this one names are another's (fib4_rule_compare)."""
+        return (
+            (not self.source[1] or self.source == other.source)
+            and (not self.destination[1] or self.destination == other.destination)
+            and self.tos in (0, other.tos)
+        )
+
+    def repeats(self, other: Rule) -> bool:
+        """Whether Linux would refuse it beside another (rule_exists, which also takes a wider prefix for the same)."""
+        as_other = replace(
+            self, source=other.source, destination=other.destination, tos=other.tos, inverted=other.inverted,
+            target=other.target,
+        )  # fmt: skip
+        return self.describes(other) and as_other == other
+
+
+@dataclass(frozen=True, slots=True)
+class RulePattern:
+    """Which rule to delete: the first that has every field of `rule` that is not at its default."""
+
+    rule: Rule
+    with_priority: bool = False
+
+    def matches(self, rule: Rule) -> bool:
+        """Whether this rule is meant (rule_find); whether it is inverted does not count."""
+        wanted, default = self.rule, Rule(0)
+        if self.with_priority and wanted.priority != rule.priority:
+            return False
+        if wanted.action is not RuleAction.LOOKUP and wanted.action is not rule.action:
+            return False
+        return wanted.describes(rule) and all(
+            getattr(wanted, name) in (getattr(default, name), getattr(rule, name)) for name in _COMPARED
+        )
+
+
+_COMPARED = (
+    "table", "mark", "mask", "in_link", "out_link", "ip_protocol", "sport", "dport", "uid_range",
+    "suppress_prefixlength", "suppress_group", "protocol",
+)  # fmt: skip
 
 
 def _within(port: int, ports: tuple[int, int]) -> bool:

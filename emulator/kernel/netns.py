@@ -121,7 +121,7 @@ class Netns:
     def link_went_down(self, link: Link) -> None:
         """Drop a link's routes and neighbours; own addresses and routes with another way stay (fib_sync_down_dev)."""
         self.fib.remove_where(
-            lambda route: route.uses(link) and route.type is not RouteType.LOCAL and all(hop.dead for hop in route.hops)
+            lambda route: route.uses(link) and route.scope is not Scope.HOST and all(hop.dead for hop in route.hops)
         )
         self.neighbours.flush_link(link)
         self.netfilter.nat.forget_link(link)

@@ -77,4 +77,4 @@ class ReversePath:
 def _on_link(route: Route, link: Link | None) -> bool:
     """Whether the way that a lookup answers with needs no gateway."""
     hops = [hop for hop in route.hops if (link is None or hop.link is link) and (hop.usable or not route.nexthops)]
-    return bool(hops) and not hops[0].gateway
+    return bool(hops) and hops[0].on_link

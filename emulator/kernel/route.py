@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from emulator.errors import PodwireError
@@ -19,7 +19,7 @@ TABLE_DEFAULT = 253
 TABLE_MAIN = 254
 TABLE_LOCAL = 255
 TABLE_NAMES = {TABLE_DEFAULT: "default", TABLE_MAIN: "main", TABLE_LOCAL: "local"}
-TOS_MASK = 0xFC  # routing looks at the DSCP only (INET_DSCP_MASK)
+TOS_MASK = 0x1C  # of a TOS, what rules and routes are compared with (INET_DSCP_LEGACY_TOS_MASK)
 
 
 class RouteError(PodwireError):
@@ -72,6 +72,17 @@ class NextHop:
     gateway: int = 0
     weight: int = 1
     onlink: bool = False
+    gateway_scope: Scope = field(default=Scope.LINK, compare=False)
+
+    @property
+    def next_hop(self) -> int:
+        """Who packets are given to, 0 for the destination itself; a gateway that is not on the link is not used."""
+        return self.gateway if self.gateway_scope is Scope.LINK else 0
+
+    @property
+    def on_link(self) -> bool:
+        """Whether what is behind it is this link's own, for the checks on senders (nhc_scope)."""
+        return not self.gateway or self.gateway_scope >= Scope.HOST
 
     @property
     def dead(self) -> bool:
@@ -98,7 +109,7 @@ class Route:
 
     A multipath route has `nexthops` (two or more) and neither `link` nor `gateway` of its own. `metrics` are the other
     metrics by ip(8)'s names, in the order of enum RTAX_*; `locked` names those that TCP and PMTU discovery must keep.
-    `tos` is matched against the packet's DSCP, 0 matches all.
+    `rtt` is in eighths of a millisecond, `rttvar` in quarters, as Linux keeps them. `tos` 0 matches all packets.
     """
 
     destination: int
@@ -117,13 +128,14 @@ class Route:
     nexthops: tuple[NextHop, ...] = ()
     metrics: tuple[tuple[str, int | str], ...] = ()
     locked: frozenset[str] = frozenset()
+    gateway_scope: Scope = field(default=Scope.LINK, compare=False)  # of the route by which the gateway is reached
 
     @property
     def hops(self) -> tuple[NextHop, ...]:
         """Its ways, whether one or many; none for a route that leads nowhere."""
         if self.nexthops or self.type in NOWHERE_TYPES:
             return self.nexthops
-        return (NextHop(self.link, self.gateway, 1, self.onlink),)
+        return (NextHop(self.link, self.gateway, 1, self.onlink, self.gateway_scope),)
 
     def uses(self, link: Link) -> bool:
         """Whether one of its ways is through a link (fib_info_nh_uses_dev)."""

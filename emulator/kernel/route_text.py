@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from emulator.kernel.link import Link
 from emulator.kernel.route import NOWHERE_TYPES, TABLE_MAIN, TABLE_NAMES, NextHop, Route, RouteType, Scope
@@ -12,7 +12,7 @@ Value = str | int | None | Sequence[str] | Sequence["dict[str, Value]"]
 Field = tuple[str, Value, str]
 """(JSON key, JSON value, text); the text is empty where only JSON has the field."""
 
-TIMES = frozenset({"rtt", "rttvar", "rto_min"})  # metrics in milliseconds
+TIME_UNITS = {"rtt": 8, "rttvar": 4, "rto_min": 1}  # how many of a metric's units are a millisecond
 DSCP_NAMES = {
     0x28: "AF11", 0x30: "AF12", 0x38: "AF13", 0x48: "AF21", 0x50: "AF22", 0x58: "AF23", 0x68: "AF31", 0x70: "AF32",
     0x78: "AF33", 0x88: "AF41", 0x90: "AF42", 0x98: "AF43", 0x20: "CS1", 0x40: "CS2", 0x60: "CS3", 0x80: "CS4",
@@ -46,9 +46,9 @@ def route_line(route: Route, *, show_table: bool = False) -> str:
 
 
 def route_fields(
-    route: Route, *, show_table: bool = False, hide_link: Link | None = None, details: bool = False
+    route: Route, *, show_table: bool = False, hidden: Container[str] = (), details: bool = False
 ) -> list[Field]:
-    """Return what is said about a route, in order, but for its nexthops if there are many."""
+    """Return what is said about a route, in order, but for its nexthops if there are many; `hidden` keys are not."""
     fields: list[Field] = []
     if route.type is not RouteType.UNICAST or details:
         fields.append(_same("type", route.type.value))
@@ -56,8 +56,8 @@ def route_fields(
     if route.tos:
         fields.append(_named("tos", tos_name(route.tos)))
     if not route.nexthops:
-        fields += _way(route.gateway, None if route.link is hide_link else route.link)
-    if show_table and route.table != TABLE_MAIN:
+        fields += _way(route.gateway, route.link)
+    if show_table and (route.table != TABLE_MAIN or details):
         fields.append(_named("table", table_name(route.table)))
     if route.protocol != "boot" or details:
         fields.append(("protocol", route.protocol, f"proto {route.protocol}"))
@@ -67,9 +67,10 @@ def route_fields(
         fields.append(("prefsrc", format_ipv4(route.source), f"src {format_ipv4(route.source)}"))
     if route.metric:
         fields.append(("metric", route.metric, f"metric {route.metric}"))
-    flags = [] if route.nexthops or route.type in NOWHERE_TYPES else hop_flags(route.hops[0], route.type)
+    flags = [] if route.nexthops or route.type in NOWHERE_TYPES else hop_flags(route.hops[0], route.scope)
     fields.append(("flags", flags, " ".join(flags)))
-    return fields + _metrics(route)
+    fields += metric_fields(route)
+    return [field for field in fields if field[0] not in hidden]
 
 
 def hop_fields(hop: NextHop) -> list[Field]:
@@ -81,10 +82,10 @@ def hop_fields(hop: NextHop) -> list[Field]:
     return fields
 
 
-def hop_flags(hop: NextHop, kind: RouteType = RouteType.UNICAST) -> list[str]:
-    """Return the flags of a way. A local route outlives its link's going down and is never dead."""
-    dead = hop.dead and kind is not RouteType.LOCAL
-    down = hop.linkdown and (kind is not RouteType.LOCAL or not hop.dead)
+def hop_flags(hop: NextHop, scope: Scope = Scope.UNIVERSE) -> list[str]:
+    """Return the flags of a way. A route of this host's own outlives its link's going down and is never dead."""
+    dead = hop.dead and scope is not Scope.HOST
+    down = hop.linkdown and (scope is not Scope.HOST or not hop.dead)
     named = (("dead", dead), ("onlink", hop.onlink), ("linkdown", down))
     return [name for name, on in named if on]
 
@@ -98,19 +99,24 @@ def _way(gateway: int, link: Link | None) -> list[Field]:
     return fields
 
 
-def _metrics(route: Route) -> list[Field]:
+def metric_fields(route: Route) -> list[Field]:
+    """Return the metrics of a route: one field, or none."""
     pairs = ([("mtu", route.mtu)] if route.mtu else []) + list(route.metrics)
     if not pairs:
         return []
     words: list[str] = []
     values: dict[str, Value] = {}
     for name, value in pairs:
-        lock = "lock " if name in route.locked else ""
-        words.append(f"{name} {lock}{value}{'ms' if name in TIMES else ''}")
+        shown, text = value, str(value)
         if name == "features":
+            text = "ecn"
             values["ecn"] = None
         else:
-            values["congestion" if name == "congctl" else name] = value
+            if name in TIME_UNITS and isinstance(value, int):
+                shown = value // TIME_UNITS[name]
+                text = f"{shown / 1000:g}s" if shown >= 1000 else f"{shown}ms"
+            values["congestion" if name == "congctl" else name] = shown
+        words.append(f"{name} lock {text}" if name in route.locked else f"{name} {text}")
     return [("metrics", [values], " ".join(words))]
 
 

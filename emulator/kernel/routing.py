@@ -190,7 +190,7 @@ class Routing:
         on_link = self._reverse_path.check(link, flow, out_link)
         if isinstance(on_link, DropReason):
             return on_link
-        result = RouteResult(RouteType.UNICAST, out_link, self._fib.generation, gateway=hop.gateway, route=route)
+        result = RouteResult(RouteType.UNICAST, out_link, self._fib.generation, gateway=hop.next_hop, route=route)
         if out_link is link and on_link and (link.conf.send_redirects or self._sysctl.all.send_redirects):
             shared = link.conf.shared_media or self._sysctl.all.shared_media
             result.redirect = bool(shared) or any(
@@ -276,9 +276,9 @@ class Routing:
             return DropReason.IP_INVALID_SOURCE
         if is_multicast(daddr) or is_broadcast(daddr):
             # A group is never reached through the gateway that a short prefix names.
-            gateway = hop.gateway if is_multicast(daddr) and route.prefix_length >= 4 else 0
+            gateway = hop.next_hop if is_multicast(daddr) and route.prefix_length >= 4 else 0
             return self._group_route(hop.link, daddr, source, gateway)
-        return RouteResult(route.type, hop.link, self._fib.generation, gateway=hop.gateway, source=source, route=route)
+        return RouteResult(route.type, hop.link, self._fib.generation, gateway=hop.next_hop, source=source, route=route)
 
     def _sent_way(self, route: Route, flow: Flow, cause: Skb | None) -> NextHop | None:
         """Choose among the ways of a route for a packet of ours: the first through its link, if it is bound to one."""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from emulator.kernel.fib_rule import ANY_PORTS, RuleAction
 from emulator.kernel.route_text import Field, table_name, tos_name
 from emulator.packet.address import format_ipv4
-from emulator.packet.ipv4 import PROTOCOL_NAMES
 
 if TYPE_CHECKING:
     from emulator.kernel.fib_rule import Rule
+
+IP_PROTOCOLS: Mapping[int, str] = MappingProxyType(
+    {
+        1: "icmp", 2: "igmp", 4: "ipencap", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 46: "rsvp", 47: "gre",
+        50: "esp", 51: "ah", 58: "ipv6-icmp", 88: "eigrp", 89: "ospf", 103: "pim", 108: "ipcomp", 112: "vrrp",
+        115: "l2tp", 132: "sctp", 136: "udplite",
+    }
+)  # fmt: skip
+"""IP protocols by the names that getprotobynumber(3) has for them."""
 
 _ALL_BITS = 0xFFFFFFFF
 
@@ -60,21 +69,26 @@ def rule_fields(
 
 def ip_protocol_name(number: int) -> str:
     """Return what ip(8) calls an IP protocol."""
-    name = PROTOCOL_NAMES.get(number)
-    return f"ipproto-{number}" if name is None else name.lower()
+    return IP_PROTOCOLS.get(number, f"ipproto-{number}")
 
 
 def _action(rule: Rule, targets: Container[int] | None) -> list[Field]:
+    fields = _table(rule)
     if rule.action is RuleAction.GOTO:
-        fields: list[Field] = [("goto", rule.target, f"goto {rule.target}")]
+        fields += [("goto", rule.target, f"goto {rule.target}")]
         if targets is not None and rule.target not in targets:
             fields.append(("unresolved", None, "[unresolved]"))
-        return fields
-    if rule.action is RuleAction.NOP:
-        return [("nop", None, "nop")]
-    if rule.action is not RuleAction.LOOKUP:
-        return [("action", rule.action.value, rule.action.value)]
-    fields = [("table", table_name(rule.table), f"lookup {table_name(rule.table)}")]
+    elif rule.action is RuleAction.NOP:
+        fields.append(("nop", None, "nop"))
+    elif rule.action is not RuleAction.LOOKUP:
+        fields.append(("action", rule.action.value, rule.action.value))
+    return fields
+
+
+def _table(rule: Rule) -> list[Field]:
+    if not rule.table:
+        return []
+    fields: list[Field] = [("table", table_name(rule.table), f"lookup {table_name(rule.table)}")]
     if rule.suppress_prefixlength >= 0:
         length = rule.suppress_prefixlength
         fields.append(("suppress_prefixlen", length, f"suppress_prefixlength {length}"))
@@ -96,8 +110,8 @@ def _prefix(key: str, length_key: str, word: str, prefix: tuple[int, int]) -> li
 
 def _mark(mark: int, mask: int) -> list[Field]:
     if mask == _ALL_BITS:
-        return [("fwmark", f"{mark:#x}", f"fwmark {_hex(mark)}")]
-    return [("fwmark", f"{mark:#x}", f"fwmark {_hex(mark)}/{mask:#x}"), ("fwmask", f"{mask:#x}", "")]
+        return [("fwmark", _hex(mark), f"fwmark {_hex(mark)}")]
+    return [("fwmark", _hex(mark), f"fwmark {_hex(mark)}/{_hex(mask)}"), ("fwmask", _hex(mask), "")]
 
 
 def _hex(number: int) -> str:

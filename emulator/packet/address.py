@@ -148,8 +148,8 @@ def is_link_local(address: int) -> bool:
 
 
 def is_zeronet(address: int) -> bool:
-    """Whether an address is in 0.0.0.0/8, which is no address of a host."""
-    return address >> 24 == 0
+    """Whether an address is 0.0.0.0. The rest of 0.0.0.0/8 are addresses as any other since Linux 5.3."""
+    return address == 0
 
 
 def is_class_e(address: int) -> bool:

@@ -40,7 +40,7 @@ def test_each_way_to_be_dropped_is_named() -> None:
         DropReason.IP_INNOROUTES: datagram(destination="192.0.2.1"),
         DropReason.IP_LOCAL_SOURCE: datagram(source=HERE),
         DropReason.IP_INVALID_SOURCE: datagram(source="224.0.0.1"),
-        DropReason.IP_INVALID_DEST: datagram(destination="0.0.0.9"),
+        DropReason.IP_INVALID_DEST: datagram(destination="0.0.0.0"),
         DropReason.IP_LOCALNET: datagram(destination="127.0.0.1"),
         DropReason.NO_SOCKET: datagram(destination=HERE),
     }

@@ -82,6 +82,10 @@ class Words:
             raise IpError('Command line is not complete. Try option "help"', 255)
         return self._words.pop(0)
 
+    def drop(self) -> None:
+        """Take the next word and forget it."""
+        self.next()
+
     def address(self) -> int:
         """Take an IPv4 address. IpError if it is none."""
         word = self.next()
