@@ -246,13 +246,37 @@ def split(skb: Skb, mtu: int) -> list[Skb]:
     return pieces
 
 
+def pull(skb: Skb, size: int) -> None:
+    """Note that the first `size` bytes of payload lie in one piece now, because somebody looks at them there.
+
+    __pskb_pull_tail: a reassembled packet then has other pieces than it was received in, and is cut anew if they do not
+    fit.
+    """
+    lengths = skb.fragment_lengths
+    if not lengths or lengths[0] >= size or len(skb.data) < skb.transport + size:
+        return
+    missing = size - lengths[0]
+    rest = list(lengths[1:])
+    while missing and rest:
+        taken = min(missing, rest[0])
+        missing -= taken
+        rest[0] -= taken
+        if not rest[0]:
+            del rest[0]
+    skb.fragment_lengths = (size, *rest)
+
+
 def _lengths(skb: Skb, total: int, room: int, limit: int) -> list[int]:
     """Payload bytes of each piece: those it was received in if they fit, else as much as goes in."""
     known = skb.fragment_lengths
     fitting = all(length <= limit for length in known) and all(not length & 7 for length in known[:-1])
     if known and sum(known) == total and fitting:
         return list(known)
-    return [min(room, total - offset) for offset in range(0, total, room)]
+    lengths, left = [], total
+    while left:
+        lengths.append(left if left <= limit else room)
+        left -= lengths[-1]
+    return lengths
 
 
 def _piece(skb: Skb, payload: memoryview, field: int, *, first: bool) -> Skb:

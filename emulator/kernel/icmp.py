@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from emulator.kernel.drop import DropReason
 from emulator.kernel.icmp_limit import IcmpLimit
 from emulator.kernel.ip_header import NETWORK, OFFSET_MASK
+from emulator.kernel.ip_options import echo_options, milliseconds_of_day
 from emulator.kernel.route import RouteResult, RouteType, Scope
 from emulator.kernel.skb import CtInfo, PacketType, Skb
 from emulator.kernel.trace import StepKind, Trace
@@ -37,7 +38,6 @@ _NOT_ERRORS = frozenset({0, 8, 13, 14, 15, 16, 17, 18})
 _ANSWERED_TO_GROUPS = frozenset({ECHO_REQUEST, TIMESTAMP_REQUEST, 17, 18})
 _INTERNET_CONTROL = 0xC0
 _TOS_MASK = 0x1E
-_DAY_MS = 86_400_000
 
 _HEADER = struct.Struct("!BBHI")
 _QUOTED = struct.Struct("!B8xB2xII")  # version and length, protocol, addresses
@@ -119,17 +119,20 @@ class Icmp:
 
     def _timestamp(self, skb: Skb, message: bytearray) -> None:
         message[0] = TIMESTAMP_REPLY
-        now = int(self._netns.kernel.now * 1000) % _DAY_MS
+        now = milliseconds_of_day(self._netns.kernel.now)
         message[12:20] = now.to_bytes(4, "big") * 2
         self._reply(skb, message[:20], "ICMP timestamp reply")
 
     def _reply(self, skb: Skb, message: bytearray, why: str) -> None:
         """Send an answer to where a message came from, from the address that it was for (icmp_reply)."""
-        source = self._answering_address(skb)
+        source = self.answering_address(skb)
         mark, tos = self._mark(skb), skb.data[NETWORK + 1]
         decision = self._netns.routing.output(skb.saddr, saddr=source, mark=mark, tos=tos, protocol=PROTOCOL)
         if not isinstance(decision, RouteResult):
             self._netns.drop(skb, decision)
+            return
+        options = echo_options(skb, source or decision.source, milliseconds_of_day(self._netns.kernel.now))
+        if options is None:
             return
         if skb.trace is not None:
             skb.step(self._netns, StepKind.DELIVER, protocol="icmp", socket="kernel")
@@ -138,16 +141,17 @@ class Icmp:
         message[2:4] = checksum(message).to_bytes(2, "big")
         self.sent += 1
         self._netns.ip.output(
-            PROTOCOL, message, daddr=skb.saddr, saddr=source, route=decision, tos=tos, mark=mark, trace=skb.trace
-        )
+            PROTOCOL, message, daddr=skb.saddr, saddr=source, route=decision, tos=tos, mark=mark, options=options,
+            trace=skb.trace,
+        )  # fmt: skip
 
     def _mark(self, skb: Skb) -> int:
         """The mark of an answer: the packet's own if net.ipv4.fwmark_reflect says so (IP4_REPLY_MARK)."""
         return skb.mark if self._netns.sysctl.number("net.ipv4.fwmark_reflect") else 0
 
-    def _answering_address(self, skb: Skb) -> int:
-        """The address an answer comes from (fib_compute_spec_dst): the one asked, or for groups the link's."""
-        if not self._to_group(skb) or skb.in_link is None:
+    def answering_address(self, skb: Skb) -> int:
+        """The address an answer comes from (fib_compute_spec_dst): the one asked, or if it is not ours the link's."""
+        if skb.in_link is None or (skb.route is not None and skb.route.type is RouteType.LOCAL):
             return skb.daddr
         route = self._netns.fib.lookup(skb.saddr)
         if not isinstance(route, DropReason) and route.source:
@@ -221,8 +225,9 @@ class Icmp:
             self.send_error(skb, REDIRECT, REDIRECT_HOST, gateway)
 
     def _send(self, skb: Skb, kind: int, code: int, info: int, source: int, tos: int, decision: RouteResult) -> None:
-        room = min(decision.mtu, MAXIMUM_QUOTE) - 28
-        if room <= 20:
+        source = source or decision.source
+        options = echo_options(skb, source, milliseconds_of_day(self._netns.kernel.now))
+        if options is None or (room := min(decision.mtu, MAXIMUM_QUOTE) - 28 - len(options)) <= 20:
             return
         message = bytearray(_HEADER.pack(kind, code, 0, info))
         message += skb.data[NETWORK : NETWORK + room]
@@ -231,8 +236,8 @@ class Icmp:
             skb.step(self._netns, StepKind.REPLY, why=f"ICMP {error_name(kind, code)}")
         ip = self._netns.ip
         answer = ip.build(
-            PROTOCOL, message, source or decision.source, skb.saddr, self._netns.sysctl.default_ttl, tos,
-            ip.next_identification(), trace=skb.trace,
+            PROTOCOL, message, source, skb.saddr, self._netns.sysctl.default_ttl, tos, ip.next_identification(),
+            options=options, trace=skb.trace,
         )  # fmt: skip
         answer.mark = self._mark(skb)
         if skb.ct is not None:  # nf_ct_attach: the error belongs to the connection that it is about

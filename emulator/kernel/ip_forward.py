@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.ip_header import DONT_FRAGMENT
+from emulator.kernel.ip_options import forward_options
 from emulator.kernel.netfilter.hook import Hook, Verdict
-from emulator.kernel.route import RouteResult
+from emulator.kernel.route import RouteResult, Scope
 from emulator.kernel.skb import PacketType, Skb
 
 if TYPE_CHECKING:
@@ -54,7 +55,15 @@ class IpForward:
             netns.icmp.send_redirect(skb, result.gateway or skb.daddr)
         skb.out_link = result.link
         if self._netfilter.run(Hook.FORWARD, skb) is Verdict.ACCEPT:
+            if skb.options is not None:
+                forward_options(skb, skb.options, self._leaving_address(skb, result))
             self._transmit(skb, result)
+
+    def _leaving_address(self, skb: Skb, result: RouteResult) -> int:
+        """Our address on the way out, as record route notes it (ip_rt_get_source)."""
+        if result.route is not None and result.route.source:
+            return result.route.source
+        return self._netns.select_address(result.link, result.gateway or skb.daddr, Scope.UNIVERSE)
 
     @staticmethod
     def _must_not_fragment(skb: Skb, result: RouteResult) -> bool:

@@ -1,4 +1,4 @@
-"""Reading an IPv4 header into an Skb's fields, with Linux's checks in their order (ip_rcv_core, ip_options_compile)."""
+"""Reading an IPv4 header into an Skb's fields, with Linux's checks in their order (ip_rcv_core)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ IS_FRAGMENT = MORE_FRAGMENTS | OFFSET_MASK
 FIELDS = struct.Struct("!BxHxxHxBxxII")
 PORTS = struct.Struct("!HH")
 WITH_PORTS = frozenset({6, 17, 33, 132, 136})  # TCP UDP DCCP SCTP UDP-Lite
-
-OPTION_END, OPTION_NOP = 0, 1
-OPTION_LSRR, OPTION_SSRR = 0x83, 0x89
 
 _from_bytes = int.from_bytes
 
@@ -56,26 +53,3 @@ def parse(skb: Skb) -> DropReason | None:
     else:
         skb.sport = skb.dport = 0
     return None
-
-
-def find_option_error(skb: Skb) -> int | None:
-    """Return the offset in the header of the first malformed option, or None."""
-    data, position, end = skb.data, NETWORK + MINIMUM_HEADER, skb.transport
-    while position < end and data[position] != OPTION_END:
-        if data[position] == OPTION_NOP:
-            position += 1
-            continue
-        if position + 1 >= end or data[position + 1] < 2 or position + data[position + 1] > end:
-            return position - NETWORK
-        position += data[position + 1]
-    return None
-
-
-def has_source_route(skb: Skb) -> bool:
-    """Whether well-formed options ask for a loose or strict source route."""
-    data, position, end = skb.data, NETWORK + MINIMUM_HEADER, skb.transport
-    while position < end and data[position] != OPTION_END:
-        if data[position] in (OPTION_LSRR, OPTION_SSRR):
-            return True
-        position += 1 if data[position] == OPTION_NOP else data[position + 1]
-    return False

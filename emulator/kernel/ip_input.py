@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.fragment import LOCAL_DELIVER
-from emulator.kernel.ip_header import IS_FRAGMENT, find_option_error, has_source_route, parse
+from emulator.kernel.fragment import LOCAL_DELIVER, pull
+from emulator.kernel.ip_header import IS_FRAGMENT, parse
+from emulator.kernel.ip_options import OptionError, compile_options, milliseconds_of_day
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.route import RouteResult, RouteType
 from emulator.kernel.skb import PacketType, Skb
@@ -21,6 +22,7 @@ DESTINATION_UNREACHABLE = 3
 PARAMETER_PROBLEM = 12
 NETWORK_UNREACHABLE, HOST_UNREACHABLE, PROTOCOL_UNREACHABLE, FILTERED = 0, 1, 2, 13
 
+TCP, TCP_HEADER = 6, 20
 _OPTIONLESS = 34  # where the transport header begins without IP options
 _ERROR_CODES = {
     DropReason.IP_INNOROUTES: NETWORK_UNREACHABLE,
@@ -48,6 +50,7 @@ class IpInput:
             return
         if skb.prerouted:  # br_netfilter has checked and shown it
             skb.prerouted = False
+            skb.fragment_max_size = 0  # ip_rcv forgets that it came in pieces
         else:
             reason = parse(skb)
             if reason is not None:
@@ -63,6 +66,8 @@ class IpInput:
         result = skb.route  # the loopback link keeps the sender's
         link = skb.in_link
         if result is None and link is not None:
+            if skb.fragment_lengths and skb.protocol == TCP:  # tcp_v4_early_demux looks at the header
+                pull(skb, TCP_HEADER)
             decision = self._routing.input(link, skb.saddr, skb.daddr, skb.mark, skb)
             if not isinstance(decision, RouteResult):
                 self._netns.drop(skb, decision)
@@ -103,13 +108,16 @@ class IpInput:
             self._netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, code)
 
     def _accept_options(self, skb: Skb) -> bool:
-        """Check IP options (ip_rcv_options): malformed ones are reported, source routes not accepted."""
-        position = find_option_error(skb)
-        if position is not None:
+        """Check and fill in IP options (ip_rcv_options): malformed ones are reported, source routes not accepted."""
+        icmp = self._netns.icmp
+        try:
+            now = milliseconds_of_day(self._netns.kernel.now)
+            options = compile_options(skb, icmp.answering_address(skb), now)
+        except OptionError as error:
             self._netns.drop(skb, DropReason.IP_INHDR)
-            self._netns.icmp.send_error(skb, PARAMETER_PROBLEM, 0, position << 24)
+            icmp.send_error(skb, PARAMETER_PROBLEM, 0, error.position << 24)
             return False
-        if has_source_route(skb) and not self._takes_source_routes(skb):
+        if options.source_route and not self._takes_source_routes(skb):
             self._netns.drop(skb, DropReason.IP_SOURCE_ROUTE)
             return False
         return True

@@ -10,6 +10,7 @@ import enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from emulator.kernel.ip_options import Options
     from emulator.kernel.link import Link
     from emulator.kernel.netfilter.connection import Connection
     from emulator.kernel.netns import Netns
@@ -65,6 +66,7 @@ class Skb:
         "mark",
         "network",
         "nf_trace",
+        "options",
         "out_link",
         "packet_type",
         "physical_in",
@@ -84,6 +86,7 @@ class Skb:
         self.data = data
         self.network = ETHERNET_LENGTH
         self.transport = 0
+        self.options: Options | None = None  # as `compile_options` found them, once the packet is routed
         self.saddr = 0
         self.daddr = 0
         self.protocol = 0

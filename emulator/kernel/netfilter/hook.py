@@ -33,7 +33,7 @@ class Priority(enum.IntEnum):
     MANGLE = -150
     NAT_DST = -100
     FILTER = 0
-    SECURITY = 50
     NAT_SRC = 100
+    SECURITY = 150  # where iptables-nft puts it; the kernel's own number, and iptables-legacy's, is 50
     CONNTRACK_HELPER = 300
     CONNTRACK_CONFIRM = 2**31 - 1

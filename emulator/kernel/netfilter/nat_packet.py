@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
+from emulator.kernel.fragment import pull
 from emulator.kernel.netfilter.connection import (
     DST_NAT,
     DST_NAT_DONE,
@@ -14,7 +15,7 @@ from emulator.kernel.netfilter.connection import (
     Connection,
 )
 from emulator.kernel.netfilter.hook import Verdict
-from emulator.kernel.netfilter.tuple import ICMP, PORT_PROTOCOLS, Tuple
+from emulator.kernel.netfilter.tuple import ICMP, PORT_PROTOCOLS, TCP, Tuple
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import format_ipv4
 from emulator.packet.checksum import checksum, is_valid
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 _REDIRECT = 5
+_TCP_HEADER = 20
 _QUOTED_LENGTH = 8  # of a transport header that must be there to be rewritten (RFC 792)
 _BOTH_DONE = SRC_NAT_DONE | DST_NAT_DONE
 
@@ -36,6 +38,8 @@ def rewrite(netns: Netns, skb: Skb, other: Tuple, *, source: bool, undo: bool) -
     """
     before = _format(skb) if skb.trace is not None else ""
     is_query = skb.protocol == ICMP
+    if skb.fragment_lengths:
+        pull(skb, _TCP_HEADER if skb.protocol == TCP else _QUOTED_LENGTH)
     if source:
         address, port = other.daddr, other.sport if is_query else other.dport
         rewrite_source(skb.data, skb.network, skb.transport, skb.protocol, address, port)

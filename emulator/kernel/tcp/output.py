@@ -128,7 +128,13 @@ def send_reset(c: TcpSocket) -> None:
 
 
 def answer_with_reset(
-    netns: Netns, addresses: tuple[int, int, int, int], sequence: int, acknowledgement: int | None, trace: Trace | None
+    netns: Netns,
+    addresses: tuple[int, int, int, int],
+    sequence: int,
+    acknowledgement: int | None,
+    trace: Trace | None,
+    tos: int = 0,
+    options: bytes = b"",
 ) -> None:
     """Send a reset that belongs to no connection (`tcp_v4_send_reset`); `addresses`: ours and our port, then theirs."""
     laddr, lport, raddr, rport = addresses
@@ -136,7 +142,9 @@ def answer_with_reset(
     word = HEADER_LENGTH << 10 | flags
     segment = bytearray(TCP.pack(lport, rport, sequence & MASK, (acknowledgement or 0) & MASK, word, 0, 0, 0))
     segment[16:18] = transport_checksum(segment, laddr, raddr, PROTOCOL).to_bytes(2, "big")
-    netns.ip.output(PROTOCOL, segment, daddr=raddr, saddr=laddr, dont_fragment=True, trace=trace)
+    netns.ip.output(
+        PROTOCOL, segment, daddr=raddr, saddr=laddr, dont_fragment=True, tos=tos, options=options, trace=trace
+    )
 
 
 def timestamp(c: TcpSocket) -> int:

@@ -7,6 +7,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
+from emulator.kernel.ip_options import echo_options, milliseconds_of_day
 from emulator.kernel.port_table import PortTable
 from emulator.kernel.socket_base import Address, Socket, parse_address
 from emulator.kernel.socket_error import icmp_errno, os_error
@@ -143,10 +144,14 @@ class Tcp:
             why = "nobody listens" if reason is DropReason.NO_SOCKET else "it belongs to no connection"
             skb.step(self.netns, StepKind.REPLY, why=f"TCP reset: {why}")
         addresses = (skb.daddr, skb.dport, skb.saddr, skb.sport)
-        if arrived.flags & ACK:
-            output.answer_with_reset(self.netns, addresses, arrived.acknowledgement, None, skb.trace)
-        else:
-            output.answer_with_reset(self.netns, addresses, 0, arrived.sequence + arrived.length, skb.trace)
+        tos = skb.data[skb.network + 1]
+        options = echo_options(skb, skb.daddr, milliseconds_of_day(self.netns.kernel.now))
+        if options is None:
+            return
+        sequence, acknowledgement = arrived.acknowledgement, None
+        if not arrived.flags & ACK:
+            sequence, acknowledgement = 0, arrived.sequence + arrived.length
+        output.answer_with_reset(self.netns, addresses, sequence, acknowledgement, skb.trace, tos, options)
 
     def error(self, error: IcmpError) -> TcpSocket | None:
         """Take an ICMP error about a segment of ours (`tcp_v4_err`); return the connection that it is for."""

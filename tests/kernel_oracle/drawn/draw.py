@@ -69,7 +69,7 @@ def _draw_routes(
     routes: list[Route] = []
     rules: list[PolicyRule] = []
     gateways = [(plan.bridge or plan.name, host) for plan in topology.links for host in plan.hosts]
-    if r.random() < 0.6:
+    if r.random() < 0.85:
         link, via = r.choice(gateways)
         routes.append(Route("default", via=via, link=link))
     if r.random() < 0.5:

@@ -13,7 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pyroute2 import netns as real_netns
 
@@ -63,6 +63,8 @@ class Machine:
         self.careful = False  # wait after each frame for what the real side might send too much
         self.identification = 0
         self._cases = 0
+        self._started = time.monotonic()
+        self._limited_peers: Any = {}
         self._sockets: dict[str, socket.socket] = {}
         self._names: tuple[str, str] | None = None
         self._undo: list[str] = []
@@ -153,6 +155,7 @@ class Machine:
         self._cases += 1
         if self._cases > CASES_A_NAMESPACE:
             self._cases = 0
+            self._limited_peers = {}
             self.leave()
             self._tear_down()
             self._undo.clear()
@@ -187,11 +190,12 @@ class Machine:
             self.ns.sysctl.set(name, value)
         self._add_routes(case)
         self._restore(case)
-        self._started = time.monotonic()
 
     def _make_emulated(self, seed: int) -> None:
-        self.kernel = Kernel("drawn", random.Random(seed))
+        self.kernel = Kernel("drawn", random.Random(seed), time.monotonic() - self._started)
         self.ns = ns = Netns(self.kernel, "test")
+        # Linux limits "unreachable" by sender for as long as a namespace lives (ip_error); no knob turns that off.
+        ns.icmp._limit._peers = self._limited_peers
         self._nics: dict[str, Nic] = {}
         ns.netfilter.nat.draw_offset = self._offset_of_real
         for name, value in self._quiet_sysctls().items():
@@ -338,7 +342,9 @@ class Machine:
     def expire(self, step: drawn.ExpireStep) -> None:
         """Let the entries of a protocol end `seconds` from now."""
         words = ["-p", step.protocol] if step.protocol else []
-        subprocess.run(("conntrack", "-U", *words, "-t", str(step.seconds)), check=False, capture_output=True)
+        subprocess.run(
+            ("conntrack", "-U", *words, "-s", "0.0.0.0/0", "-t", str(step.seconds)), check=False, capture_output=True
+        )
         self._run()
         for connection in self._connections(step.protocol):
             self.ns.netfilter.conntrack.renew(connection, float(step.seconds))

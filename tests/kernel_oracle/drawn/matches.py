@@ -27,7 +27,7 @@ class Place:
     table: str
     hooks: frozenset[str]
     protocol: str  # of the rule, "" if it names none
-    lists: int = 0  # how many lists of `-m recent` there are so far
+    tested: bool = False  # whether the rule has tests of its protocol: `-m tcp` and the like
 
     def one(self, choices: tuple[str, ...]) -> str:
         """Draw one."""
@@ -53,9 +53,11 @@ class Place:
             return r.choice(self.topology.own_addresses) + "/32"
         if kind < 0.75:
             return r.choice(FAR) + "/32"
-        return r.choice(
-            ("10.0.0.0/16", "10.96.0.0/12", "10.0.1.0/24", "10.0.2.0/28", "10.0.4.0/29", "10.0.0.2/255.255.0.255")
-        )
+        return r.choice(("10.0.0.0/16", "10.96.0.0/12", "10.0.1.0/24", "10.0.2.0/28", "10.0.4.0/29"))
+
+    def masked(self) -> str:
+        """As `address`, but sometimes with a mask that is no prefix."""
+        return "10.0.0.2/255.255.0.255" if self.chance(0.05) else self.address()
 
     def port(self) -> str:
         """Draw a port or a range of them."""
@@ -209,8 +211,8 @@ def draw_tests(place: Place) -> tuple[str, ...]:
     """Draw all tests of a rule, the `-p` of `place.protocol` first."""
     r = place.random
     tests = [f"-p {place.protocol}"] if place.protocol else []
-    tests += [f"{place.bang(0.1)}-s {place.address()}"] if place.chance(0.25) else []
-    tests += [f"{place.bang(0.1)}-d {place.address()}"] if place.chance(0.3) else []
+    tests += [f"{place.bang(0.1)}-s {place.masked()}"] if place.chance(0.25) else []
+    tests += [f"{place.bang(0.1)}-d {place.masked()}"] if place.chance(0.3) else []
     links = (*place.topology.link_names, "lo")
     if place.hooks <= {"PREROUTING", "INPUT", "FORWARD"} and place.chance(0.2):
         tests.append(f"{place.bang()}-i {place.one(links)}")
@@ -218,7 +220,9 @@ def draw_tests(place: Place) -> tuple[str, ...]:
         tests.append(f"{place.bang()}-o {place.one(links)}")
     if place.chance(0.04):
         tests.append(f"{place.bang()}-f")
-    tests += protocol_tests(place)
+    of_protocol = protocol_tests(place)
+    place.tested = bool(of_protocol)
+    tests += of_protocol
     names = tuple(MATCHES)
     for name in dict.fromkeys(r.choices(names, [MATCHES[n][0] for n in names], k=r.choice((0, 0, 0, 1, 1, 2)))):
         words = MATCHES[name][1](place)

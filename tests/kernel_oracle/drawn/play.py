@@ -19,8 +19,10 @@ from tests.kernel_oracle.drawn.case import (
 )
 from tests.kernel_oracle.drawn.hosts import ETHERNET, OWN_TTL, Hosts
 from tests.kernel_oracle.drawn.machine import Machine, RefusedError
+from tests.kernel_oracle.drawn.packet import ICMP
 from tests.kernel_oracle.harness import Frames
 
+TIMESTAMP_REPLY = 14
 TIMEOUT_TOLERANCE = 2  # seconds: both clocks run, and a busy machine looks at the one later than at the other
 
 
@@ -100,11 +102,15 @@ def _compare_frames(machine: Machine, real: Frames, emulated: Frames, outcome: O
 
 
 def own_blanked(frame: bytes) -> bytes:
-    """Blank what Linux draws at random: the identification of packets of the machine's own, told by their TTL."""
+    """Blank what no two machines share in packets of their own, told by their TTL: identification, time of day."""
     if frame[12:14] != b"\x08\0" or len(frame) < ETHERNET + 20 or frame[ETHERNET + 8] != OWN_TTL:
         return frame
     data = bytearray(frame)
     data[18:20] = data[24:26] = b"\0\0"
+    transport = ETHERNET + (data[ETHERNET] & 15) * 4
+    if data[ETHERNET + 9] == ICMP and len(data) >= transport + 20 and data[transport] == TIMESTAMP_REPLY:
+        data[transport + 2 : transport + 4] = bytes(2)  # the time of day, and the checksum over it
+        data[transport + 12 : transport + 20] = bytes(8)
     data[24:26] = checksum(data[14 : 14 + (data[14] & 15) * 4]).to_bytes(2, "big")
     return bytes(data)
 

@@ -46,7 +46,7 @@ def connmark(place: Place) -> str:
 
 def tcpmss(place: Place) -> str:
     """`-j TCPMSS`, which wants a SYN."""
-    if place.protocol != "tcp" or place.table != "mangle":
+    if place.protocol != "tcp" or place.tested or place.table != "mangle":
         return ""
     clamp = place.hooks <= {"FORWARD", "OUTPUT", "POSTROUTING"} and place.chance(0.5)
     words = "--clamp-mss-to-pmtu" if clamp else f"--set-mss {place.one(('500', '1000', '1400'))}"

@@ -137,6 +137,18 @@ def is_foreign(options: Options, protocol: str, *tested: str) -> bool:
     return True
 
 
+def read_native_ports(options: Options) -> tuple[Ports | None, Ports | None]:
+    """As `read_ports`, for what iptables turns into nftables' own tests: there `! 0:N` becomes what lies above N."""
+    source, destination = read_ports(options)
+    return _native(source), _native(destination)
+
+
+def _native(ports: Ports | None) -> Ports | None:
+    if ports is None or not ports.inverted or ports.low or not 0 < ports.high < 0xFFFF:
+        return ports
+    return Ports(ports.high + 1, 0xFFFF)
+
+
 def read_ports(options: Options) -> tuple[Ports | None, Ports | None]:
     """Return the source and the destination ports that were given."""
     return Ports.read(options, "--sport", "--source-port"), Ports.read(options, "--dport", "--destination-port")

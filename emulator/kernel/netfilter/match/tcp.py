@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
-from emulator.kernel.netfilter.match.port import FRAGMENT_OFFSET, PORT_OPTIONS, PortMatch, is_foreign, read_ports
+from emulator.kernel.netfilter.match.port import FRAGMENT_OFFSET, PORT_OPTIONS, PortMatch, is_foreign, read_native_ports
 from emulator.kernel.netfilter.options import parse_integer
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Tcp(PortMatch):
     @classmethod
     def parse(cls, options: Options) -> Tcp:
         foreign = is_foreign(options, "tcp", "--tcp-flags", "--syn")
-        source, destination = read_ports(options)
+        source, destination = read_native_ports(options)
         flags = None
         if given := options.get("--tcp-flags"):
             flags = Flags(_parse_flags(given.values[0]), _parse_flags(given.values[1]), given.inverted)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from emulator.kernel.netfilter.match.port import PORT_OPTIONS, PortMatch, is_foreign, read_ports
+from emulator.kernel.netfilter.match.port import PORT_OPTIONS, PortMatch, is_foreign, read_native_ports
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.options import Options
@@ -23,4 +23,4 @@ class Udp(PortMatch):
     @classmethod
     def parse(cls, options: Options) -> Udp:
         foreign = is_foreign(options, "udp")
-        return cls(*read_ports(options), foreign)
+        return cls(*read_native_ports(options), foreign)

@@ -58,6 +58,8 @@ class Tcpmss(Target):
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         data, transport = skb.data, skb.transport
+        if not skb.fragment & 0x1FFF:
+            skb.fragment_lengths = ()  # Linux makes the packet one piece to write to it, and so forgets its fragments
         if skb.fragment & 0x1FFF or len(data) < transport + 20 or not data[transport + 13] & SYN:
             return None
         size = self.size or _path_size(skb, context)
