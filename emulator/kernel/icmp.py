@@ -154,8 +154,8 @@ class Icmp:
         if skb.in_link is None or (skb.route is not None and skb.route.type is RouteType.LOCAL):
             return skb.daddr
         route = self._netns.fib.lookup(skb.saddr)
-        if not isinstance(route, DropReason) and route.source:
-            return route.source
+        if not isinstance(route, DropReason) and route.link is not None:
+            return route.source or self._netns.select_address(route.link, route.gateway or skb.saddr, Scope.UNIVERSE)
         return self._netns.select_address(skb.in_link, skb.saddr, Scope.UNIVERSE)
 
     def _error(self, skb: Skb, message: bytearray) -> None:

@@ -37,6 +37,7 @@ WINDOW_SCALING = "net.ipv4.tcp_window_scaling"
 SEQUENCE_RATE = 15_625_000  # initial sequence numbers a second: one in 64 ns, as Linux counts them
 MINIMUM_PATH_MTU = 552  # net.ipv4.route.min_pmtu
 
+_ECN_MASK = 3
 _QUOTED = struct.Struct("!HHI")  # ports and sequence number
 
 
@@ -144,7 +145,7 @@ class Tcp:
             why = "nobody listens" if reason is DropReason.NO_SOCKET else "it belongs to no connection"
             skb.step(self.netns, StepKind.REPLY, why=f"TCP reset: {why}")
         addresses = (skb.daddr, skb.dport, skb.saddr, skb.sport)
-        tos = skb.data[skb.network + 1]
+        tos = skb.data[skb.network + 1] & ~_ECN_MASK
         options = echo_options(skb, skb.daddr, milliseconds_of_day(self.netns.kernel.now))
         if options is None:
             return

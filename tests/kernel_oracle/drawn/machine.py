@@ -150,17 +150,21 @@ class Machine:
         for name in self._names or ():
             subprocess.run(("ip", "netns", "del", name), check=False, capture_output=True)
 
+    def renew(self) -> None:
+        """Make the real namespace anew, with nothing remembered of earlier cases."""
+        self._cases = 0
+        self._limited_peers = {}
+        self.leave()
+        self._tear_down()
+        self._undo.clear()
+        self._undo_sysctls.clear()
+        self._build()
+
     def _clean(self) -> None:
         """Take back what the case before did to the real side."""
         self._cases += 1
         if self._cases > CASES_A_NAMESPACE:
-            self._cases = 0
-            self._limited_peers = {}
-            self.leave()
-            self._tear_down()
-            self._undo.clear()
-            self._undo_sysctls.clear()
-            self._build()
+            self.renew()
             return
         _run("nft", "flush", "ruleset")
         _run("ipset", "destroy")

@@ -66,7 +66,7 @@ def _port(name: str, number: int, hosts: tuple[str, ...]) -> LinkPlan:
 
 
 def _neighbours(link: str, network: str, mac: str) -> list[tuple[str, str, str]]:
-    return [(link, f"{network}.{host}", mac) for host in range(2, 15)]
+    return [(link, f"{network}.{host}", mac) for host in (0, *range(2, 15))]
 
 
 def _router() -> Topology:
@@ -82,7 +82,7 @@ def _bridge() -> Topology:
     q = _port("q", 5, ("10.0.4.4", "10.0.4.5"))
     a = _routed("a", 1)
     neighbours = _neighbours("a", "10.0.1", a.host_mac)
-    for host in range(2, 15):
+    for host in (0, *range(2, 15)):
         neighbours.append(("br0", f"10.0.4.{host}", q.host_mac if f"10.0.4.{host}" in q.hosts else p.host_mac))
     return Topology("bridge", (a, p, q), (("br0", "02:00:00:00:00:0b", "10.0.4.1/28"),), neighbours=tuple(neighbours))
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
-from emulator.kernel.netfilter.match.port import FRAGMENT_OFFSET, PORT_OPTIONS, PortMatch, is_foreign, read_native_ports
+from emulator.kernel.netfilter.match.port import (
+    FRAGMENT_OFFSET,
+    PORT_OPTIONS,
+    PortMatch,
+    is_foreign,
+    read_native_ports,
+    read_ports,
+)
 from emulator.kernel.netfilter.options import parse_integer
 
 if TYPE_CHECKING:
@@ -55,7 +62,8 @@ class Tcp(PortMatch):
     @classmethod
     def parse(cls, options: Options) -> Tcp:
         foreign = is_foreign(options, "tcp", "--tcp-flags", "--syn")
-        source, destination = read_native_ports(options)
+        # With --tcp-option the rule is left to the kernel's own match, as it is written.
+        source, destination = (read_ports if "--tcp-option" in options.by_name else read_native_ports)(options)
         flags = None
         if given := options.get("--tcp-flags"):
             flags = Flags(_parse_flags(given.values[0]), _parse_flags(given.values[1]), given.inverted)
