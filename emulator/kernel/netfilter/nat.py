@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _SOURCE_HOOKS = frozenset({Hook.POSTROUTING, Hook.INPUT})
 _REPLY_INFO = frozenset({CtInfo.ESTABLISHED_REPLY, CtInfo.RELATED_REPLY})
 _RELATED_INFO = frozenset({CtInfo.RELATED, CtInfo.RELATED_REPLY})
+_FIRST_INFO = _RELATED_INFO | {CtInfo.NEW}  # a reset that answers a first packet is RELATED, and is bound like it
 _MAXIMUM_ATTEMPTS = 128
 _FEWEST_ATTEMPTS = 16
 _EVICTION_ATTEMPTS = 32  # for the last so many tries a closing connection may be evicted
@@ -87,8 +88,8 @@ class Nat:
         self._netfilter = netfilter
         self._conntrack = netfilter.conntrack
         self._random = netfilter.netns.kernel.random
-        # (first port, how many, whether of the source) -> where to begin; a comparison with Linux puts its draw here
-        self.draw_offset: Callable[[int, int, bool], int] = lambda first, size, source: self._random.getrandbits(16)
+        # (field, first port, original tuple) -> where to begin; a comparison with Linux puts the kernel's draw here
+        self.draw_offset: Callable[[str, int, Tuple], int] = lambda field, first, original: self._random.getrandbits(16)
         # Connections whose source was rewritten, by what it was, so that a client keeps its mapping where it can.
         self._newest_by_source: dict[int, Connection] = {}
         netfilter.netns.on_address_removed.append(self.forget_address)
@@ -104,7 +105,7 @@ class Nat:
         info = skb.ctinfo
         if info in _RELATED_INFO and skb.protocol == ICMP:
             return rewrite_error(netns, skb, connection, info is CtInfo.RELATED_REPLY, source=source)
-        if info is CtInfo.NEW and not connection.status & (SRC_NAT_DONE if source else DST_NAT_DONE):
+        if info in _FIRST_INFO and not connection.status & (SRC_NAT_DONE if source else DST_NAT_DONE):
             verdict = self._bind(hook, skb, connection, source)
             if verdict is not Verdict.ACCEPT:
                 return verdict
@@ -290,7 +291,7 @@ class Nat:
         if span.base is not None:
             offset = port - span.base
         else:
-            offset = self.draw_offset(first, size, source) if span.draws or source else 0
+            offset = self.draw_offset(field, first, connection.original) if span.draws or source else 0
         attempts = min(size, _MAXIMUM_ATTEMPTS)
         while True:
             for tried in range(attempts):
@@ -300,7 +301,7 @@ class Nat:
             if attempts >= size or attempts < _FEWEST_ATTEMPTS:
                 return key
             attempts //= 2
-            offset = self.draw_offset(first, size, source)
+            offset = self.draw_offset(field, first, connection.original)
 
     def _used_harder(self, key: Tuple, connection: Connection, attempts_left: int) -> bool:
         """As `_used`, but near the end of the tries evict a connection in TIME_WAIT that the new SYN outdates."""

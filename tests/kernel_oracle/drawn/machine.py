@@ -22,18 +22,19 @@ from emulator.kernel.fib import Rule
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.neigh import NudState
 from emulator.kernel.netfilter.error import RestoreError
+from emulator.kernel.netfilter.tuple import Tuple
 from emulator.kernel.netns import Netns
 from emulator.kernel.nic import Nic
 from emulator.kernel.route import Route, RouteType
 from emulator.packet.address import ipv4_to_int, mac_to_int, parse_interface
 from tests.kernel_oracle import harness
 from tests.kernel_oracle.drawn import case as drawn
-from tests.kernel_oracle.drawn.packet import ICMP, TCP, UDP
-from tests.kernel_oracle.drawn.tables import by_table, split_timeouts
+from tests.kernel_oracle.drawn.tables import by_table, port_of_reply, split_timeouts
 from tests.kernel_oracle.drawn.topology import Topology
 from tests.kernel_oracle.harness import Frames
 
 PATIENCE = 0.5  # seconds to wait for the real side while it has sent less than the emulator
+DRAW_TRIES = 3
 GRACE = 0.004  # seconds to wait for what it may send beyond that
 FRAGMENT_SECONDS = 3000  # what a case leaves in the real queues does not expire into a later one
 CASES_A_NAMESPACE = 400  # the real queues' memory is bounded, so the namespace is made anew after so many cases
@@ -300,20 +301,16 @@ class Machine:
         self._collect(GRACE)
         return {name: frames for name, frames in self._real.items() if frames}
 
-    def _offset_of_real(self, first: int, size: int, source: bool) -> int:
-        """Begin to look for a port where the real kernel found one, which its packet shows if one came out.
+    def _offset_of_real(self, field: str, first: int, original: Tuple) -> int:
+        """Begin to look for a port where the real kernel found one, as its entry shows if it has made one.
 
-        The emulator then takes it only if it is free and in the range; otherwise both sides' packets differ.
+        The emulator then takes it only if it is free and in the range; otherwise both sides differ.
         """
-        if not any(self._real.values()):
-            self._collect(PATIENCE)
-        for frame in (frame for frames in self._real.values() for frame in frames):
-            protocol, transport = frame[23], 14 + (frame[14] & 15) * 4
-            at = transport + (4 if protocol == ICMP else 0 if source else 2)
-            if frame[12:14] == b"\x08\0" and protocol in (ICMP, TCP, UDP) and len(frame) >= at + 2:
-                offset = int.from_bytes(frame[at : at + 2], "big") - first
-                if 0 <= offset < size:
-                    return offset
+        for _ in range(DRAW_TRIES):
+            port = port_of_reply(_run("conntrack", "-L"), original, "dport" if field == "sport" else "sport")
+            if port is not None:
+                return port - first
+            self._collect(GRACE)
         return self.kernel.random.getrandbits(16)
 
     def _owed(self) -> bool:

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import re
 
+from emulator.kernel.netfilter.tuple import ICMP, Tuple
+
 _USE = re.compile(r" use=\d+")
 _ENTRY = re.compile(r"^(ipv4 +2 +\S+ +\d+) (\d+) (.*)$")
+
+
+def port_of_reply(listing: str, original: Tuple, field: str) -> int | None:
+    """Return a port (ICMP: the identifier) of the reply tuple of the entry with an original tuple, if it is listed."""
+    head = f" {original} "
+    for line in listing.splitlines():
+        _, found, reply = line.partition(head)
+        if found:
+            name = "id" if original.protocol == ICMP else field
+            port = re.search(rf" {name}=(\d+)", reply)
+            return None if port is None else int(port[1])
+    return None
 
 
 def by_table(lines: list[str]) -> list[str]:

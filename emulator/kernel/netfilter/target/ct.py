@@ -27,10 +27,14 @@ class Ct(Target):
     name = "CT"
     options: ClassVar[Mapping[str, int]] = {"--notrack": 0, "--zone": 1}
     tables = frozenset({"raw"})
-    needs_conntrack = True
 
     notrack: bool = False
     zone: int = 0
+
+    @property
+    def needs_conntrack(self) -> bool:  # type: ignore[override]  # a property of the rule, here
+        """Whether it puts packets into a zone; `--notrack` alone switches nothing on (xt_ct_tg_check)."""
+        return not self.notrack
 
     @classmethod
     def parse(cls, options: Options) -> Ct:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 _UNREACHABLE = 3
+_OTHERWISE_CHECKED = frozenset({47, 50, 51, 132, 136})  # GRE ESP AH SCTP UDP-Lite
+_TCP_HEADER = 20
 _TCP_RESET = "tcp-reset"
 # The codes of ICMP destination unreachable; the short names are older.
 _CODES = {
@@ -90,17 +92,23 @@ class Reject(Target):
 
 
 def _is_sound(skb: Skb) -> bool:
-    """Whether the packet's checksum holds: nothing answers a broken packet (`nf_reject_verify_csum`)."""
-    data, transport = skb.data, skb.transport
+    """Whether the checksum over the payload holds: nothing answers a broken packet (`nf_reject_verify_csum`).
+
+    Of protocols unknown to it Linux expects one too, as ICMP's is.
+    """
+    data, transport, protocol = skb.data, skb.transport, skb.protocol
     length = len(data) - transport
-    if skb.protocol == TCP:
-        return length >= 20 and is_valid(data[transport:], pseudo_header_sum(skb.saddr, skb.daddr, TCP, length))
-    if skb.protocol == UDP and length >= 8 and (data[transport + 6] or data[transport + 7]):
-        return is_valid(data[transport:], pseudo_header_sum(skb.saddr, skb.daddr, UDP, length))
-    return skb.protocol != ICMP or (length >= 8 and is_valid(data[transport:]))
+    if protocol in _OTHERWISE_CHECKED:
+        return True
+    if protocol == UDP and length >= 8 and not data[transport + 6] and not data[transport + 7]:
+        return True
+    pseudo = pseudo_header_sum(skb.saddr, skb.daddr, protocol, length) if protocol in (TCP, UDP) else 0
+    return is_valid(data[transport:], pseudo)
 
 
 def _send_reset(skb: Skb, context: Context) -> None:
+    if len(skb.data) - skb.transport < _TCP_HEADER:
+        return
     segment = Segment(skb.data, skb.transport)
     if segment.flags & RST:
         return
