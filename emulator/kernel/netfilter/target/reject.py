@@ -12,7 +12,7 @@ from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.target.base import Target
 from emulator.kernel.netfilter.tcp_window import ACK, RST, Segment
-from emulator.kernel.netfilter.tuple import ICMP, TCP, UDP
+from emulator.kernel.netfilter.tuple import TCP, UDP
 from emulator.kernel.trace import StepKind
 from emulator.packet.checksum import is_valid, pseudo_header_sum, transport_checksum
 
