@@ -233,10 +233,11 @@ def split(skb: Skb, mtu: int) -> list[Skb]:
     limit = min(mtu, skb.fragment_max_size or mtu)
     room = limit - header_length & ~7
     base = (skb.fragment & OFFSET_MASK) << 3
-    keeps_df = skb.fragment & DONT_FRAGMENT
+    lengths, as_received = _lengths(skb, len(payload), max(room, 8), limit - header_length)
+    keeps_df = 0 if as_received else skb.fragment & DONT_FRAGMENT  # ip_fraglist_init clears it, ip_frag_init does not
     pieces = []
     offset = 0
-    for length in _lengths(skb, len(payload), max(room, 8), limit - header_length):
+    for length in lengths:
         end = offset + length
         more = end < len(payload) or skb.fragment & MORE_FRAGMENTS
         field = (base + offset) >> 3 | (MORE_FRAGMENTS if more else 0) | keeps_df
@@ -266,17 +267,17 @@ def pull(skb: Skb, size: int) -> None:
     skb.fragment_lengths = (size, *rest)
 
 
-def _lengths(skb: Skb, total: int, room: int, limit: int) -> list[int]:
-    """Payload bytes of each piece: those it was received in if they fit, else as much as goes in."""
+def _lengths(skb: Skb, total: int, room: int, limit: int) -> tuple[list[int], bool]:
+    """Payload bytes of each piece: those it was received in (true) if they fit, else as much as goes in."""
     known = skb.fragment_lengths
     fitting = all(length <= limit for length in known) and all(not length & 7 for length in known[:-1])
     if known and sum(known) == total and fitting:
-        return list(known)
+        return list(known), True
     lengths, left = [], total
     while left:
         lengths.append(left if left <= limit else room)
         left -= lengths[-1]
-    return lengths
+    return lengths, False
 
 
 def _piece(skb: Skb, payload: memoryview, field: int, *, first: bool) -> Skb:

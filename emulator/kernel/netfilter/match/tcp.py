@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.match.base import Hotdrop
 from emulator.kernel.netfilter.match.port import (
     FRAGMENT_OFFSET,
     PORT_OPTIONS,
@@ -102,6 +103,8 @@ class Tcp(PortMatch):
         return "its options"
 
     def matches(self, skb: Skb, context: Context) -> bool:
+        if self.option is not None:
+            self._drop_broken(skb)
         if not PortMatch.matches(self, skb, context):
             return False
         data, transport = skb.data, skb.transport
@@ -112,9 +115,27 @@ class Tcp(PortMatch):
                 return False
         if self.option is None:
             return True
-        if skb.fragment & FRAGMENT_OFFSET:
-            return False
-        return _has_option(data, transport, self.option) is not self.option_inverted
+        return not skb.fragment & FRAGMENT_OFFSET and self._finds_option(data, transport)
+
+    def _drop_broken(self, skb: Skb) -> None:
+        """Drop what has no whole TCP header, as the kernel's own match does and nftables' tests do not (tcp_mt)."""
+        offset = skb.fragment & FRAGMENT_OFFSET
+        if offset == 1 or (not offset and len(skb.data) < skb.transport + 20):
+            raise Hotdrop(self.name)
+
+    def _finds_option(self, data: bytearray, transport: int) -> bool:
+        """Look for the option, or its absence; options that are not all there drop the packet (tcp_find_option)."""
+        at, end = transport + 20, transport + (data[transport + 12] >> 4) * 4
+        if end < at or end > len(data):
+            raise Hotdrop(self.name)
+        while at < end:
+            if data[at] == self.option:
+                return not self.option_inverted
+            if data[at] < 2:
+                at += 1
+            else:
+                at += max(data[at + 1], 1) if at + 1 < end else 1
+        return self.option_inverted
 
 
 def _parse_flags(text: str) -> int:
@@ -132,17 +153,3 @@ def _parse_flags(text: str) -> int:
 
 def _flag_names(flags: int) -> str:
     return ",".join(name for name, bit in _FLAGS.items() if flags & bit) or "NONE"
-
-
-def _has_option(data: bytearray, transport: int, kind: int) -> bool:
-    if len(data) < transport + 20:
-        return False
-    at, end = transport + 20, min(len(data), transport + (data[transport + 12] >> 4) * 4)
-    while at < end:
-        if data[at] == kind:
-            return True
-        if data[at] < 2:
-            at += 1
-        else:
-            at += max(data[at + 1], 1) if at + 1 < end else 1
-    return False

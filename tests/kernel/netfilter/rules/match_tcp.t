@@ -33,3 +33,7 @@
 ! -p tcp -m tcp ; ; fail
 ! -p udp -m tcp --dport 80 ; ; fail
 ! -p tcp -m udp --dport 80 ; ; fail
+-p tcp -m tcp ! --dport 0:600 -j ACCEPT ; -p tcp -m tcp --dport 601:65535 -j ACCEPT ; ok
+-p tcp -m tcp ! --sport 0:65534 -j ACCEPT ; -p tcp -m tcp --sport 65535 -j ACCEPT ; ok
+-p tcp -m tcp ! --dport 0 -j ACCEPT ; = ; ok
+-p tcp -m tcp ! --dport 0:600 --tcp-option 8 -j ACCEPT ; = ; ok

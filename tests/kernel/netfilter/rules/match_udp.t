@@ -8,3 +8,4 @@
 -m udp --dport 5 -j ACCEPT ; ; fail
 ! -p udp -m udp --sport 5:7 ; = ; ok
 ! -p udp -m udp ; ; fail
+-p udp -m udp ! --dport 0:600 -j ACCEPT ; -p udp -m udp --dport 601:65535 -j ACCEPT ; ok
