@@ -115,7 +115,7 @@ def replay(
         note(f"note: {line}")
     if run.sent and not skip_sent:
         note(f"note: {run.sent} packets were captured as the node sent them; --skip-sent leaves them out")
-    if verbose:
+    if verbose and run.bundle.ignored_sysctls:
         note(f"note: sysctl.txt: {run.bundle.ignored_sysctls} values are not of what is emulated")
     text = output == "text" or (output is None and verbose > 0)
     rows = run.rows() if directory is None else _captured(run, Path(directory))

@@ -76,7 +76,7 @@ class Printer:
         return line if event is None else f"{f'[{event.kind.value}]':>9s} {line}"
 
     def _left(self, connection: Connection) -> int:
-        return max(0, int(connection.deadline - self.now))
+        return connection.seconds_left(self.now)
 
     def _saved(self, connection: Connection, command: str) -> str:
         original, reply = connection.original, connection.reply

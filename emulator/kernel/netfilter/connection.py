@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 ORIGINAL, REPLY = 0, 1
 
 
+_TICK = 0.001  # seconds; the finest that Linux counts timeouts in (HZ 1000)
+
+
 class Status(enum.IntFlag):
     """`enum ip_conntrack_status`. `Connection.status` is a plain int of these bits, for speed."""
 
@@ -156,6 +159,13 @@ class Connection:
         """Whether it is spared by an early drop."""
         return bool(self.status & ASSURED)
 
+    def seconds_left(self, now: float) -> int:
+        """Return the whole seconds until it ends, as the kernel counts them: in ticks, of which none is lost.
+
+        Floats lose some: 1000.001 + 120 - 1000.001 is a little less than 120.
+        """
+        return max(0, int(self.deadline - now + _TICK))
+
     def __str__(self) -> str:
         return self.format()
 
@@ -181,7 +191,7 @@ class Connection:
         words = [f"{'ipv4':8s} 2"] if extended else []
         words.append(f"{PROTOCOL_NAMES.get(self.protocol, 'unknown'):8s} {self.protocol}")
         if now is not None:
-            words.append(str(max(0, int(self.deadline - now))))
+            words.append(str(self.seconds_left(now)))
         if state and self.state_name:
             words.append(self.state_name)
         one_zone = self.original.zone == self.reply.zone

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter import early_drop, expiry
 from emulator.kernel.netfilter import tuple as tuples
-from emulator.kernel.netfilter.connection import Status
+from emulator.kernel.netfilter.connection import Connection, Status
 from emulator.kernel.netfilter.event import EventKind
 from tests.kernel.frames import ipv4
 from tests.kernel.netfilter import wire
@@ -259,3 +259,13 @@ def test_an_entry_of_an_established_connection_takes_less_than_a_kilobyte() -> N
     tracemalloc.stop()
     assert len(router.ns.netfilter.conntrack) == count + 1
     assert used / count < 1_024
+
+
+@pytest.mark.parametrize("now", [0.0, 1000.000999, 1_700_000_000.123457, 4_000_000_000.999999])
+def test_a_timeout_begins_at_its_whole_seconds_at_any_time(now: float) -> None:
+    key = tuples.Tuple(tuples.AF_INET, tuples.UDP, 1, 2, 3, 4)
+    connection = Connection(key, key)
+    connection.deadline = now + 120
+    assert connection.seconds_left(now) == 120
+    assert connection.seconds_left(now + 0.01) == 119
+    assert connection.seconds_left(now + 121) == 0

@@ -172,8 +172,7 @@ class Conntrack(Match):
             return False
         if self.expire is None:
             return True
-        left = max(0, int(connection.deadline - context.netns.kernel.now))
-        return self.expire.hold(left)
+        return self.expire.hold(connection.seconds_left(context.netns.kernel.now))
 
     def bind(self, netfilter: Netfilter) -> Callable[[Skb, Context], bool]:
         """Take a shorter way for a state alone, which is what most rules ask for."""
