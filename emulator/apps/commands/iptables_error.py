@@ -9,6 +9,7 @@ from emulator.kernel.netfilter.error import KernelError, RefusedError, RestoreEr
 VERSION = "v1.8.9 (nf_tables)"
 USAGE_STATUS = 2
 KERNEL_STATUS = 4
+_BAD_POLICY, _SEE_LOG = "Bad policy name.", " Run `dmesg' for more information."
 _BAD_ARGUMENT = "Bad argument"  # the only message that comes without the program's name
 
 
@@ -20,7 +21,8 @@ def told(error: RuleError) -> tuple[str, int]:
     if isinstance(error, KernelError):
         return f"iptables {VERSION}:  {error}\n", KERNEL_STATUS
     if isinstance(error, RefusedError):
-        return f"iptables: {error}\n", 1
+        name = f"iptables {VERSION}" if str(error).endswith("'nft' tool.") else "iptables"
+        return f"{name}: {error}{_SEE_LOG if str(error) == _BAD_POLICY else ''}\n", 1
     hint = "Try `iptables -h' or 'iptables --help' for more information.\n"
     return f"{_program('iptables', error)}{_shown(str(error))}\n{hint}", USAGE_STATUS
 

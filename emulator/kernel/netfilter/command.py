@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from emulator.kernel.netfilter.command_line import RULE_COMMANDS, CommandLine, read_command_line
 from emulator.kernel.netfilter.edit import Edit
-from emulator.kernel.netfilter.error import RuleError
-from emulator.kernel.netfilter.listing import Style, list_chains, list_rule
-from emulator.kernel.netfilter.restore import COMMANDS, apply
+from emulator.kernel.netfilter.error import KernelError, RefusedError
+from emulator.kernel.netfilter.listing import describe_rule, list_chains, list_rule
+from emulator.kernel.netfilter.restore import RuleCommand, chain_command
+from emulator.kernel.netfilter.rule_parser import parse_rule
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.chain import Chain
     from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.netfilter.rule import Rule
 
-_TABLE = ("-t", "--table")
-_SHOW = ("-S", "--list-rules")
-_LIST = ("-L", "--list")
-_WAIT = ("-w", "--wait")  # for other iptables that run at the same time; there are none
-_STYLE = {
-    "-n": "numeric",
-    "--numeric": "numeric",
-    "-v": "verbose",
-    "--verbose": "verbose",
-    "-x": "exact",
-    "--exact": "exact",
-    "--line-numbers": "numbered",
-}
-_CLUSTERED = frozenset("nvxwLS")  # flags that may be written together: -nvL
-_READING = frozenset({"-C", "--check"})
-
-
-@dataclass(frozen=True, slots=True)
-class _CommandLine:
-    """What was asked for: the table, how to print, and the words that are left, the command first."""
-
-    table: str
-    style: Style
-    words: list[str]
+_VERBOSE = {"-F": "Flushing", "-Z": "Zeroing", "-X": "Deleting"}
 
 
 def iptables(netfilter: Netfilter, words: Sequence[str]) -> str:
@@ -48,74 +25,74 @@ def iptables(netfilter: Netfilter, words: Sequence[str]) -> str:
 
     The command takes effect as a whole or, with a RuleError, not at all.
     """
-    line = _read(words)
-    command, arguments = line.words[0], line.words[1:]
-    edit = Edit(netfilter, line.table)
-    if command in _LIST:
-        return _list(edit, arguments, line.style)
-    if command in _SHOW:
-        return "".join(text + "\n" for text in _show(edit, arguments, counters=line.style.verbose))
-    apply(edit, line.words)
-    if command not in _READING:
-        edit.validate()
-        edit.commit()
-    return ""
-
-
-def _read(words: Sequence[str]) -> _CommandLine:
-    table = "filter"
-    style: dict[str, bool] = {}
-    rest: list[str] = []
-    remaining = deque(_separated(words))
-    while remaining:
-        word = remaining.popleft()
-        if word in _TABLE:
-            if not remaining:
-                raise RuleError(f'option "{word}" requires an argument')
-            table = remaining.popleft()
-        elif word in _STYLE:
-            style[_STYLE[word]] = True
-        elif word in _WAIT:
-            if remaining and remaining[0].isdigit():
-                remaining.popleft()
-        else:
-            rest.append(word)
-    position = next((at for at, word in enumerate(rest) if word in COMMANDS or word in (*_SHOW, *_LIST)), None)
-    if position is None:
-        raise RuleError("no command specified")
-    # Options may stand on either side of the command and its arguments.
-    return _CommandLine(table, Style(**style), [rest[position], *rest[position + 1 :], *rest[:position]])
-
-
-def _separated(words: Sequence[str]) -> Iterator[str]:
-    """Write flags apart that were written together."""
-    for word in words:
-        if len(word) > 2 and word[0] == "-" and _CLUSTERED.issuperset(word[1:]):
-            yield from (f"-{letter}" for letter in word[1:])
-        else:
-            yield word
-
-
-def _list(edit: Edit, arguments: list[str], style: Style) -> str:
-    """`-L [CHAIN [NUMBER]]`."""
-    if len(arguments) < 2:
-        return list_chains(edit.chains, arguments[0] if arguments else None, style)
-    return list_rule(edit.chain(arguments[0]), _rule_number(arguments[1]), style)
-
-
-def _show(edit: Edit, arguments: list[str], *, counters: bool) -> Iterator[str]:
-    """`-S [CHAIN [NUMBER]]`, and with -v what each counted."""
-    if arguments:
-        chain = edit.chain(arguments[0])
-        if len(arguments) > 1:
-            number = _rule_number(arguments[1])
-            yield from (_show_rule(chain, rule, counters) for rule in chain.rules[number - 1 : number])
-            return
-        chains = [chain]
+    line = read_command_line(words)
+    edit = Edit(netfilter, line.table or "filter")
+    if line.command in RULE_COMMANDS:
+        output = _rule(edit, line)
+    elif line.command in ("-L", "-S"):
+        output = _listing(edit, line)
     else:
-        builtin = [chain for chain in edit.chains.values() if chain.builtin]
-        users = sorted((chain for chain in edit.chains.values() if not chain.builtin), key=lambda chain: chain.name)
-        chains = builtin + users
+        output = _verbose(edit, line)
+        chain_command(edit, line.command, line.chain, line.argument, line.number)
+    if line.also_zero:
+        chain_command(edit, "-Z", line.chain, "", line.number)
+    elif line.command in ("-L", "-S", "-C"):
+        return output
+    try:
+        edit.validate()
+    except KernelError as error:
+        raise error.at("RULE_APPEND", f"rule in chain {line.chain}") from None
+    edit.commit()
+    return output
+
+
+def _rule(edit: Edit, line: CommandLine) -> str:
+    command = RuleCommand(line.command, line.chain or "", line.number, line.words)
+    if command.command == "-D" and command.number is not None:
+        edit.delete_number(command.chain, command.number)
+        return ""
+    try:
+        specs, counters = parse_rule(command.words, edit.chains)
+        command.apply(edit, specs, counters or (0, 0))
+    except KernelError as error:
+        raise command.blame(error) from None
+    return "".join(describe_rule(spec) + "\n" for spec in specs) if "-v" in line.flags else ""
+
+
+def _verbose(edit: Edit, line: CommandLine) -> str:
+    word = _VERBOSE.get(line.command)
+    if word is None or "-v" not in line.flags or line.chain is not None:
+        return ""
+    return "".join(
+        f"{word} chain `{chain.name}'\n" for chain in _in_order(edit) if line.command != "-X" or not chain.builtin
+    )
+
+
+def _in_order(edit: Edit) -> list[Chain]:
+    builtin = [chain for chain in edit.chains.values() if chain.builtin]
+    users = sorted((chain for chain in edit.chains.values() if not chain.builtin), key=lambda chain: chain.name)
+    return builtin + users
+
+
+def _listing(edit: Edit, line: CommandLine) -> str:
+    """`-L [CHAIN [NUMBER]]` and `-S [CHAIN [NUMBER]]`."""
+    name, number = line.chain, line.number
+    if name is not None and name not in edit.chains:
+        raise RefusedError(f"chain `{name}' in table `{edit.table.name}' is incompatible, use 'nft' tool.")
+    if line.command == "-S":
+        return "".join(text + "\n" for text in _show(edit, name, number, counters="-v" in line.flags))
+    if name is None or number is None:
+        return list_chains(edit.chains, name, line.style)
+    return list_rule(edit.chains[name], number, line.style)
+
+
+def _show(edit: Edit, name: str | None, number: int | None, *, counters: bool) -> Iterator[str]:
+    """`-S`, and with -v what each counted."""
+    if name is not None and number is not None:
+        chain = edit.chains[name]
+        yield from (_show_rule(chain, rule, counters) for rule in chain.rules[number - 1 : number])
+        return
+    chains = _in_order(edit) if name is None else [edit.chains[name]]
     for chain in chains:
         counted = f" -c {chain.packets} {chain.bytes}" if counters else ""
         yield f"-N {chain.name}" if chain.policy is None else f"-P {chain.name} {chain.policy.name}{counted}"
@@ -125,9 +102,3 @@ def _show(edit: Edit, arguments: list[str], *, counters: bool) -> Iterator[str]:
 
 def _show_rule(chain: Chain, rule: Rule, counters: bool) -> str:
     return f"-A {chain.name} {rule.spec.format((rule.packets, rule.bytes) if counters else None)}".rstrip()
-
-
-def _rule_number(text: str) -> int:
-    if not text.isdigit() or not int(text):
-        raise RuleError(f"Invalid rule number `{text}'")
-    return int(text)

@@ -159,13 +159,13 @@ class Edit:
 
     def delete(self, name: str, specs: Sequence[RuleSpec]) -> None:
         """`-D` by what the rule says: the first one that does."""
-        chain = self._chain_for(name, specs)
+        chain = self._known_chain_for(name, specs)
         for spec in specs:
             del chain.rules[self.find(chain, spec)]
 
     def check(self, name: str, specs: Sequence[RuleSpec]) -> None:
         """`-C`."""
-        chain = self._chain_for(name, specs)
+        chain = self._known_chain_for(name, specs)
         for spec in specs:
             self.find(chain, spec)
 
@@ -177,8 +177,13 @@ class Edit:
                 return position
         raise RefusedError(NO_SUCH_RULE)
 
-    def zero(self, name: str | None) -> None:
-        """`-Z`: the counters of one chain, or of all."""
+    def zero(self, name: str | None, number: int | None = None) -> None:
+        """`-Z`: the counters of one rule, of one chain, or of all."""
+        if name is not None and number is not None:
+            chain = self.chain(name)
+            for rule in chain.rules[number - 1 : number]:  # a number that no rule has is no error
+                rule.packets = rule.bytes = 0
+            return
         for chain in self.chains.values() if name is None else [self.chain(name)]:
             chain.packets = chain.bytes = 0
             for rule in chain.rules:
@@ -192,14 +197,26 @@ class Edit:
             raise NoChainError(Unknown("target", jump), f"Chain '{jump}' does not exist{known}")
         return self.chain(name)
 
+    def _known_chain_for(self, name: str, specs: Sequence[RuleSpec]) -> Chain:
+        """Return the chain of a rule that must be there already."""
+        try:
+            return self._chain_for(name, specs)
+        except RefusedError:
+            raise RefusedError(NO_SUCH_RULE) from None
+
+    def refuse_drop(self) -> None:
+        """Refuse DROP where it would drop a connection's first packet only."""
+        if self.table.name == "nat":
+            raise RuleError(_NAT_DROP)
+
     def _check(self, chain: Chain, spec: RuleSpec) -> None:
         """Refuse what can be seen to be wrong in the rule alone."""
         table = self.table.name
         target = spec.target
         if spec.jump and self.chains[spec.jump].builtin:
             raise KernelError("Operation not supported", f"{spec.jump} is built in")
-        if target is not None and table == "nat" and target.name == "DROP":
-            raise RuleError(_NAT_DROP)
+        if target is not None and target.name == "DROP":
+            self.refuse_drop()
         for part in spec.parts():
             if part.tables and table not in part.tables:
                 raise KernelError("Invalid argument", f"{part.name} is for table {', '.join(sorted(part.tables))}")

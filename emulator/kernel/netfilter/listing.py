@@ -82,15 +82,29 @@ def _list_rule(rule: Rule, number: int, style: Style) -> str:
     if style.verbose:
         text += f" {_interface(spec.in_interface, style):6s} {_interface(spec.out_interface, style):6s} "
     text += f"{_network(spec.source, names)} {_network(spec.destination, names)} "
+    return text + _details(spec, names)
+
+
+def _details(spec: RuleSpec, names: Names) -> str:
     details = [match.listing(names) for match in spec.matches]
     if spec.target is not None:
         details.append(spec.target.listing(names))
     if spec.ignored is not None:
         details.append(spec.ignored.text)
-    if spec.jump and spec.goto:
-        details.append("[goto] ")  # printed without a space before it
-        return text + "".join(f" {detail}" for detail in details[:-1] if detail) + details[-1]
-    return text + "".join(f" {detail}" for detail in details if detail)
+    goto = "[goto] " if spec.jump and spec.goto else ""  # printed without a space before it
+    return goto + "".join(f" {detail}" for detail in details if detail)
+
+
+def describe_rule(spec: RuleSpec) -> str:
+    """Return what `iptables -v -A` and its like say of the rule."""
+    names, style = Names(True, spec.protocol), Style(numeric=True)
+    text = f"{_target_name(spec)} {_mark(spec.protocol_inverted)}{Names(False, spec.protocol).protocol_name()} opt "
+    text += f"{'!' if spec.fragment is False else '-'}{'-' if spec.fragment is None else 'f'} "
+    text += f"in {_interface(spec.in_interface, style)} out {_interface(spec.out_interface, style)} "
+    for network, arrow in ((spec.source, ""), (spec.destination, "-> ")):
+        value = names.network(0, 0) if network is None else names.network(network.address, network.mask)
+        text += f"{_mark(network is not None and network.inverted)}{arrow}{value} "
+    return text + " " + _details(spec, names)
 
 
 def _target_name(spec: RuleSpec) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -136,10 +136,20 @@ def parse_integer_range(option: Option, owner: str, high: int) -> tuple[int, int
     return first, parse_integer(last, what, 0, high, near=True) if last else high
 
 
+def expand(word: str, names: Iterable[str]) -> str:
+    """Return the one name that a long option begins, as getopt_long has it; the option itself if none or several do."""
+    found = {name for name in names if name.startswith(word)}
+    return found.pop() if len(found) == 1 else word
+
+
 def parse_masked(text: str, what: str) -> tuple[int, int]:
     """Read `value[/mask]`; the mask is all ones if it is left out."""
     value, slash, mask = text.partition("/")
-    return parse_integer(value, what), parse_integer(mask, what) if slash else U32
+    try:
+        return parse_integer(value, what), parse_integer(mask, what) if slash else U32
+    except RuleError:
+        owner, _, name = what.rpartition(": ")
+        raise RuleError(f'{owner}: bad integer value for option "{name}", or out of range.') from None
 
 
 def format_masked(value: int, mask: int) -> str:
@@ -187,7 +197,12 @@ def format_protocol(number: int) -> str:
 
 
 def parse_address(text: str) -> int:
-    """Read an IPv4 address. As in iptables, missing parts at the end are zero: 10.1 is 10.1.0.0."""
+    """Read an IPv4 address. As in iptables, missing parts at the end are zero: 10.1 is 10.1.0.0.
+
+    Of names only localhost is known: there is no resolver here.
+    """
+    if text == "localhost":
+        return 0x7F000001
     try:
         return ipv4_to_int(text + ".0" * (3 - text.count(".")))
     except WireError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from emulator.kernel.netfilter.bulk import collector_paused
+from emulator.kernel.netfilter.command_line import COMMANDS, RULE_COMMANDS, read_command_line
 from emulator.kernel.netfilter.edit import NO_SUCH_RULE, Edit
 from emulator.kernel.netfilter.error import (
     KernelError,
@@ -140,7 +141,7 @@ class Restorer:
         self.ignored = ignored
         number, line = lines[first]
         words = split(line)
-        command = _LONG.get(words[0], words[0])
+        command = COMMANDS.get(words[0], words[0])
         chain = words[1] if len(words) > 1 else ""
         return RestoreError(number, error.at(_OPERATIONS.get(command, "RULE_APPEND"), f"rule in chain {chain}"))
 
@@ -188,40 +189,46 @@ class Restorer:
         self.ignored.append(IgnoredLine(self._number, error.unknown))
 
 
-def apply(edit: Edit, words: list[str], counters: tuple[int, int] = (0, 0), values: Values | None = None) -> None:
-    """Carry out one command on a draft: `-A CHAIN ...` and its like, as iptables and iptables-restore take them."""
-    command, rest = _LONG.get(words[0], words[0]), words[1:]
-    if command in _RULE_COMMANDS:
-        found = RuleCommand.read(words)
-        if found.command == "-D" and found.number is not None and not found.words:
-            edit.delete_number(found.chain, found.number)
-            return
-        try:
-            specs, given = parse_rule(found.words, edit.chains, values)
-            found.apply(edit, specs, given or counters)
-        except KernelError as error:
-            raise found.blame(error) from None
-        return
-    most, least = _ARGUMENTS.get(command, (-1, 0))
-    if command in ("-t", "--table"):
-        raise RuleError("The -t option cannot be used in iptables-restore.")
-    if most < 0:
-        bad = f'unknown option "{words[0]}"' if words[0][:1] == "-" else f"Bad argument `{words[0]}'"
-        raise RuleError(bad)
-    if not least <= len(rest) <= most:
-        raise RuleError(f"{words[0]} takes {least} to {most} arguments")
-    if command == "-N":
-        edit.new_chain(rest[0])
-    elif command == "-P":
-        edit.set_policy(rest[0], rest[1])
-    elif command == "-E":
-        edit.rename_chain(rest[0], rest[1])
-    elif command == "-X":
-        edit.delete_chain(rest[0] if rest else None)
-    elif command == "-F":
-        edit.flush(rest[0] if rest else None)
+def apply(edit: Edit, words: list[str], counters: tuple[int, int], values: Values) -> None:
+    """Carry out one command on a draft: `-A CHAIN ...` and its like."""
+    if words[0] == "-A" and len(words) > 1:  # as nearly all have it
+        command = RuleCommand("-A", words[1], None, words[2:])
     else:
-        edit.zero(rest[0] if rest else None)
+        line = read_command_line(words)
+        if line.table is not None:
+            raise RuleError("The -t option cannot be used in iptables-restore.")
+        if line.command in ("-L", "-S"):
+            raise RuleError(f"{line.command} is not supported in iptables-restore")
+        if line.command not in RULE_COMMANDS:
+            chain_command(edit, line.command, line.chain, line.argument, line.number)
+            return
+        command = RuleCommand(line.command, line.chain or "", line.number, line.words)
+    if command.command == "-D" and command.number is not None:
+        edit.delete_number(command.chain, command.number)
+        return
+    try:
+        specs, given = parse_rule(command.words, edit.chains, values)
+        command.apply(edit, specs, given or counters)
+    except KernelError as error:
+        raise command.blame(error) from None
+
+
+def chain_command(edit: Edit, command: str, chain: str | None, argument: str, number: int | None) -> None:
+    """Carry out a command on a whole chain, or on all where none is named."""
+    if command == "-N":
+        edit.new_chain(chain or "")
+    elif command == "-P":
+        if argument == "DROP":
+            edit.refuse_drop()
+        edit.set_policy(chain or "", argument)
+    elif command == "-E":
+        edit.rename_chain(chain or "", argument)
+    elif command == "-X":
+        edit.delete_chain(chain)
+    elif command == "-F":
+        edit.flush(chain)
+    else:
+        edit.zero(chain, number)
 
 
 class RuleCommand(Struct, frozen=True):
@@ -234,19 +241,12 @@ class RuleCommand(Struct, frozen=True):
 
     @classmethod
     def read(cls, words: list[str]) -> RuleCommand:
-        """Take a command apart."""
-        command, rest = _LONG.get(words[0], words[0]), words[1:]
-        if not rest:
-            raise RuleError(f'option "{words[0]}" requires an argument')
-        chain, rest = rest[0], rest[1:]
-        if command not in ("-I", "-D", "-R") or not rest or not rest[0].isdigit():
-            if command == "-R":
-                raise RuleError("-R requires a rule number")
-            return cls(command, chain, None, rest)
-        number = int(rest[0])
-        if not number:
-            raise RuleError(f"Invalid rule number `{rest[0]}'")
-        return cls(command, chain, number, rest[1:])
+        """Take a command apart that is known to be good."""
+        command, number = COMMANDS.get(words[0], words[0]), None
+        rest = words[2:]
+        if command in ("-I", "-D", "-R") and rest and rest[0].isdigit():
+            number, rest = int(rest[0]), rest[1:]
+        return cls(command, words[1], number, rest)
 
     def apply(self, edit: Edit, specs: list[RuleSpec], counters: tuple[int, int]) -> None:
         """Carry it out with the rule, or the rules, that the words make."""
@@ -269,22 +269,6 @@ class RuleCommand(Struct, frozen=True):
 
 
 _OPERATIONS = {"-A": "RULE_APPEND", "-I": "RULE_INSERT", "-R": "RULE_REPLACE"}
-_RULE_COMMANDS = frozenset({"-A", "-I", "-D", "-R", "-C"})
-_LONG = {
-    "--append": "-A",
-    "--insert": "-I",
-    "--delete": "-D",
-    "--replace": "-R",
-    "--check": "-C",
-    "--new-chain": "-N",
-    "--delete-chain": "-X",
-    "--flush": "-F",
-    "--zero": "-Z",
-    "--policy": "-P",
-    "--rename-chain": "-E",
-}
-_ARGUMENTS = {"-N": (1, 1), "-P": (2, 2), "-E": (2, 2), "-X": (1, 0), "-F": (1, 0), "-Z": (1, 0)}
-COMMANDS = frozenset({*_LONG, *_LONG.values()})
 
 
 def restore(

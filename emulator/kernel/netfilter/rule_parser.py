@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from emulator.kernel.netfilter.error import RuleError, Unknown, UnknownError
@@ -10,6 +10,7 @@ from emulator.kernel.netfilter.match import MATCHES
 from emulator.kernel.netfilter.options import (
     Option,
     Options,
+    expand,
     format_protocol,
     parse_network,
     parse_protocol,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Values = dict[object, "Match | Target"]  # by kind, protocol and options
 
-_LONG = {
+LONG_OPTIONS = {
     "--source": "-s",
     "--src": "-s",
     "--destination": "-d",
@@ -31,11 +32,10 @@ _LONG = {
     "--in-interface": "-i",
     "--out-interface": "-o",
     "--protocol": "-p",
-    "--proto": "-p",
     "--match": "-m",
     "--jump": "-j",
     "--goto": "-g",
-    "--fragment": "-f",
+    "--fragments": "-f",
     "--set-counters": "-c",
 }
 _INTERFACE_LENGTH = 15
@@ -114,7 +114,7 @@ class RuleParser:
                 self._take_other(word, inverted)
             inverted = False
         if inverted:
-            raise RuleError("nothing follows the last !")
+            raise RuleError("nothing appropriate following !")
         return self._finish()
 
     def _next(self, word: str) -> str:
@@ -125,7 +125,7 @@ class RuleParser:
         return value
 
     def _take_other(self, word: str, inverted: bool) -> None:
-        flag = _LONG.get(word)
+        flag = LONG_OPTIONS.get(word)
         if flag is not None:
             _HANDLERS[flag](self, flag, inverted)
         elif word[:2] == "--":
@@ -166,7 +166,7 @@ class RuleParser:
     @staticmethod
     def _interface(name: str, inverted: bool) -> Interface | None:
         if not name or len(name) > _INTERFACE_LENGTH:
-            raise RuleError(f"interface name `{name}' must be of 1 to {_INTERFACE_LENGTH} characters")
+            raise RuleError(f"interface name `{name}' must be shorter than IFNAMSIZ ({_INTERFACE_LENGTH})")
         return None if name == "+" and not inverted else Interface(name, inverted)
 
     def _take_protocol(self, flag: str, inverted: bool) -> None:
@@ -180,9 +180,12 @@ class RuleParser:
 
     def _take_counters(self, flag: str, inverted: bool) -> None:
         _refuse_not(flag, inverted)
-        packets, octets = self._next(flag), self._next(flag)
+        packets = self._next(flag)
+        if self._at >= len(self._words) or self._words[self._at][:1] in ("-", "!"):
+            raise RuleError("-c requires packet and byte counter")
+        octets = self._next(flag)
         if not packets.isdigit() or not octets.isdigit():
-            raise RuleError("-c: packet and byte counters must be numbers")
+            raise RuleError(f"-c {'byte' if packets.isdigit() else 'packet'} counter not numeric")
         self.counters = int(packets), int(octets)
 
     # Matches and targets
@@ -212,8 +215,27 @@ class RuleParser:
         else:
             self._target = _Extension(kind)
 
+    def _option_names(self) -> Iterator[str]:
+        """Yield the options of what is loaded."""
+        for extension in self._matches:
+            yield from extension.kind.options
+        if self._target is not None:
+            yield from self._target.kind.options
+
     def _take_option(self, name: str, inverted: bool) -> None:
         extension = self._owner(name)
+        if extension is None:  # written short, or with its value behind a =
+            flag = LONG_OPTIONS.get(expand(name, (*LONG_OPTIONS, *self._option_names())))
+            if flag is not None:
+                _HANDLERS[flag](self, flag, inverted)
+                return
+            name, equals, value = name.partition("=")
+            protocol = format_protocol(self._protocol)
+            implied = MATCHES[protocol].options if protocol in _IMPLICIT else ()
+            name = expand(name, (*self._option_names(), *implied))
+            extension = self._owner(name)
+            if equals:
+                self._words = [*self._words[: self._at], value, *self._words[self._at :]]
         if extension is None:
             if self._jump and self._jump not in self._chains:
                 raise UnknownError(

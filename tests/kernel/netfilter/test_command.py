@@ -64,7 +64,7 @@ def test_zeroing_counters() -> None:
         ("-P INPUT FOO", "Bad policy name."),
         ("-X INPUT", "Directory not empty."),
         ("-C INPUT -j DROP", "Bad rule (does a matching rule exist in that chain?)."),
-        ("-S NO", "No chain/target/match by that name."),
+        ("-S NO", "chain `NO' in table `filter' is incompatible"),
         ("-t nosuch -S", "table name 'nosuch' invalid"),
         ("-t", 'option "-t" requires an argument'),
         ("", "no command specified"),
@@ -96,6 +96,7 @@ num   pkts bytes target     prot opt in     out     source               destina
     assert iptables(netfilter, ["-vS", "INPUT", "1"]) == (
         "-A INPUT -i eth0 -p tcp -m tcp --dport 80 -c 123456 2000 -j ACCEPT\n"
     )
-    for words, message in (("-L NO", "No chain"), ("-L INPUT 0", "Invalid rule number"), ("-t no -L", "table name")):
+    refused = (("-L NO", "incompatible"), ("-L INPUT 0", "Invalid rule number"), ("-t no -L", "table name"))
+    for words, message in refused:
         with pytest.raises(RuleError, match=message):
             iptables(netfilter, words.split())

@@ -117,7 +117,7 @@ class Conntrack(Match):
         addresses = [option for name in _ADDRESSES if (option := options.get(name))]
         ports = [(name, found) for name in _PORTS if (found := Ports.read(options, name))]
         return cls(
-            Bits(parse_states(state.value, "conntrack", virtual=True), state.inverted) if state else None,
+            Bits(parse_states(state.value, "ctstate", virtual=True), state.inverted) if state else None,
             Bits(parse_protocol(protocol.value), protocol.inverted) if protocol else None,
             tuple(TupleAddress(option.name, *parse_network(option.value), option.inverted) for option in addresses),
             tuple(TuplePort(name, found) for name, found in ports),

@@ -43,7 +43,7 @@ def parse_states(text: str, what: str, *, virtual: bool) -> int:
     for name in text.split(","):
         state = _NAMES.get(name.upper())
         if state is None or (state in (SNAT, DNAT) and not virtual):
-            raise RuleError(f'{what}: Bad value for "{name}"')
+            raise RuleError(f'Bad {what} "{name}"')
         states |= state
     return states
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 _CANONICAL = {"--source-ports": "--sports", "--destination-ports": "--dports"}
+_LONG = {short: long for long, short in _CANONICAL.items()}
 _MAXIMUM = 15  # a range counts as two
 
 
@@ -41,7 +42,11 @@ class Multiport(Match):
 
     @classmethod
     def parse(cls, options: Options) -> Multiport:
-        name = options.only_one(*cls.options)
+        given = [name for name in cls.options if options.has(name)]
+        if len(given) > 1:
+            first, second = (_LONG.get(name, name) for name in given[:2])
+            raise RuleError(f'multiport: option "{first}" cannot be used together with "{second}".')
+        name = given[0] if given else None
         if name is None:
             raise RuleError("multiport expection an option")
         if not options.protocol:

@@ -65,13 +65,15 @@ class Tcp(PortMatch):
         foreign = is_foreign(options, "tcp", "--tcp-flags", "--syn")
         # With --tcp-option the rule is left to the kernel's own match, as it is written.
         source, destination = (read_ports if "--tcp-option" in options.by_name else read_native_ports)(options)
+        if options.has("--tcp-flags") and options.has("--syn"):
+            raise RuleError("Only one of `--syn' or `--tcp-flags'  allowed")
         flags = None
         if given := options.get("--tcp-flags"):
             flags = Flags(_parse_flags(given.values[0]), _parse_flags(given.values[1]), given.inverted)
         elif given := options.get("--syn"):
             flags = Flags(_parse_flags("FIN,SYN,RST,ACK"), _FLAGS["SYN"], given.inverted)
         option = options.get("--tcp-option")
-        kind = None if option is None else parse_integer(option.value, "tcp: --tcp-option", 1, 255)
+        kind = None if option is None else _parse_kind(option.value)
         return cls(source, destination, foreign, flags, kind, option is not None and option.inverted)
 
     def format(self) -> str:
@@ -153,3 +155,10 @@ def _parse_flags(text: str) -> int:
 
 def _flag_names(flags: int) -> str:
     return ",".join(name for name, bit in _FLAGS.items() if flags & bit) or "NONE"
+
+
+def _parse_kind(text: str) -> int:
+    try:
+        return parse_integer(text, "tcp: --tcp-option", 1, 255)
+    except RuleError:
+        raise RuleError(f'Bad TCP option "{text}"') from None

@@ -47,11 +47,9 @@ class Log(Target):
     @classmethod
     def parse(cls, options: Options) -> Log:
         prefix = options.get("--log-prefix")
-        if prefix is not None and len(prefix.value) > _MAXIMUM_PREFIX:
-            raise RuleError(f"LOG: --log-prefix is longer than {_MAXIMUM_PREFIX} characters")
         level = options.get("--log-level")
         return cls(
-            prefix.value if prefix else "",
+            prefix.value[:_MAXIMUM_PREFIX] if prefix else "",
             _parse_level(level.value) if level else _WARNING,
             tuple(flag for flag in (*_FLAGS, "--log-macdecode") if options.has(flag)),
         )

@@ -70,7 +70,7 @@ class Reject(Target):
         if answer == _TCP_RESET:
             options.require_protocol("tcp")
         elif answer not in _CODES:
-            raise RuleError(f'REJECT: unknown reject type "{option.value}"')
+            raise RuleError(f'unknown reject type "{option.value}"')
         return cls(answer)
 
     def format(self) -> str:
