@@ -48,6 +48,7 @@ bench = LazyGroup(
     modules={
         "start": ("emulator.cli.bench:start", "From the start to the first answer, memory, and the end."),
         "forward": ("emulator.cli.bench:forward", "Packets, bytes and requests a second through a VIP."),
+        "conntrack": ("emulator.cli.bench_conntrack:conntrack", "Memory and time of connections in a table of many."),
         "rules": ("emulator.cli.bench_rules:rules", "How long very many rules take to load."),
     },
     help="Measure. What starts clusters starts its own, beside those that run, and leaves nothing of them.",

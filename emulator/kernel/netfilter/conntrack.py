@@ -33,6 +33,7 @@ from emulator.kernel.netfilter.connection import (
     Connection,
     Template,
 )
+from emulator.kernel.netfilter.ctstate import entry_of, state_name
 from emulator.kernel.netfilter.early_drop import EarlyDrop
 from emulator.kernel.netfilter.entry_text import load_entries
 from emulator.kernel.netfilter.event import EventKind, Events
@@ -63,16 +64,7 @@ _TRACKERS: Mapping[int, Tracker] = MappingProxyType(
     }
 )
 _NO_ZONES = (0, 0)
-_STATES = MappingProxyType(
-    {
-        CtInfo.NEW: "NEW",
-        CtInfo.ESTABLISHED: "ESTABLISHED",
-        CtInfo.ESTABLISHED_REPLY: "ESTABLISHED",
-        CtInfo.RELATED: "RELATED",
-        CtInfo.RELATED_REPLY: "RELATED",
-        CtInfo.UNTRACKED: "UNTRACKED",
-    }
-)
+_MOST_NUMBERS = 150_000  # addresses and ports that are remembered for sharing
 
 
 class Conntrack(Settings):
@@ -90,6 +82,7 @@ class Conntrack(Settings):
         self._early_drop = EarlyDrop(self)
         self.event_log = Events()
         self._next_identity = 1
+        self._numbers: dict[int, int] = {}  # one object for equal addresses, ports and statuses: a quarter of an entry
 
     @property
     def now(self) -> float:
@@ -200,7 +193,7 @@ class Conntrack(Settings):
         if skb.record is not None:
             skb.record.note_connection(state_name(skb), skb)
         if skb.trace is not None:
-            skb.step(netns, StepKind.CONNTRACK, state=state_name(skb), entry=_entry(skb))
+            skb.step(netns, StepKind.CONNTRACK, state=state_name(skb), entry=entry_of(skb))
         return Verdict.ACCEPT
 
     def _resolve(self, skb: Skb, zones: tuple[int, int], *, verify: bool) -> DropReason | None:
@@ -275,6 +268,7 @@ class Conntrack(Settings):
                 return verdict
         elif connection.status & CHANGES:
             self.event_log.deliver(connection, self.now)
+            connection.status = self._numbers.setdefault(connection.status, connection.status)
         return Verdict.ACCEPT
 
     def _confirm(self, netns: Netns, skb: Skb, connection: Connection) -> Verdict:
@@ -312,14 +306,28 @@ class Conntrack(Settings):
         now = self.now
         connection.deadline += now
         connection.start = now
-        connection.status = connection.status & ~CHANGES | CONFIRMED
+        status = connection.status & ~CHANGES | CONFIRMED
+        connection.status = self._numbers.setdefault(status, status)
         connection.identity = self._next_identity
         self._next_identity += 1
+        connection.original = self._share(connection.original)
+        connection.reply = self._share(connection.reply)
         self._originals[connection.original] = connection
         self._replies[connection.reply] = connection
         self._wheel.add(connection)
         self.netfilter.nat.remember(connection)
         self.event_log.tell(EventKind.NEW, connection, now, changes=changes, program=program)
+
+    def _share(self, key: Tuple) -> Tuple:
+        """Return an equal tuple whose numbers are objects that other entries have too."""
+        known = self._numbers
+        if len(known) > _MOST_NUMBERS:  # entries that ended have left theirs behind
+            known.clear()
+        share = known.setdefault
+        _, protocol, saddr, daddr, sport, dport, zone = key
+        return Tuple(
+            AF_INET, protocol, share(saddr, saddr), share(daddr, daddr), share(sport, sport), share(dport, dport), zone
+        )
 
     def load(self, text: str) -> int:
         """Enter the connections of `conntrack -L -o extended`, as they were then; return how many.
@@ -379,15 +387,5 @@ class Conntrack(Settings):
         """Forget all connections, because the namespace goes away."""
         self.flush()
         self._wheel.clear()
+        self._numbers.clear()
         self._early_drop.clear()
-
-
-def state_name(skb: Skb) -> str:
-    """Return the packet's ctstate as rules name it."""
-    if skb.ct is None and skb.ctinfo is not CtInfo.UNTRACKED:
-        return "INVALID"
-    return _STATES[skb.ctinfo]
-
-
-def _entry(skb: Skb) -> str:
-    return "" if skb.ct is None else str(skb.ct)

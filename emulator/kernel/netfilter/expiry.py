@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 _FEWEST_VACATED = 1024
 
 
+class _Bucket(list["Connection"]):
+    """Connections that may end in one second, `number` on the kernel's clock."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 class ExpiryWheel:
     """Calls `expire` for each connection within a second of its deadline."""
 
@@ -28,7 +38,7 @@ class ExpiryWheel:
     def __init__(self, kernel: Kernel, expire: Callable[[Connection], None]) -> None:
         self._kernel = kernel
         self._expire = expire
-        self._buckets: dict[int, list[Connection]] = {}
+        self._buckets: dict[int, _Bucket] = {}
         self._order: list[int] = []
         self._timer: Timer | None = None
         self._places = 0  # in all buckets
@@ -39,17 +49,16 @@ class ExpiryWheel:
 
     def add(self, connection: Connection) -> None:
         """Put a connection where its deadline is. Whoever moves one says `vacate` for the place that it had."""
-        bucket = int(connection.deadline) + 1
-        connection.bucket = bucket
+        number = int(connection.deadline) + 1
         self._places += 1
-        members = self._buckets.get(bucket)
-        if members is None:
-            self._buckets[bucket] = [connection]
-            heapq.heappush(self._order, bucket)
-            if self._order[0] == bucket:
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            bucket = self._buckets[number] = _Bucket(number)
+            heapq.heappush(self._order, number)
+            if self._order[0] == number:
                 self._arm()
-        else:
-            members.append(connection)
+        connection.bucket = bucket.number  # not an int of its own
+        bucket.append(connection)
 
     def vacate(self) -> None:
         """Count a connection that ended or moved. When these are the greater part, let go of them all."""

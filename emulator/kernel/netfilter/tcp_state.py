@@ -10,6 +10,7 @@ import enum
 from array import array
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Self, cast
 
 
 class TcpState(enum.IntEnum):
@@ -127,16 +128,26 @@ LAST_WINDOW = 15
 _UNSEEN = bytes(16 * 4)
 
 
-class TcpTracking:
+if TYPE_CHECKING:
+    _Words = array[int]
+else:
+    _Words = array
+
+
+class TcpTracking(_Words):
     """The TCP part of a connection (`struct ip_ct_tcp`); `last_*` tell of the last segment of interest.
 
-    `words` has the numbers of 32 bits, for a table of many connections: as Python's ints they took half a kilobyte.
+    It is itself the array of its numbers of 32 bits, for a table of many connections: as Python's ints these took half
+    a kilobyte, and as an array beside it 50 bytes more.
     """
 
-    __slots__ = ("last_direction", "last_flags", "last_kind", "last_scale", "retransmissions", "state", "words")
+    __slots__ = ("last_direction", "last_flags", "last_kind", "last_scale", "retransmissions", "state")
+
+    def __new__(cls) -> Self:
+        """Make the numbers, all zero."""
+        return cast("Self", super().__new__(cls, "I", _UNSEEN))
 
     def __init__(self) -> None:
-        self.words = array("I", _UNSEEN)
         self.state = TcpState.NONE
         self.last_direction = 0
         self.last_kind = SegmentKind.NONE
@@ -145,6 +156,11 @@ class TcpTracking:
         self.retransmissions = 0
 
     @property
+    def words(self) -> array[int]:
+        """The numbers, by the indexes above."""
+        return self
+
+    @property
     def flags(self) -> int:
         """What holds for either side."""
-        return self.words[FLAGS] | self.words[SIDE + FLAGS]
+        return self[FLAGS] | self[SIDE + FLAGS]
