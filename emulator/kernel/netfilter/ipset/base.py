@@ -48,6 +48,7 @@ class IpSet(ABC):
     last_part_optional: ClassVar[bool] = False
     create_options: ClassVar[frozenset[str]] = EXTENSIONS
     add_flags: ClassVar[frozenset[str]] = frozenset()  # words of `add` beside those of extensions
+    test_flags: ClassVar[frozenset[str]] = frozenset()
     ranges: ClassVar[Ranges] = Ranges()  # in add and del
     test_ranges: ClassVar[Ranges] = Ranges()
 

@@ -241,7 +241,7 @@ _SHOW: Mapping[Part, Callable[[Element], str]] = MappingProxyType(
         second_network: _show_second,
         proto_port: lambda element: format_proto_port(element.proto or 0, element.port or 0),
         tcp_udp_port: lambda element: str(element.port),
-        interface: lambda element: f"{'physdev:' if element.physdev else ''}{element.interface}",
+        interface: lambda element: element.interface,
         mark: lambda element: f"0x{element.mark or 0:08x}",
         ether: lambda element: (element.ether or 0).to_bytes(6, "big").hex(":").upper(),
         set_name: _show_name,

@@ -50,6 +50,7 @@ class Given:
     priority: int | None = None
     queue: int | None = None
     nomatch: bool = False
+    wildcard: bool = False  # of hash:net,iface: any interface whose name begins so
 
 
 NOTHING = Given()

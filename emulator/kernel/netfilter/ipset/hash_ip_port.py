@@ -30,7 +30,7 @@ class HashIpPort(MaskedSet[int]):
     create_options = HASH_OPTIONS | {"netmask", "bitmask"}
     ranges = Ranges(cidr=True, addresses=True, ports=True)
     structure: ClassVar[Sizes] = {INET: 168, INET6: 184}
-    own_header_last = True
+    own_header_at = 99  # last
     element: ClassVar[Sizes] = {INET: 8, INET6: 20}
 
     def words(self, key: int) -> tuple[int, ...]:

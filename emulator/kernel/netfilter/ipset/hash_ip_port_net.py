@@ -14,7 +14,7 @@ from emulator.kernel.netfilter.ipset.element import (
     second_network,
 )
 from emulator.kernel.netfilter.ipset.family import INET, INET6
-from emulator.kernel.netfilter.ipset.hash_set import HashSet, Sizes
+from emulator.kernel.netfilter.ipset.hash_set import HashSet, Lengths, Sizes
 from emulator.kernel.netfilter.ipset.port import format_proto_port, packet_port
 from emulator.kernel.netfilter.ipset.ranges import networks, port_span, span
 
@@ -31,7 +31,8 @@ class HashIpPortNet(HashSet[int]):
     element_help = "IP,[PROTO:]PORT,IP[/CIDR]"
     features = frozenset({"ip", "port", "ip2", "nomatch"})
     parts = (address_or_range, proto_port, second_network)
-    add_flags = frozenset({"nomatch"})
+    add_flags = test_flags = frozenset({"nomatch"})
+    networks = 1
     ranges = Ranges(cidr=True, addresses=True, ports=True)
     structure: ClassVar[Sizes] = {INET: 416, INET6: 1208}
     element: ClassVar[Sizes] = {INET: 12, INET6: 36}
@@ -48,10 +49,11 @@ class HashIpPortNet(HashSet[int]):
         port = format_proto_port(key >> 24 & 255, key >> 8 & 0xFFFF)
         return f"{self.family.format(first)},{port},{self.show_network(second, key & 255)}"
 
-    def prefix(self, key: int) -> int:
-        return key & 255
+    def lengths(self, key: int) -> Lengths:
+        return (key & 255,)
 
-    def with_prefix(self, key: int, length: int) -> int:
+    def cut(self, key: int, lengths: Lengths) -> int:
+        (length,) = lengths
         bits = self.family.bits
         kept = self.family.masks[bits] << bits | self.family.masks[length]
         return ((key >> 32 & kept) << 24 | key >> 8 & 0xFFFFFF) << 8 | length

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from emulator.kernel.netfilter.ipset.base import Ranges
 from emulator.kernel.netfilter.ipset.element import Element, network_or_range, require_address
 from emulator.kernel.netfilter.ipset.family import INET, INET6
-from emulator.kernel.netfilter.ipset.hash_set import HashSet, Sizes
+from emulator.kernel.netfilter.ipset.hash_set import HashSet, Lengths, Sizes
 from emulator.kernel.netfilter.ipset.ranges import networks
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ class HashNet(HashSet[int]):
     element_help = "IP[/CIDR]|FROM-TO"
     features = frozenset({"ip", "nomatch"})
     parts = (network_or_range,)
-    add_flags = frozenset({"nomatch"})
+    add_flags = test_flags = frozenset({"nomatch"})
+    networks = 1
     ranges = Ranges(cidr=True, addresses=True)
     test_ranges = Ranges(cidr=True)
     structure: ClassVar[Sizes] = {INET: 408, INET6: 1192}
@@ -36,10 +37,11 @@ class HashNet(HashSet[int]):
     def show(self, key: int) -> str:
         return self.show_network(key >> 8, key & 255)
 
-    def prefix(self, key: int) -> int:
-        return key & 255
+    def lengths(self, key: int) -> Lengths:
+        return (key & 255,)
 
-    def with_prefix(self, key: int, length: int) -> int:
+    def cut(self, key: int, lengths: Lengths) -> int:
+        (length,) = lengths
         return (key >> 8 & self.family.masks[length]) << 8 | length
 
     def single(self, element: Element) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from emulator.kernel.netfilter.ipset.base import Ranges
 from emulator.kernel.netfilter.ipset.element import Element, network_or_range, proto_port, require_address
 from emulator.kernel.netfilter.ipset.family import INET, INET6
-from emulator.kernel.netfilter.ipset.hash_set import HashSet, Sizes
+from emulator.kernel.netfilter.ipset.hash_set import HashSet, Lengths, Sizes
 from emulator.kernel.netfilter.ipset.port import format_proto_port, packet_port
 from emulator.kernel.netfilter.ipset.ranges import networks, port_span
 
@@ -25,7 +25,8 @@ class HashNetPort(HashSet[int]):
     element_help = "IP[/CIDR]|FROM-TO,[PROTO:]PORT"
     features = frozenset({"ip", "port", "nomatch"})
     parts = (network_or_range, proto_port)
-    add_flags = frozenset({"nomatch"})
+    add_flags = test_flags = frozenset({"nomatch"})
+    networks = 1
     ranges = Ranges(cidr=True, addresses=True, ports=True)
     test_ranges = Ranges(cidr=True)
     structure: ClassVar[Sizes] = {INET: 408, INET6: 1192}
@@ -39,10 +40,11 @@ class HashNetPort(HashSet[int]):
         port = format_proto_port(key >> 24 & 255, key >> 8 & 0xFFFF)
         return f"{self.show_network(key >> 32, key & 255)},{port}"
 
-    def prefix(self, key: int) -> int:
-        return key & 255
+    def lengths(self, key: int) -> Lengths:
+        return (key & 255,)
 
-    def with_prefix(self, key: int, length: int) -> int:
+    def cut(self, key: int, lengths: Lengths) -> int:
+        (length,) = lengths
         return ((key >> 32 & self.family.masks[length]) << 24 | key >> 8 & 0xFFFFFF) << 8 | length
 
     def single(self, element: Element) -> int:

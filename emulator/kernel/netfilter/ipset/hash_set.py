@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from itertools import product
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from emulator.kernel.netfilter.ipset.base import EXTENSIONS, IpSet, Member, count
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Key = TypeVar("Key", bound=Hashable)
 
 Sizes = Mapping[Family, int]  # bytes in the kernel's memory
+Lengths = tuple[int, ...]  # of the prefixes of an element's networks
 
 HASH_OPTIONS = EXTENSIONS | {"family", "hashsize", "maxelem", "forceadd", "bucketsize", "initval"}
 
@@ -31,13 +33,14 @@ HASH_OPTIONS = EXTENSIONS | {"family", "hashsize", "maxelem", "forceadd", "bucke
 class HashSet(IpSet, Generic[Key]):
     """A type says how elements, packets and keys go together. Keys are small and equal for equal elements.
 
-    A type with networks has `prefix_lengths`, how many of its elements have which: lookups try these, longest first.
+    Of types with networks `_counts` says how many elements have which prefix lengths: lookups try these, longest first.
     """
 
     create_options = HASH_OPTIONS
     structure: ClassVar[Sizes]  # bytes of the set's own structure in the kernel
     element: ClassVar[Sizes]  # bytes of an element without extensions
-    own_header_last: ClassVar[bool] = False  # where `ipset` prints the type's own options
+    own_header_at: ClassVar[int] = 3  # where `ipset` prints the type's own options: behind maxelem
+    networks: ClassVar[int] = 0  # how many of an element's parts are networks
     many_per_network: ClassVar[bool] = False  # IP_SET_HASH_WITH_MULTI
 
     def __init__(self, options: CreateOptions, sets: Sets) -> None:
@@ -45,8 +48,8 @@ class HashSet(IpSet, Generic[Key]):
         self.maxelem = options.maxelem
         self.forceadd = options.forceadd
         self.initval = sets.kernel.random.getrandbits(32) if options.initval is None else options.initval
-        self.prefix_lengths: dict[int, int] = {}
-        self._prefixes: tuple[int, ...] = ()
+        self._counts: tuple[dict[int, int], ...] = tuple({} for _ in range(self.networks))
+        self._lengths: tuple[Lengths, ...] = ()  # all that are there, the first network's longest first
         self._plain = not self.extensions.any
         self._comments = 0
         timeout = self.extensions.timeout
@@ -87,13 +90,13 @@ class HashSet(IpSet, Generic[Key]):
     def packet_key(self, skb: Skb, sources: tuple[bool, ...]) -> Key | None:
         """Return a packet's element, None if it has none; networks as the whole address."""
 
-    def with_prefix(self, key: Key, length: int) -> Key:
-        """Return an element with its network cut to a length."""
-        raise NotImplementedError
+    def cut(self, key: Key, lengths: Lengths) -> Key:
+        """Return an element with its networks cut to prefix lengths."""
+        return key
 
-    def prefix(self, key: Key) -> int | None:
-        """Return the prefix length of an element's network, None for types without."""
-        return None
+    def lengths(self, key: Key) -> Lengths:
+        """Return the prefix lengths of an element's networks, none for types without."""
+        return ()
 
     def same_network(self, one: Key, other: Key) -> bool:
         """Whether two elements differ only in what is not hashed."""
@@ -118,25 +121,29 @@ class HashSet(IpSet, Generic[Key]):
                 self.table.collect(region)
 
     def _forget(self, key: Key, entry: Entry) -> None:
+        """Note that an element has left the table."""
         self._comments -= comment_size(entry)
-        length = self.prefix(key)
-        if length is not None:
-            self.prefix_lengths[length] -= 1
-            if not self.prefix_lengths[length]:
-                del self.prefix_lengths[length]
-                self._prefixes = tuple(sorted(self.prefix_lengths, reverse=True))
+        for counts, length in zip(self._counts, self.lengths(key), strict=True):
+            counts[length] -= 1
+            if not counts[length]:
+                del counts[length]
+                self._sort_lengths()
 
     def _remember(self, key: Key) -> None:
-        length = self.prefix(key)
-        if length is not None:
-            known = self.prefix_lengths.get(length, 0)
-            self.prefix_lengths[length] = known + 1
+        """Note that an element is new in the table."""
+        for counts, length in zip(self._counts, self.lengths(key), strict=True):
+            known = counts.get(length, 0)
+            counts[length] = known + 1
             if not known:
-                self._prefixes = tuple(sorted(self.prefix_lengths, reverse=True))
+                self._sort_lengths()
+
+    def _sort_lengths(self) -> None:
+        self._lengths = tuple(product(*(sorted(counts, reverse=True) for counts in self._counts)))
 
     def put(self, key: Key, given: Given, *, exist: bool, grow: bool = True) -> bool:
         """Add one element. False if its bucket is full and the table may not `grow` (mtype_add)."""
         table = self.table
+        key = self.stored(key)
         while True:
             index = table.index(key)
             full = self._is_full(table.region(index))
@@ -187,8 +194,13 @@ class HashSet(IpSet, Generic[Key]):
         self.extensions.fill(entry, given, self.now)
         self._comments += comment_size(entry)
 
+    def stored(self, key: Key) -> Key:
+        """Return the key under which the table has an element."""
+        return key
+
     def take(self, key: Key) -> bool:
         """Delete one element; False if it is not there."""
+        key = self.stored(key)
         entry = self.table.entries.get(key)
         if entry is None or entry.deadline < self.now:
             return False
@@ -211,34 +223,31 @@ class HashSet(IpSet, Generic[Key]):
 
     def test(self, element: Element, *, nomatch: bool) -> bool:
         key = self.single(element)
-        for candidate in self.candidates(key) if self.prefix(key) == self.family.bits else (key,):
-            entry = self.table.entries.get(candidate)
-            if entry is not None and entry.deadline >= self.now:
-                return entry.nomatch is nomatch
-        return False
+        whole = self.networks and set(self.lengths(key)) == {self.family.bits}
+        entry = self.search(key, self._is_alive) if whole else self.table.entries.get(self.stored(key))
+        return entry is not None and self._is_alive(entry) and entry.nomatch is nomatch
 
-    def candidates(self, key: Key) -> Iterable[Key]:
-        """Yield an address's element with each prefix length that is there, longest first."""
-        return (self.with_prefix(key, length) for length in self._prefixes)
+    def _is_alive(self, entry: Entry) -> bool:
+        return entry.deadline >= self.now
 
     def flush(self) -> None:
         self.table.clear()
-        self.prefix_lengths.clear()
-        self._prefixes = ()
+        for counts in self._counts:
+            counts.clear()
+        self._lengths = ()
         self._comments = 0
 
     def header(self) -> list[tuple[str, str]]:
-        own = self.own_header()
-        return [
+        fields = [
             ("family", self.family.name),
             ("hashsize", str(1 << self.table.bits)),
             ("maxelem", str(self.maxelem)),
-            *([] if self.own_header_last else own),
             *self.extensions.header(),
             ("bucketsize", str(self.table.bucket_size)),
             ("initval", f"0x{self.initval:08x}"),
-            *(own if self.own_header_last else []),
         ]
+        fields[self.own_header_at : self.own_header_at] = self.own_header()
+        return fields if self.families else fields[1:]
 
     def memory(self) -> int:
         self._collect()
@@ -271,15 +280,19 @@ class HashSet(IpSet, Generic[Key]):
         key = self.packet_key(skb, query.sources)
         if key is None:
             return None
-        entries = self.table.entries
-        if self._prefixes:
-            for candidate in self.candidates(key):
-                entry = entries.get(candidate)
-                if entry is not None and self._accept(entry, skb, query):
-                    return entry
-            return None
-        entry = entries.get(key)
+        if self.networks:
+            return self.search(key, lambda entry: self._accept(entry, skb, query))
+        entry = self.table.entries.get(key)
         return entry if entry is not None and self._accept(entry, skb, query) else None
+
+    def search(self, key: Key, accept: Callable[[Entry], bool]) -> Entry | None:
+        """Return the first network that an address is in and that is accepted (mtype_test_cidrs)."""
+        entries, cut = self.table.entries, self.cut
+        for lengths in self._lengths:
+            entry = entries.get(cut(key, lengths))
+            if entry is not None and accept(entry):
+                return entry
+        return None
 
     def _accept(self, entry: Entry, skb: Skb, query: Query) -> bool:
         """Whether an element counts for a packet, which is counted there (ip_set_match_extensions)."""
@@ -292,9 +305,9 @@ class HashSet(IpSet, Generic[Key]):
     def _packet_element(self, skb: Skb, sources: tuple[bool, ...]) -> Key | None:
         """Return what a rule adds and deletes: networks with the longest prefix that the set has."""
         key = self.packet_key(skb, sources) if self.applies(sources) else None
-        if key is None or self.prefix(key) is None:
+        if key is None or not self._lengths:
             return key
-        return self.with_prefix(key, self._prefixes[0] if self._prefixes else self.family.bits)
+        return self.cut(key, self._lengths[0])
 
     def add_packet(self, skb: Skb, addition: Addition) -> bool:
         self._collect()

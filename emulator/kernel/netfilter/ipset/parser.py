@@ -155,9 +155,9 @@ def parse_element_command(set_: IpSet, command: str, words: Sequence[str]) -> El
 
 
 def _given(set_: IpSet, command: str, words: Sequence[str], element: Element) -> Given:
-    known: frozenset[str] = set_.add_flags if command in ("add", "test") else frozenset()
+    known: frozenset[str] = set_.test_flags if command == "test" else frozenset()
     if command == "add":
-        known |= frozenset(_ADD_VALUES)
+        known = set_.add_flags | frozenset(_ADD_VALUES)
     if "name" in set_.features:
         known |= {"before", "after"}
     values = dict(_pairs(words, set_.add_flags, known))
@@ -174,6 +174,7 @@ def _given(set_: IpSet, command: str, words: Sequence[str], element: Element) ->
         _optional(values, "skbprio", _skbprio),
         _optional(values, "skbqueue", lambda text: parse_number(text, 0, 0xFFFF)),
         "nomatch" in values,
+        "wildcard" in values,
     )
 
 
