@@ -121,6 +121,71 @@ flush a
 flush
 list -t
 """,
+    "links": """
+create h hash:net,iface initval 1 timeout 1000 counters
+add h 10.0.0.0/24,eth wildcard nomatch packets 4
+add h 10.0.0.0/24,eth0
+add h 10.0.0.0/24,eth
+add h 10.0.0.0/24,physdev:eth0
+add h 10.0.0.0/24,eth1 wildcard
+add h 10.0.1.0/24,eth1
+add h 10.0.1.0/24,eth wildcard
+add h 10.0.1.0/24,eth2
+add h 10.0.1.0/24,averyveryverylongname
+add h 0.0.0.0/0,lo
+add h 10.0.2.0-10.0.2.5,lo
+add h 10.0.1.0/24
+add h 10.0.1.0/24,
+add h 10.0.1.0/24,lo,lo
+test h 10.0.0.5,eth7
+test h 10.0.0.5,eth7 nomatch
+test h 10.0.1.5,eth2
+test h 10.0.1.5,eth1
+test h 10.0.1.5,lo
+test h 10.0.3.5,lo
+test h 10.0.1.0/24,lo
+test h 10.0.1.0/24,eth5 wildcard
+test h 10.0.1.0/24,physdev:lo
+test h 10.0.0.0/24,physdev:eth0
+list h
+save h
+-exist add h 10.0.1.0/24,eth timeout 400
+-exist add h 10.0.1.0/24,eth1 wildcard timeout 400
+list h
+del h 10.0.0.0/24,eth5
+del h 10.0.1.0/24,eth5
+list h
+flush h
+list h
+""",
+    "ranges of addresses": """
+create b6 bitmap:ip range 10.0.0.5
+create b7 bitmap:ip range 10.0.0.5/30
+create b8 bitmap:ip range 10.0.0.5-10.0.0.1
+create b9 bitmap:ip range 10.0.0.0/15
+create b10 bitmap:ip range 10.0.0.0/15 netmask 24
+create b11 bitmap:ip range 10.0.0.0/16 netmask 8
+create b12 bitmap:ip range 10.0.0.0/24 netmask 32
+create b13 bitmap:ip
+create b14 bitmap:ip range 0.0.0.0/0 netmask 16
+create b15 bitmap:ip range 10.0.0.0/24 netmask 33
+create b16 ipmap --from 10.0.0.0 --to 10.0.0.255
+create b17 bitmap:ip range 10.0.0.0-10.0.3.7 netmask 24
+add b7 10.0.0.5
+add b7 10.0.0.3
+add b7 10.0.0.6-10.0.0.9
+add b7 10.0.0.0/24
+add b7 10.0.0.6/31
+add b10 10.0.0.7-10.0.9.1
+add b10 10.1.9.9/25
+add b10 10.1.9.9
+test b10 10.1.9.1
+test b10 10.1.9.0/24
+del b10 10.0.1.1-10.0.2.2
+add a 10.0.0.9
+swap b12 a
+list
+""",
     "tests": """
 add a 10.0.0.1
 add n 10.0.0.0/8

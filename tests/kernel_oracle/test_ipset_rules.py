@@ -24,6 +24,9 @@ ELEMENTS = {
     "hash:ip,port,ip": (f"{SERVER},tcp:80,{CLIENT}", f"{CLIENT},udp:53,{CLIENT}", f"{CLIENT},icmp:ping,{SERVER}"),
     "hash:ip,port,net": (f"{SERVER},80,10.0.0.0/8", f"{SERVER},80,10.0.1.2 nomatch", f"{CLIENT},udp:53,10.0.2.0/24"),
     "hash:net,port": ("10.0.0.0/8,tcp:80", "10.0.1.0/24,80 nomatch", "10.0.2.0/24,icmp:8/0", "10.0.2.0/24,gre:0"),
+    "hash:net,iface": ("10.0.1.0/24,a", "10.0.0.0/8,b", "10.0.1.2,c", "10.0.2.0/24,a nomatch", "10.0.2.2,b"),
+    "bitmap:ip range 10.0.0.0/22": (CLIENT, "10.0.2.0-10.0.2.2"),
+    "bitmap:ip range 10.0.0.0/8 netmask 24": ("10.0.2.9",),
     "bitmap:port range 0-4000": ("80", "4000", "53"),
 }  # fmt: skip
 
