@@ -32,27 +32,32 @@ def _mix(a: int, b: int, c: int) -> tuple[int, int, int]:
 
 
 def _final(a: int, b: int, c: int) -> int:
-    c = (c ^ b) - _rotate(b, 14) & _U32
-    a = (a ^ c) - _rotate(c, 11) & _U32
-    b = (b ^ a) - _rotate(a, 25) & _U32
-    c = (c ^ b) - _rotate(b, 16) & _U32
-    a = (a ^ c) - _rotate(c, 4) & _U32
-    b = (b ^ a) - _rotate(a, 14) & _U32
-    return (c ^ b) - _rotate(b, 24) & _U32
+    # Rotations are written out: sets hash each element, and this is what that costs.
+    c = (c ^ b) - (b << 14 & _U32 | b >> 18) & _U32
+    a = (a ^ c) - (c << 11 & _U32 | c >> 21) & _U32
+    b = (b ^ a) - (a << 25 & _U32 | a >> 7) & _U32
+    c = (c ^ b) - (b << 16 & _U32 | b >> 16) & _U32
+    a = (a ^ c) - (c << 4 & _U32 | c >> 28) & _U32
+    b = (b ^ a) - (a << 14 & _U32 | a >> 18) & _U32
+    return (c ^ b) - (b << 24 & _U32 | b >> 8) & _U32
 
 
 def jhash2(words: tuple[int, ...], initial: int) -> int:
     """Return the hash of 32-bit words."""
     a = b = c = _GOLDEN + (len(words) << 2) + initial & _U32
-    at = 0
-    while len(words) - at > 3:
-        a, b, c = a + words[at] & _U32, b + words[at + 1] & _U32, c + words[at + 2] & _U32
-        a, b, c = _mix(a, b, c)
+    at, left = 0, len(words)
+    while left > 3:
+        a, b, c = _mix(a + words[at] & _U32, b + words[at + 1] & _U32, c + words[at + 2] & _U32)
         at += 3
-    rest = words[at:] + (0,) * (3 - len(words) + at)
-    if at == len(words):
+        left -= 3
+    if not left:
         return c
-    return _final(a + rest[0] & _U32, b + rest[1] & _U32, c + rest[2] & _U32)
+    a = a + words[at] & _U32
+    if left > 1:
+        b = b + words[at + 1] & _U32
+    if left > 2:
+        c = c + words[at + 2] & _U32
+    return _final(a, b, c)
 
 
 def choose_in_range(saddr: int, daddr: int, low: int, high: int, zone: int, persistent: bool) -> int:

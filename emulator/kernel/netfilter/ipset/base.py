@@ -55,6 +55,7 @@ class IpSet(ABC):
     def __init__(self, options: CreateOptions, sets: Sets) -> None:
         self.family = options.family
         self.extensions = options.extensions
+        self.dimension = len(self.parts)  # how many of the packet's values a rule must name
         self._kernel: Kernel = sets.kernel
 
     @classmethod
@@ -66,11 +67,6 @@ class IpSet(ABC):
     def parse_range(cls, text: str) -> dict[str, int]:
         """Read `range` of a bitmap type."""
         raise NotImplementedError
-
-    @property
-    def dimension(self) -> int:
-        """How many of the packet's values a rule must name."""
-        return len(self.parts)
 
     @property
     def now(self) -> float:

@@ -40,6 +40,7 @@ COMMANDS = (
     Word(("version", "-v", "-V"), 0),
     Word(("quit",), 0),
 )
+_BY_NAME = {command.names[0]: command for command in COMMANDS}
 _NOT_IN_RESTORE = frozenset({"restore", "help", "version"})
 _TAKING_MORE = frozenset({"create", "add", "del", "test", "help", "version", "quit"})
 # Options that may stand anywhere; those with a value first, as the real tool takes them one kind after another.
@@ -76,6 +77,8 @@ class Settings:
     def take(self, words: Sequence[str]) -> list[str]:
         """Take the options out of a command line and return what is left."""
         left = list(words)
+        if not any(word[:1] == "-" for word in left):
+            return left
         for names, valued in _OPTIONS:
             at = 0
             while at < len(left):
@@ -114,7 +117,7 @@ def parse_line(settings: Settings, words: Sequence[str], *, restoring: bool = Fa
     left = settings.take(words)
     if not left:
         raise IpsetUsageError("No command specified.")
-    command = next((each for each in COMMANDS if _matches(left[0], each.names)), None)
+    command = _BY_NAME.get(left[0]) or next((each for each in COMMANDS if _matches(left[0], each.names)), None)
     if command is None:
         raise IpsetUsageError(f"No command specified: unknown argument {left[0]}")
     name, rest = command.names[0], left[1:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.ipset.base import EXTENSIONS, IpSet, Member, count
@@ -145,9 +144,7 @@ class ListSet(IpSet):
 
     def find(self, skb: Skb, query: Query) -> Entry | None:
         now = self.now
-        inner = replace(
-            query, packets=None, bytes=None, update_counters=query.update_counters and query.update_subcounters
-        )
+        inner = query.for_members()
         for slot, entry in self._members:
             if entry.deadline < now:
                 continue

@@ -13,6 +13,10 @@ _U64 = (1 << 64) - 1
 
 def parse_number(text: str, low: int, high: int) -> int:
     """Read a decimal, 0x hexadecimal or 0 octal number, as strtoull does: -1 is the greatest there is."""
+    if text.isascii() and text.isdigit() and text[0] != "0":  # as nearly all
+        number = int(text)
+        if low <= number <= high:
+            return number
     match = _NUMBER.fullmatch(text)
     if match is None:
         raise IpsetSyntaxError(f"'{text}' is invalid as number")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -117,15 +118,14 @@ def parse_tcp_udp_port(text: str, family: Family) -> tuple[int, int | None]:
 
 
 def _parse_protocol(text: str) -> int:
-    try:
+    number = PROTOCOLS.get("ipv6-icmp" if text.lower() == "icmpv6" else text.lower())
+    if number:
+        return number
+    with suppress(IpsetError):
         return parse_number(text, 0, 255)
-    except IpsetError:
-        number = PROTOCOLS.get("ipv6-icmp" if text.lower() == "icmpv6" else text.lower())
     if text.lower() == "ip":
         raise IpsetSyntaxError(f"Unsupported protocol '{text}'")
-    if not number:
-        raise IpsetSyntaxError(f"cannot parse '{text}' as a protocol")
-    return number
+    raise IpsetSyntaxError(f"cannot parse '{text}' as a protocol")
 
 
 def _parse_ports(text: str, protocol: str) -> tuple[int, int | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emulator.kernel.netfilter.ipset.extension import Entry
 
@@ -50,6 +50,13 @@ class Query:
     update_subcounters: bool = True
     packets: CounterTest | None = None
     bytes: CounterTest | None = None
+
+    def for_members(self) -> Query:
+        """Return what a list:set asks its members: their counters are not compared, nor counted if they need not be."""
+        count = self.update_counters and self.update_subcounters
+        if self.packets is None and self.bytes is None and count is self.update_counters:
+            return self
+        return replace(self, packets=None, bytes=None, update_counters=count)
 
     def accepts(self, entry: Entry) -> bool:
         """Whether an element's counters are what the rule wants."""

@@ -19,38 +19,17 @@ if TYPE_CHECKING:
 _PAGE = 4096
 _ACKNOWLEDGEMENT = 20  # sizeof(struct nlmsgerr), kept free
 _HEADER = 40  # of a message: netlink, nfnetlink, protocol, the line's number, the nest of elements
+_MOST_WAITING = 10_000
 _ATTRIBUTE = 4
 _SMALL, _LARGE = 8, 12  # attributes of up to 4 and of 8 bytes
 
 
 class _Change(NamedTuple):
+    """An element that waits to be sent. `exist` is what `-exist` was at its line."""
+
     line: int
     command: ElementCommand
-
-
-class _Batch:
-    """The message that is being put together."""
-
-    __slots__ = ("changes", "exist", "name", "size", "slot")
-
-    def __init__(self, slot: Slot, name: str, exist: bool) -> None:
-        self.slot = slot
-        self.name = name
-        self.exist = exist
-        self.changes: list[_Change] = []
-        self.size = _HEADER + _text(slot.name)
-
-    def has_room(self, room: int) -> bool:
-        """Whether an element fits in."""
-        return self.size + room + _ACKNOWLEDGEMENT <= _PAGE
-
-    def send(self) -> None:
-        """Carry the changes out, up to the first that is refused."""
-        for number, command in self.changes:
-            try:
-                change(self.slot, self.name, command, exist=self.exist)
-            except IpsetError as error:
-                raise IpsetRestoreError(number, str(error), error.status) from None
+    exist: bool
 
 
 class Restorer:
@@ -59,7 +38,9 @@ class Restorer:
     def __init__(self, sets: Sets, settings: Settings) -> None:
         self._sets = sets
         self._settings = settings
-        self._batch: _Batch | None = None
+        self._waiting: list[_Change] = []  # all for one set, and all to be added or all to be deleted
+        self._slot: Slot | None = None
+        self._name = ""
 
     def run(self, text: str) -> Iterator[Answer]:
         """Carry out all lines, and yield what those say that print something.
@@ -76,6 +57,7 @@ class Restorer:
             try:
                 command = parse_line(self._settings, split(line), restoring=True)
                 if command.name == "quit":
+                    self._send(whole=False)
                     return
                 if command.name in ("add", "del"):
                     self._collect(number, command.name, command.words)
@@ -83,6 +65,7 @@ class Restorer:
                 self._send()
                 answer = run(self._sets, self._settings, command)
             except IpsetError as error:
+                self._send(whole=False)
                 raise IpsetRestoreError(number, str(error), error.status) from None
             if answer != Answer():
                 yield answer
@@ -92,18 +75,49 @@ class Restorer:
 
     def _collect(self, number: int, name: str, words: list[str]) -> None:
         slot, command = parse_element(self._sets, name, words)
-        size, room = _size(command)
-        batch = self._batch
-        if batch is None or batch.slot is not slot or batch.name != name or not batch.has_room(room):
+        if slot is not self._slot or name != self._name:
             self._send()
-            batch = self._batch = _Batch(slot, name, self._settings.exist)
-        batch.changes.append(_Change(number, command))
-        batch.size += size
+            self._slot, self._name = slot, name
+        elif len(self._waiting) >= _MOST_WAITING:
+            self._waiting = self._send(whole=False)
+        self._waiting.append(_Change(number, command, self._settings.exist))
 
-    def _send(self) -> None:
-        batch, self._batch = self._batch, None
-        if batch is not None:
-            batch.send()
+    def _send(self, *, whole: bool = True) -> list[_Change]:
+        """Carry out what waits; unless `whole`, without the last message, which is not full, and is returned."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting or self._slot is None:
+            return []
+        if whole and all(change.exist is waiting[0].exist for change in waiting):
+            self._carry_out(self._slot, waiting)  # message for message would come to the same
+            return []
+        messages = _messages(self._slot, waiting)
+        last = [] if whole else messages.pop()
+        for message in messages:
+            self._carry_out(self._slot, message)
+        return last
+
+    def _carry_out(self, slot: Slot, changes: list[_Change]) -> None:
+        """Carry changes out, up to the first that is refused; `-exist` counts as it was when their message began."""
+        exist = changes[0].exist
+        for number, command, _ in changes:
+            try:
+                change(slot, self._name, command, exist=exist)
+            except IpsetError as error:
+                raise IpsetRestoreError(number, str(error), error.status) from None
+
+
+def _messages(slot: Slot, changes: list[_Change]) -> list[list[_Change]]:
+    """Divide changes up as they fit into messages."""
+    messages: list[list[_Change]] = []
+    filled = _PAGE
+    for each in changes:
+        size, room = _size(each.command)
+        if filled + room + _ACKNOWLEDGEMENT > _PAGE:
+            messages.append([])
+            filled = _HEADER + _text(slot.name)
+        messages[-1].append(each)
+        filled += size
+    return messages
 
 
 def _text(text: str) -> int:

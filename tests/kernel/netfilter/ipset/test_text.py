@@ -116,15 +116,17 @@ def test_sorted_ports_are_in_the_order_of_their_protocols_names() -> None:
     assert lines == [f"add x 10.0.0.1,{element}" for element in expected]
 
 
-WORDS = st.sampled_from(
-    "create add del test list save flush swap rename destroy x y hash:ip hash:net hash:ip,port bitmap:port list:set "
-    "hash:net,iface range 1-9 timeout 5 counters comment -exist 10.0.0.1 10.0.0.0/24 10.0.0.1-10.0.0.9 10.0.0.1,tcp:80 "
-    '10.0.0.1,icmp: , - / nomatch before family inet6 fd00::1 " netmask 0 -1 packets skbmark 0x1/ -o xml 0.0.0.0 é'.split()
-)
+WORDS = (
+    "create", "add", "del", "test", "list", "save", "flush", "swap", "rename", "destroy", "x", "y", "hash:ip",
+    "hash:net", "hash:ip,port", "bitmap:port", "list:set", "hash:net,iface", "range", "1-9", "timeout", "5",
+    "counters", "comment", "-exist", "10.0.0.1", "10.0.0.0/24", "10.0.0.1-10.0.0.9", "10.0.0.1,tcp:80",
+    "10.0.0.1,icmp:", ",", "-", "/", "nomatch", "before", "family", "inet6", "fd00::1", '"', "netmask", "0",
+    "-1", "packets", "skbmark", "0x1/", "-o", "xml", "0.0.0.0", "é",
+)  # fmt: skip
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.lists(WORDS, min_size=1, max_size=7).map(" ".join), max_size=8))
+@given(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=7).map(" ".join), max_size=8))
 def test_any_text_is_carried_out_or_refused_with_a_line(lines: list[str]) -> None:
     sets = fresh("create x hash:ip\ncreate y hash:net timeout 5\n")
     with suppress(IpsetRestoreError):
