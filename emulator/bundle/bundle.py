@@ -89,7 +89,7 @@ def _load_links(netns: Netns, files: Files, emit: Emit, problems: Problems) -> N
 def _load_routing(netns: Netns, files: Files, problems: Problems) -> None:
     tables = Tables()
     routes, rules = files.array("routes.json"), files.array("rules.json")
-    if routes is not None:
+    if routes:  # a node that is up has its local routes at least; without, those of its addresses stay
         load_routes(netns, routes, tables, problems)
     if rules is not None:
         load_rules(netns, rules, tables, problems)

@@ -114,7 +114,10 @@ def replay(
     for line in run.bundle.notes:
         note(f"note: {line}")
     if run.sent and not skip_sent:
-        note(f"note: {run.sent} packets were captured as the node sent them; --skip-sent leaves them out")
+        were = "1 packet was captured as the node sent it"
+        if run.sent > 1:
+            were = f"{run.sent} packets were captured as the node sent them"
+        note(f"note: {were}; --skip-sent leaves such packets out")
     if verbose and run.bundle.ignored_sysctls:
         note(f"note: sysctl.txt: {run.bundle.ignored_sysctls} values are not of what is emulated")
     text = output == "text" or (output is None and verbose > 0)

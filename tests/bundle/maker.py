@@ -126,11 +126,11 @@ def make(path: Path, **files: object) -> Made:
     return made
 
 
-def router(path: Path, rules: str = "", **files: object) -> Made:
+def router(path: Path, iptables: str = "", **files: object) -> Made:
     """Make the bundle of a router of 10.0.1.0/24 on eth0 and 10.0.2.0/24 on eth1, with hosts .2 and .3 on each."""
     state: dict[str, object] = {"links": ROUTER, "neigh": ROUTER_NEIGHBOURS, "sysctl": FORWARDING, **files}
-    if rules:
-        state["iptables_save"] = rules
+    if iptables:
+        state["iptables_save"] = iptables
     return make(path, **state)
 
 
