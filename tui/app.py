@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -63,6 +66,7 @@ class PodwireApp(App[None]):
         Binding("shift+tab", "next_page(-1)", "Page back", show=False, priority=True),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("q", "quit", "Quit"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
     ]
 
     def __init__(self, directory: Path, model: ClusterModel | None = None) -> None:
@@ -79,7 +83,15 @@ class PodwireApp(App[None]):
             self.add_mode(mode, partial(page, self.model, self.feed))
         self.switch_mode(MODES[0])
         self.run_worker(self.feed.run(), name="feed")
+        self._obey_signals()
         self.set_interval(TICK, self.draw)
+
+    def _obey_signals(self) -> None:
+        """Leave in order, so that the terminal is as it was, when the process is ended or its terminal goes."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                loop = asyncio.get_running_loop()
+                loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
 
     def draw(self) -> None:
         """Bring what changed onto the screen, and ages once a second."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -145,6 +146,7 @@ def main() -> NoReturn:
     instruction = os.environ.get(COMPLETE)
     status = INTERRUPTED
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         if instruction:
             from click.shell_completion import shell_complete
 

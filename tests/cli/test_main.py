@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +155,11 @@ def test_a_file_that_is_not_there() -> None:
     done = run_here("apply", "-f", "/nonexistent/file.yaml")
     assert done.status == 1
     assert done.err == "error: /nonexistent/file.yaml: cannot be read: No such file or directory\n"
+
+
+def test_ctrl_c_while_modules_are_imported_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    path = f"{tmp_path}:{Path(__file__).parents[2]}"
+    command = [sys.executable, "-m", "emulator", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")

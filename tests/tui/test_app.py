@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -343,6 +345,25 @@ def test_help_and_quit(cluster: Processes) -> None:
         assert page(pilot).query_one(Input).value == "q"
         await pilot.press("enter", "q")
         await until(pilot, lambda: not app.is_running)
+
+    play(cluster, scenario)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_it_in_order(cluster: Processes, number: signal.Signals) -> None:
+    async def scenario(pilot: Pilot[None], app: PodwireApp) -> None:
+        os.kill(os.getpid(), number)
+        await until(pilot, lambda: app._exit)
+        assert app.return_code == 128 + number
+
+    play(cluster, scenario)
+
+
+def test_ctrl_c_quits_from_wherever_one_is(cluster: Processes) -> None:
+    async def scenario(pilot: Pilot[None], app: PodwireApp) -> None:
+        await pilot.press("slash", "w", "ctrl+c")
+        await until(pilot, lambda: app._exit)
+        assert app.return_code == 0
 
     play(cluster, scenario)
 

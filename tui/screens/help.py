@@ -9,7 +9,7 @@ HELP: list[tuple[str, str]] = [
     ("s   r", "sort by the next column; reverse (or click a header)"),
     ("p", "hold the picture, and let it go on"),
     ("/", "filter flows; enter keeps it, escape clears it"),
-    ("?   q", "this page; quit (the cluster runs on)"),
+    ("?   q", "this page; quit, also with ctrl-c (the cluster runs on)"),
     ("", ""),
     ("Filter", "all of: words found anywhere; pod:client service:web port:80"),
     ("", "verdict:dropped protocol:udp node:node-a"),
