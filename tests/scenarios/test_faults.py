@@ -180,7 +180,9 @@ async def test_cut_wire_heals(cluster: Cluster, autojump_clock: MockClock) -> No
     assert await host_of(client, address["web-b"], HTTP) == "web-b"
 
 
-async def test_stale_udp_entries_are_cleared_and_live_ones_stay(cluster: Cluster, autojump_clock: MockClock) -> None:
+async def test_fault_row_28_stale_udp_entries_are_cleared_and_live_ones_stay(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
     """Clients that never change their port: those of the endpoint that goes are led elsewhere, the others stay."""
     await apply(cluster, WEB, pod("client", "node-a"))
     address, endpoint = await vip(cluster, "web"), await addresses(cluster, "app=web")

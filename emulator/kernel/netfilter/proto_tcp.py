@@ -16,6 +16,7 @@ from emulator.kernel.netfilter.connection import (
 )
 from emulator.kernel.netfilter.tcp_state import (
     CLOSE_INITIATED,
+    CLOSING,
     END,
     EXPECT_CHALLENGE_ACK,
     FLAGS,
@@ -64,9 +65,6 @@ if TYPE_CHECKING:
 _VALID_FLAGS = frozenset(
     {SYN, SYN | URG, SYN | ACK, RST, RST | ACK, FIN | ACK, FIN | ACK | URG, ACK, ACK | URG}
 )  # besides PSH, ECE and CWR
-CLOSING = frozenset(
-    {TcpState.FIN_WAIT, TcpState.CLOSE_WAIT, TcpState.LAST_ACK, TcpState.TIME_WAIT, TcpState.CLOSE}
-)  # may be dropped early although assured
 _SHORTENED_FROM = 120.0  # an entry with less time left is not shortened by an invalid FIN or RST
 
 

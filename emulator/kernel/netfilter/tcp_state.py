@@ -105,6 +105,10 @@ TIMEOUTS: Mapping[str, int] = MappingProxyType(
     }
 )
 
+CLOSING = frozenset(
+    {TcpState.FIN_WAIT, TcpState.CLOSE_WAIT, TcpState.LAST_ACK, TcpState.TIME_WAIT, TcpState.CLOSE}
+)  # may be dropped early although assured
+
 # Flags of one side (IP_CT_TCP_FLAG_*).
 WINDOW_SCALE, SACK_PERMITTED, CLOSE_INITIATED, LIBERAL, UNACKNOWLEDGED, MAXIMUM_ACK_SET = 1, 2, 4, 8, 16, 32
 # Flags of the last segment (IP_CT_EXP_CHALLENGE_ACK, IP_CT_TCP_SIMULTANEOUS_OPEN); WINDOW_SCALE, SACK_PERMITTED too.

@@ -36,7 +36,7 @@ _NAT_RULES = """*nat
 -A POSTROUTING -j SNAT --to-source 10.128.0.1-10.128.0.255
 COMMIT
 """
-_PORTS = 50_000  # connections of one client
+_PORTS = 5_000  # connections of one client
 _LOOKUPS = 100_000
 _PAUSE = 1e-5  # seconds between two connections
 _FOREVER = 432_001.0  # later than any timeout, in seconds

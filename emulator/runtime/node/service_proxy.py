@@ -68,4 +68,4 @@ class ServiceProxy:
         for connection in conntrack:
             original = connection.original
             if original.protocol == UDP and frontends.is_stale(original.daddr, original.dport, connection.reply.saddr):
-                conntrack.delete(connection)
+                conntrack.delete(connection, "kube-proxy")
