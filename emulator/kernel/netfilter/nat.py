@@ -230,8 +230,7 @@ class Nat:
         if found is None:
             return False
         other = found[0]
-        reverse = other.original[:-1] == connection.reply[:-1] and other.reply[:-1] == connection.original[:-1]
-        return bool(other.status & NAT_MASK) or not reverse
+        return bool(other.status & NAT_MASK) or other.original[:-1] != connection.reply[:-1]
 
     def _unique(self, original: Tuple, span: Range, connection: Connection, source: bool) -> Tuple:
         """Return the tuple to map to, unique if at all possible (`get_unique_tuple`)."""
