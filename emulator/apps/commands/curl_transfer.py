@@ -173,6 +173,10 @@ class Transfer:
         if known is not None:
             self._note(f"Hostname {url.host} was found in DNS cache")
             return [known]
+        if url.host.startswith("["):
+            message = f"Failed to connect to {url.host[1:-1]} port {url.port} after 0 ms: Couldn't connect to server"
+            await self._hang_up(message)
+            raise CurlError(CONNECT_FAILED, message)  # no namespace has IPv6
         try:
             return await self._invocation.network.resolve(url.host)
         except ResolveError:

@@ -10,7 +10,9 @@ from emulator.apps.commands.curl_output import Report
 
 UNSUPPORTED_PROTOCOL = 1
 MALFORMED = 3
-_URL = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*)://)?(?:([^/?#@]*)@)?([^/?#:\s]+)(?::([0-9]*))?([/?][^#\s]*)?(?:#.*)?")
+_URL = re.compile(
+    r"(?:([A-Za-z][A-Za-z0-9+.-]*)://)?(?:([^/?#@]*)@)?(\[[0-9A-Fa-f:.]+\]|[^/?#:\[\]\s]+)(?::([0-9]*))?([/?][^#\s]*)?(?:#.*)?"
+)
 
 
 class CurlError(Exception):

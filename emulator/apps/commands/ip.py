@@ -86,6 +86,9 @@ async def main(invocation: Invocation) -> int:
 def _option(word: str) -> str | None:
     """Find a global option; `--json` is as good as `-json`, and `-j` as both."""
     name = word.removeprefix("-") if word.startswith("--") else word
+    name, equals, when = name.partition("=")
+    if equals and (when not in {"always", "auto", "never"} or not "-color".startswith(name)):
+        return None  # colours are for terminals, and this is none
     if name in {"-o", "-d", "-s", "-j", "-p", "-h", "-c"} or len(name) > 2:
         return next((option for known, option in _OPTIONS.items() if known.startswith(name)), None)
     return _OPTIONS.get(name)

@@ -101,7 +101,7 @@ def _change(context: Context, words: Words, *, add: bool) -> None:
         elif word != "local":
             raise IpError(f'Error: either "local" is duplicate, or "{word}" is a garbage.', 255)
     if link is None:
-        raise IpError('Not enough information: "dev" argument is required.', 255)
+        raise IpError('Not enough information: "dev" argument is required.')
     if add:
         context.netns.add_address(link, address, length, scope=scope, broadcast=broadcast)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from emulator.apps.environment import Invocation
 from emulator.errors import WireError
 from emulator.kernel.link import Link
 from emulator.kernel.netns import Netns
-from emulator.packet.address import ipv4_to_int, parse_interface
+from emulator.packet.address import ipv4_to_int, mac_to_int, parse_interface
 
 Json = str | int | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -53,6 +54,13 @@ class Context:
         link = self.netns.links.get(name)
         if link is None:
             raise IpError(f'Device "{name}" does not exist.')
+        return link
+
+    def master(self, name: str) -> Link:
+        """Return the link that others are, or shall be, ports of. IpError if there is none of that name."""
+        link = self.netns.links.get(name)
+        if link is None:
+            raise IpError(f'Error: argument "{name}" is wrong: Device does not exist\n', 255)
         return link
 
     def write(self, text: str) -> None:
@@ -104,13 +112,23 @@ class Words:
         except WireError:
             raise IpError(f'Error: any valid prefix is expected rather than "{word}".') from None
 
+    def mac(self) -> int:
+        """Take a MAC address. IpError if it is none."""
+        word = self.next()
+        try:
+            return mac_to_int(word)
+        except WireError:
+            if all(re.fullmatch("[0-9A-Fa-f]{1,2}", part) for part in word.split(":")):
+                raise IpError("Error: Invalid link address.", 2) from None  # bytes, but too few: the kernel says it
+            raise IpError(f'"{word}" is invalid lladdr.') from None
+
     def integer(self, name: str) -> int:
         """Take a number. IpError if it is none."""
         word = self.next()
         try:
             return int(word, 0)
         except ValueError:
-            raise IpError(f'Error: argument "{word}" is wrong: invalid "{name}" value\n', 255) from None
+            raise IpError(f'Error: argument "{word}" is wrong: Invalid "{name}" value\n', 255) from None
 
 
 def is_command(word: str, *names: str) -> bool:

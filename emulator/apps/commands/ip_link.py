@@ -9,7 +9,7 @@ from emulator.apps.commands import link_view
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command, unknown_command
 from emulator.kernel.bridge import Bridge
 from emulator.kernel.link import Link
-from emulator.packet.address import format_mac, mac_to_int
+from emulator.packet.address import format_mac
 
 _COLUMNS = (10, 7, 6, 7, 7, 7)
 
@@ -27,7 +27,7 @@ class Filter:
         """Return the links, by index. IpError for a name that there is not."""
         if self.name:
             return [context.shown_link(self.name)]
-        master = context.shown_link(self.master) if self.master else None
+        master = context.master(self.master) if self.master else None
         links = [
             link
             for link in context.netns.links.values()
@@ -159,6 +159,8 @@ def _hardware(link: Link) -> tuple[str, str]:
 
 def _set(context: Context, words: Words) -> None:
     """Run `ip link set [dev] NAME { up | down | mtu N | address MAC | master BRIDGE | nomaster }...`."""
+    if not words:
+        raise IpError('Not enough information: "dev" argument is required.', 255)
     name = words.next()
     link = context.link(words.next() if name == "dev" else name)
     while words:
@@ -179,11 +181,11 @@ def _set_mtu(_context: Context, link: Link, words: Words) -> None:
 
 
 def _set_address(_context: Context, link: Link, words: Words) -> None:
-    link.mac = mac_to_int(words.next())
+    link.mac = words.mac()
 
 
 def _set_master(context: Context, link: Link, words: Words) -> None:
-    bridge = context.link(words.next())
+    bridge = context.master(words.next())
     if not isinstance(bridge, Bridge):
         raise IpError("RTNETLINK answers: Operation not supported", 2)
     bridge.add_port(link)

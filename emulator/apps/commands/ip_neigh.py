@@ -5,7 +5,7 @@ from __future__ import annotations
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command, unknown_command
 from emulator.kernel.link import Link
 from emulator.kernel.neigh import Neighbour, NudState
-from emulator.packet.address import format_ipv4, format_mac, mac_to_int
+from emulator.packet.address import format_ipv4, format_mac
 
 _STATES = {state.name.lower(): state for state in NudState}
 _HIDDEN = frozenset({NudState.NONE, NudState.NOARP})
@@ -86,7 +86,7 @@ def _add(context: Context, words: Words) -> None:
         if word == "dev":
             link = context.link(words.next())
         elif word == "lladdr":
-            mac = mac_to_int(words.next())
+            mac = words.mac()
         elif word == "nud":
             state = _state(words.next())
         else:
@@ -94,21 +94,27 @@ def _add(context: Context, words: Words) -> None:
     if link is None:
         raise IpError("Device and destination are required arguments.", 255)
     if mac is None:
-        raise IpError("RTNETLINK answers: Invalid argument", 2)
+        raise IpError("Error: No link layer address given.", 2)
     context.netns.neighbours.add(link, address, mac, state)
 
 
 def _place(context: Context, words: Words) -> tuple[int, Link]:
-    address = words.address()
+    address: int | None = None
+    link: Link | None = None
     while words:
-        if words.next() == "dev":
-            return address, context.link(words.next())
-    raise IpError("Device and destination are required arguments.", 255)
+        word = words.next()
+        if word == "dev":
+            link = context.link(words.next())
+        elif address is None:
+            address = Words([word]).address()
+    if address is None or link is None:
+        raise IpError("Device and destination are required arguments.", 255)
+    return address, link
 
 
 def _flush(context: Context, words: Words) -> None:
     if not words:
-        raise IpError("Flush requires arguments.", 255)
+        raise IpError("Flush requires arguments.")
     arguments = [word for word in iter_words(words) if word != "all"]
     for entry in _select(context, Words(arguments))[0]:
         if entry.state is not NudState.PERMANENT:
