@@ -121,6 +121,10 @@ class IpSet(ABC):
     def find(self, skb: Skb, query: Query) -> Entry | None:
         """Return the element that a packet meets, excepted ones included."""
 
+    def packet_text(self, skb: Skb, sources: tuple[bool, ...]) -> str:
+        """Print what a packet is looked up as; empty if that cannot be told."""
+        return ""
+
     @abstractmethod
     def add_packet(self, skb: Skb, addition: Addition) -> bool:
         """Add what a packet has there. False if that cannot be."""

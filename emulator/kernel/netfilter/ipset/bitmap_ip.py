@@ -75,6 +75,9 @@ class BitmapIp(BitmapSet):
             raise IpsetError(OUT_OF_RANGE)
         return range(self._place(first), self._place(first + (last - first) // self._step * self._step) + 1)
 
+    def packet_text(self, skb: Skb, sources: tuple[bool, ...]) -> str:
+        return INET.format(skb.saddr if sources[0] else skb.daddr)
+
     def packet_place(self, skb: Skb, sources: tuple[bool, ...]) -> int | None:
         address = skb.saddr if sources[0] else skb.daddr
         return self._place(address) if self._first <= address <= self._last else None

@@ -55,6 +55,10 @@ class BitmapPort(BitmapSet):
             raise IpsetError(OUT_OF_RANGE)
         return range(low - self._first, high - self._first + 1)
 
+    def packet_text(self, skb: Skb, sources: tuple[bool, ...]) -> str:
+        port = packet_port(skb, sources[0]) if skb.protocol in (TCP, UDP) else None
+        return "" if port is None else f"port {port}"
+
     def packet_place(self, skb: Skb, sources: tuple[bool, ...]) -> int | None:
         port = packet_port(skb, sources[0]) if skb.protocol in (TCP, UDP) else None
         return port - self._first if port is not None and self._first <= port <= self._last else None

@@ -302,6 +302,10 @@ class HashSet(IpSet, Generic[Key]):
             return False
         return not self.extensions.counters or count(entry, skb, query)
 
+    def packet_text(self, skb: Skb, sources: tuple[bool, ...]) -> str:
+        key = self.packet_key(skb, sources)
+        return "" if key is None else self.show(key)
+
     def _packet_element(self, skb: Skb, sources: tuple[bool, ...]) -> Key | None:
         """Return what a rule adds and deletes: networks with the longest prefix that the set has."""
         key = self.packet_key(skb, sources) if self.applies(sources) else None

@@ -85,6 +85,16 @@ class Set(Match):
                 words.append(f"{dashes}{name}-{test.comparison.value} {test.value}")
         return words
 
+    def seen(self, skb: Skb, context: Context) -> str:
+        slot = context.netfilter.sets.find(self.set.name)
+        if slot is None:
+            return ""
+        if len(self.set.sources) < slot.set.dimension:
+            return f"{slot.name} is a {slot.set.name}, which needs {slot.set.dimension} directions"
+        element = slot.set.packet_text(skb, self.set.sources) or "the packet"
+        tested = "" if self.query.packets is None and self.query.bytes is None else " with such counters"
+        return f"{element} is {'in' if self.inverted else 'not in'} {slot.name}{tested}"
+
     def set_names(self) -> tuple[str, ...]:
         return (self.set.name,)
 

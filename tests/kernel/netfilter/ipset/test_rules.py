@@ -6,6 +6,7 @@ import pytest
 
 from emulator.kernel.netfilter.error import RestoreError
 from emulator.kernel.netfilter.ipset.error import IpsetError
+from emulator.kernel.trace import StepKind
 from tests.kernel.netfilter import wire
 from tests.kernel.netfilter.ipset.world import members
 from tests.kernel.netfilter.router import Router
@@ -135,3 +136,27 @@ def test_kube_proxys_sets_for_ipvs() -> None:
     made.send("a", wire.tcp(CLIENT, 4000, CLIENT, 8080, wire.SYN))
     made.send("a", wire.tcp(CLIENT, 4000, SERVER, 30080, wire.SYN))
     assert counted(made) == [1, 0, 1]
+
+
+def test_a_trace_tells_what_was_looked_up_and_where() -> None:
+    made = router(
+        "create x hash:ip,port counters\nadd x 10.0.1.2,udp:9\ncreate b bitmap:port range 1-9\ncreate l list:set\n"
+        "create n hash:net\nadd n 10.0.0.0/8\n",
+        "-m set --match-set x dst,dst",
+        "-m set --match-set x src",
+        "-m set --match-set x src,dst --packets-gt 5",
+        "-m set --match-set b src",
+        "-m set --match-set l src",
+        "-m set ! --match-set n src",
+    )
+    packet = made.nics["a"].mac.to_bytes(6, "big") + b"\x02\xaa\0\0\0\2\x08\0" + wire.udp(CLIENT, 4000, SERVER, 9)
+    made.nics["a"].receive_frame(packet, made.kernel.open_trace(1, considered=True))
+    made.kernel.run(made.kernel.now)
+    assert [step.detail["seen"] for step in made.steps() if step.kind is StepKind.CONSIDERED] == [
+        "10.0.2.2,udp:9 is not in x",
+        "x is a hash:ip,port, which needs 2 directions",
+        "10.0.1.2,udp:9 is not in x with such counters",
+        "port 4000 is not in b",
+        "the packet is not in l",
+        "10.0.1.2 is in n",
+    ]
