@@ -72,6 +72,7 @@ class Icmp:
         self.handlers: dict[int, Callable[[Skb], None]] = {}
         self.received = 0
         self.sent = 0
+        self._sending = False
         netns.protocols[PROTOCOL] = self.receive
 
     # Receiving
@@ -140,10 +141,21 @@ class Icmp:
         message[2:4] = b"\0\0"
         message[2:4] = checksum(message).to_bytes(2, "big")
         self.sent += 1
-        self._netns.ip.output(
-            PROTOCOL, message, daddr=skb.saddr, saddr=source, route=decision, tos=tos, mark=mark, options=options,
-            trace=skb.trace,
+        ip = self._netns.ip
+        answer = ip.build(
+            PROTOCOL, message, source or decision.source, skb.saddr, self._netns.sysctl.default_ttl, tos,
+            ip.next_identification(), options=options, trace=skb.trace,
         )  # fmt: skip
+        answer.mark = mark
+        self._transmit(answer, decision)
+
+    def _transmit(self, message: Skb, decision: RouteResult) -> None:
+        """Send a message; what happens to it on the way out is not reported, as ICMP's own lock is held meanwhile."""
+        self._sending = True
+        try:
+            self._netns.ip.local_out(message, decision)
+        finally:
+            self._sending = False
 
     def _mark(self, skb: Skb) -> int:
         """The mark of an answer: the packet's own if net.ipv4.fwmark_reflect says so (IP4_REPLY_MARK)."""
@@ -198,7 +210,7 @@ class Icmp:
         `info` is the second word of the message: the next-hop MTU, the gateway, the pointer.
         """
         route, link = skb.route, skb.in_link
-        if route is None or skb.packet_type is not PacketType.HOST or route.type in _GROUP_ROUTES:
+        if self._sending or route is None or skb.packet_type is not PacketType.HOST or route.type in _GROUP_ROUTES:
             return
         if skb.fragment & OFFSET_MASK or (kind != ECHO_REPLY and self._is_error(skb)):
             return
@@ -244,7 +256,7 @@ class Icmp:
             answer.ct = skb.ct
             answer.ctinfo = CtInfo.RELATED_REPLY if skb.ctinfo < CtInfo.ESTABLISHED_REPLY else CtInfo.RELATED
         self.sent += 1
-        ip.local_out(answer, decision)
+        self._transmit(answer, decision)
 
     def _reporting_address(self, skb: Skb) -> int:
         """0, so that the way back picks the address; or the link's, by net.ipv4.icmp_errors_use_inbound_ifaddr."""
