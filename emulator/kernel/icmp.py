@@ -92,7 +92,7 @@ class Icmp:
             self._netns.drop(skb, DropReason.ICMP_IGNORED)
         elif kind == ECHO_REQUEST:
             self._echo(skb, message)
-        elif kind == TIMESTAMP_REQUEST and len(message) >= 20:
+        elif kind == TIMESTAMP_REQUEST and len(message) >= 12:
             self._timestamp(skb, message)
         elif kind in self.handlers:
             self.handlers[kind](skb)

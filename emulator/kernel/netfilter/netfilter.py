@@ -114,7 +114,11 @@ class Netfilter:
         if skb.ct is not None:
             reply.ct = skb.ct
             reply.ctinfo = CtInfo.RELATED_REPLY if skb.ctinfo < CtInfo.ESTABLISHED_REPLY else CtInfo.RELATED
-        netns.ip.local_out(reply, route)
+        if skb.physical_in is None:
+            netns.ip.local_out(reply, route)
+            return
+        reply.data[:14] = skb.data[6:12] + skb.data[:6] + skb.data[12:14]  # back to the port, from whom it was for
+        skb.physical_in.transmit(reply)
 
     def close(self) -> None:
         """Let go of connections and their timer, because the namespace goes away."""

@@ -337,3 +337,10 @@ def _timeout(conntrack: Conntrack, tracking: TcpTracking, segment: Segment, new:
     if tracking.words[LAST_WINDOW] == 0 and timeout > retransmitted:
         return retransmitted
     return timeout
+
+
+def set_closing(conntrack: Conntrack, connection: Connection) -> None:
+    """Close a connection in the table, because a reset is sent in its name (`nf_conntrack_tcp_set_closing`)."""
+    if connection.tcp is not None:
+        connection.tcp.state = TcpState.CLOSE
+        conntrack.renew(connection, conntrack.tcp_timeouts["close"])

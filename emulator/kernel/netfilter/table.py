@@ -137,6 +137,8 @@ class Table:
                         verdict = _apply(self, chain, rule, skb, context)
                         if verdict is not None:
                             return verdict
+                        if rule.target.resizes:
+                            size = len(skb.data) - skb.network
             else:
                 if not stack:
                     return self._policy(base, skb, context, size)

@@ -6,10 +6,11 @@ import random
 
 from tests.kernel_oracle.drawn.case import Case, PolicyRule, Route
 from tests.kernel_oracle.drawn.rules import draw_tables
+from tests.kernel_oracle.drawn.sets import draw_sets
 from tests.kernel_oracle.drawn.topology import TOPOLOGIES, Topology
 from tests.kernel_oracle.drawn.traffic import Drawer
 
-FLAVOURS = ("rules", "tcp", "nat", "fragments", "malformed", "routing", "bridge")
+FLAVOURS = ("rules", "tcp", "nat", "fragments", "malformed", "routing", "bridge", "sets")
 _SYSCTLS = (
     ("net.netfilter.nf_conntrack_tcp_loose", (0,)),
     ("net.netfilter.nf_conntrack_tcp_be_liberal", (1,)),
@@ -36,18 +37,19 @@ _SYSCTLS = (
 def draw_case(seed: int, number: int, only: str = "") -> Case:
     """Draw case `number` of a seed; the same arguments give the same case. `only` is one of FLAVOURS."""
     r = random.Random(f"{seed}:{number}:{only}")
-    flavour = only or r.choices(FLAVOURS, (5, 4, 4, 2, 1, 2, 3))[0]
+    flavour = only or r.choices(FLAVOURS, (5, 4, 4, 2, 1, 2, 3, 2))[0]
     topology = TOPOLOGIES["bridge" if flavour == "bridge" or (flavour != "routing" and r.random() < 0.15) else "router"]
     drawer = Drawer(r, topology, flavour)
     conversations = drawer.conversations()
     routes, policy_rules = _draw_routes(r, topology, 0.9 if flavour == "routing" else 0.2)
+    sets, drawn_sets = draw_sets(r, topology, 1 if flavour == "sets" else 0.2)
     return Case(
         topology.name,
         _draw_sysctls(r, topology, 0.7 if flavour == "routing" else 0.2),
         routes,
         policy_rules,
-        (),
-        draw_tables(r, topology, "nat" if flavour == "nat" else ""),
+        sets,
+        draw_tables(r, topology, drawn_sets, "nat" if flavour == "nat" else ""),
         conversations,
         drawer.steps(conversations),
     )

@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.kernel_oracle.drawn.sets import DrawnSet
 from tests.kernel_oracle.drawn.topology import CLIENT_PORTS, FAR, MASKED_MARKS, SERVER_PORTS, VIPS, Topology
 
 STATES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
@@ -27,6 +28,7 @@ class Place:
     table: str
     hooks: frozenset[str]
     protocol: str  # of the rule, "" if it names none
+    sets: tuple[DrawnSet, ...] = ()
     tested: bool = False  # whether the rule has tests of its protocol: `-m tcp` and the like
 
     def one(self, choices: tuple[str, ...]) -> str:
@@ -58,6 +60,10 @@ class Place:
     def masked(self) -> str:
         """As `address`, but sometimes with a mask that is no prefix."""
         return "10.0.0.2/255.255.0.255" if self.chance(0.05) else self.address()
+
+    def directions(self, chosen: DrawnSet) -> str:
+        """Draw which ends of a packet a set is asked about."""
+        return ",".join(self.one(("src", "dst")) for _ in range(chosen.dimension))
 
     def port(self) -> str:
         """Draw a port or a range of them."""
@@ -169,6 +175,73 @@ def physdev(place: Place) -> str:
     return f"-m physdev {place.one(tuple(options))}"
 
 
+def match_set(place: Place) -> str:
+    """`-m set` over the case's sets, with exceptions and counters."""
+    if not place.sets:
+        return ""
+    chosen = place.random.choice(place.sets)
+    words = [f"-m set {place.bang()}--match-set {chosen.name} {place.directions(chosen)}"]
+    words += ["--return-nomatch"] if place.chance(0.1) else []
+    words += ["! --update-counters"] if place.chance(0.1) else []
+    words += [f"--packets-{place.one(('eq', 'lt', 'gt'))} {place.random.randint(0, 2)}"] if place.chance(0.1) else []
+    return " ".join(words)
+
+
+def length(place: Place) -> str:
+    """`-m length`."""
+    return f"-m length {place.bang()}--length {place.one(('40', '28', '0:60', '100:1500', '36', '44:1000'))}"
+
+
+def ttl(place: Place) -> str:
+    """`-m ttl`, before and behind the forwarding that takes one off."""
+    return f"-m ttl {place.one(('--ttl-eq 63', '! --ttl-eq 62', '--ttl-lt 63', '--ttl-gt 63', '--ttl-eq 64'))}"
+
+
+def tcpmss(place: Place) -> str:
+    """`-m tcpmss`."""
+    if place.protocol != "tcp":
+        return ""
+    return f"-m tcpmss {place.bang()}--mss {place.one(('1460', '500:1400', '512', '1400:65535'))}"
+
+
+def iprange(place: Place) -> str:
+    """`-m iprange`."""
+    spans = ("10.0.1.2-10.0.1.3", "10.0.2.3-10.0.3.2", "10.0.4.3-10.0.4.4", "10.96.0.0-10.96.0.255")
+    words = [f"{place.bang()}--{side}-range {place.one(spans)}" for side in ("src", "dst") if place.chance(0.6)]
+    return f"-m iprange {' '.join(words)}" if words else ""
+
+
+def hashlimit(place: Place) -> str:
+    """`-m hashlimit` so slow that nothing comes back while a case runs; each has a table of its own."""
+    r = place.random
+    modes = r.sample(("srcip", "dstip", "srcport", "dstport"), r.randint(0, 3))
+    words = [f"--hashlimit-{place.one(('upto', 'above'))} {place.one(('1/hour', '2/day'))}"]
+    words += [f"--hashlimit-burst {r.randint(1, 4)}"]
+    words += [f"--hashlimit-mode {','.join(modes)}"] if modes else []
+    words += [f"--hashlimit-srcmask {r.choice((8, 24, 31))}"] if "srcip" in modes and place.chance(0.3) else []
+    return f"-m hashlimit {' '.join(words)} --hashlimit-name H{r.getrandbits(40):x}"
+
+
+def rpfilter(place: Place) -> str:
+    """`-m rpfilter`, in PREROUTING of raw and mangle."""
+    if place.hooks != {"PREROUTING"} or place.table not in ("raw", "mangle"):
+        return ""
+    words = [word for word in ("--loose", "--validmark", "--accept-local", "--invert") if place.chance(0.3)]
+    return " ".join(["-m rpfilter", *words])
+
+
+def pkttype(place: Place) -> str:
+    """`-m pkttype`."""
+    return f"-m pkttype {place.bang()}--pkt-type {place.one(('unicast', 'broadcast', 'multicast'))}"
+
+
+def mac(place: Place) -> str:
+    """`-m mac`, where packets come from a link."""
+    if not place.hooks <= {"PREROUTING", "INPUT", "FORWARD"}:
+        return ""
+    return f"-m mac {place.bang()}--mac-source {place.random.choice(place.topology.links).host_mac}"
+
+
 def comment(place: Place) -> str:
     """`-m comment`."""
     return f"-m comment --comment {place.one(('x', 'kubernetes'))}"
@@ -186,6 +259,15 @@ MATCHES: dict[str, tuple[float, Callable[[Place], str]]] = {
     "recent": (1.5, recent),
     "physdev": (1.5, physdev),
     "comment": (0.3, comment),
+    "set": (6, match_set),
+    "length": (0.8, length),
+    "ttl": (0.8, ttl),
+    "tcpmss": (0.8, tcpmss),
+    "iprange": (0.8, iprange),
+    "hashlimit": (1, hashlimit),
+    "rpfilter": (1, rpfilter),
+    "pkttype": (0.5, pkttype),
+    "mac": (0.6, mac),
 }
 
 

@@ -127,6 +127,9 @@ def _check(machine: Machine, outcome: Outcome) -> None:
     if rules != emulated_rules:
         _differ(outcome, "counters", rules, emulated_rules)
     outcome.rules = rules
+    sets, emulated_sets = machine.sets()
+    if sets != emulated_sets:
+        _differ(outcome, "sets", sets, emulated_sets)
 
 
 def _differ(outcome: Outcome, kind: str, real: list[str], emulated: list[str]) -> None:

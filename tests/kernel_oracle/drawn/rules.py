@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import random
 
 from tests.kernel_oracle.drawn.case import RuleLine, TableText
 from tests.kernel_oracle.drawn.matches import Place, draw_tests
+from tests.kernel_oracle.drawn.sets import DrawnSet
 from tests.kernel_oracle.drawn.targets import draw_target
 from tests.kernel_oracle.drawn.topology import Topology
 
@@ -23,14 +25,17 @@ _PROBABILITIES = {"raw": 0.35, "mangle": 0.45, "nat": 0.75, "filter": 0.8, "secu
 _SIZES = {"raw": 2, "mangle": 4, "nat": 5, "filter": 6, "security": 2}
 
 
-def draw_tables(r: random.Random, topology: Topology, boost: str = "") -> tuple[TableText, ...]:
+def draw_tables(
+    r: random.Random, topology: Topology, sets: tuple[DrawnSet, ...], boost: str = ""
+) -> tuple[TableText, ...]:
     """Draw tables in the order that iptables-save prints; `boost` names one that is certainly there."""
     names = [name for name in HOOKS if name == boost or r.random() < _PROBABILITIES[name]]
-    return tuple(_draw_table(r, topology, name) for name in names)
+    return tuple(_draw_table(r, topology, sets, name) for name in names)
 
 
-def _draw_table(r: random.Random, topology: Topology, table: str) -> TableText:
+def _draw_table(r: random.Random, topology: Topology, sets: tuple[DrawnSet, ...], table: str) -> TableText:
     hooks = HOOKS[table]
+    draw = functools.partial(_draw_rule, r, topology, sets, table)
     policies = tuple(
         (hook, "DROP" if table != "nat" and r.random() < (0.08 if table == "filter" else 0.01) else "ACCEPT")
         for hook in hooks
@@ -45,19 +50,25 @@ def _draw_table(r: random.Random, topology: Topology, table: str) -> TableText:
     for _ in range(r.randint(1, _SIZES[table])):
         hook = r.choices(hooks, [_WEIGHTS[hook] for hook in hooks])[0]
         callable_chains = [name for name, callers in chains.items() if hook in callers]
-        rules.append(_draw_rule(r, topology, table, hook, frozenset({hook}), callable_chains))
+        rules.append(draw(hook, frozenset({hook}), callable_chains))
     names = list(chains)
     for position, name in enumerate(names):
         deeper = [other for other in names[position + 1 :] if chains[name] <= chains[other]]
-        rules += [_draw_rule(r, topology, table, name, chains[name], deeper) for _ in range(r.randint(1, 3))]
+        rules += [draw(name, chains[name], deeper) for _ in range(r.randint(1, 3))]
     return TableText(table, policies, tuple(names), tuple(rules))
 
 
 def _draw_rule(
-    r: random.Random, topology: Topology, table: str, chain: str, hooks: frozenset[str], callable_chains: list[str]
+    r: random.Random,
+    topology: Topology,
+    sets: tuple[DrawnSet, ...],
+    table: str,
+    chain: str,
+    hooks: frozenset[str],
+    callable_chains: list[str],
 ) -> RuleLine:
     protocol = r.choices(("", "tcp", "udp", "icmp"), (5, 5, 3, 2))[0]
-    place = Place(r, topology, table, hooks, protocol)
+    place = Place(r, topology, table, hooks, protocol, sets)
     tests = draw_tests(place)
     if callable_chains and r.random() < 0.5:
         return RuleLine(chain, tests, f"-{r.choice('jjjg')} {r.choice(callable_chains)}")

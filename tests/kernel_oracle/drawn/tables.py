@@ -7,6 +7,7 @@ import re
 from emulator.kernel.netfilter.tuple import ICMP, Tuple
 
 _USE = re.compile(r" use=\d+")
+_LEFT = re.compile(r" timeout (\d+)")
 _ENTRY = re.compile(r"^(ipv4 +2 +\S+ +\d+) (\d+) (.*)$")
 
 
@@ -20,6 +21,11 @@ def port_of_reply(listing: str, original: Tuple, field: str) -> int | None:
             port = re.search(rf" {name}=(\d+)", reply)
             return None if port is None else int(port[1])
     return None
+
+
+def element_lines(saved: str) -> list[str]:
+    """Return the lines of `ipset save`, sorted within each set, a timeout that runs as tens of minutes."""
+    return sorted(_LEFT.sub(lambda found: f" timeout {round(int(found[1]), -3)}", line) for line in saved.splitlines())
 
 
 def by_table(lines: list[str]) -> list[str]:

@@ -104,6 +104,28 @@ def snat(place: Place) -> str:
     return f"-j SNAT --to-source {address}{f':{span}' if span else ''}{words}"
 
 
+def change_set(place: Place) -> str:
+    """`-j SET`: adds or takes out what the packet says, with a timeout where the set has them."""
+    if not place.sets:
+        return ""
+    chosen = place.random.choice(place.sets)
+    action = place.one(("add", "add", "del"))
+    words = " --exist" if action == "add" and place.chance(0.4) else ""
+    return f"-j SET --{action}-set {chosen.name} {place.directions(chosen)}{words}"
+
+
+def netmap(place: Place) -> str:
+    """`-j NETMAP`."""
+    if place.table != "nat":
+        return ""
+    return f"-j NETMAP --to {place.one(('10.0.1.0/28', '10.0.2.0/28', '10.0.3.0/29', '10.0.4.0/28'))}"
+
+
+def silent(place: Place) -> str:
+    """`-j NFLOG` and `-j TRACE`: nothing listens, and the packet goes on."""
+    return place.one(("-j NFLOG", "-j NFLOG --nflog-group 3", "-j TRACE" if place.table == "raw" else "-j NFLOG"))
+
+
 def verdict(place: Place) -> str:
     """A verdict, or RETURN, or nothing: a rule that only counts."""
     if place.table == "nat":
@@ -122,6 +144,9 @@ TARGETS: dict[str, tuple[float, Callable[[Place], str]]] = {
     "LOG": (0.3, log),
     "CHECKSUM": (0.2, checksum),
     "CT": (1.2, notrack),
+    "SET": (2.5, change_set),
+    "NETMAP": (1, netmap),
+    "silent": (0.4, silent),
     "DNAT": (9, dnat),
     "SNAT": (9, snat),
 }

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
-from emulator.kernel.netfilter.match.base import Match
+from emulator.kernel.netfilter.match.base import Hotdrop, Match
 from emulator.kernel.netfilter.match.port import FRAGMENT_OFFSET
 from emulator.kernel.netfilter.options import parse_integer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
+_HEADER = 8
 _ANY = 255
 # Names to type and code; no code stands for all.
 _NAMES: Mapping[str, tuple[int, int | None]] = MappingProxyType(
@@ -98,8 +99,10 @@ class Icmp(Match):
 
     def matches(self, skb: Skb, context: Context) -> bool:
         data, transport = skb.data, skb.transport
-        if skb.fragment & FRAGMENT_OFFSET or len(data) < transport + 2:
+        if skb.fragment & FRAGMENT_OFFSET:
             return False
+        if len(data) < transport + _HEADER:  # nothing to look at (icmp_match)
+            raise Hotdrop(self.name)
         found = self.type == _ANY or (
             data[transport] == self.type and (self.code is None or data[transport + 1] == self.code)
         )

@@ -75,7 +75,7 @@ class Limit(Match):
         bucket = _Bucket(most, kernel.now)
 
         def under_limit(skb: Skb, context: Context) -> bool:
-            bucket.credit = min(most, bucket.credit + kernel.now - bucket.last)
+            bucket.credit = min(most, bucket.credit + (kernel.now - bucket.last))  # a sum first would round
             bucket.last = kernel.now
             if bucket.credit < cost:
                 return False

@@ -61,12 +61,17 @@ class PortMatch(Match):
     @property
     def exact_source(self) -> int | None:
         """The only source port that matches, if there is just one and it is a port."""
-        return None if self.source is None or self.foreign else self.source.exact
+        return None if self.source is None or self.foreign or self.may_drop else self.source.exact
 
     @property
     def exact_destination(self) -> int | None:
         """The only destination port that matches, if there is just one and it is a port."""
-        return None if self.destination is None or self.foreign else self.destination.exact
+        return None if self.destination is None or self.foreign or self.may_drop else self.destination.exact
+
+    @property
+    def may_drop(self) -> bool:
+        """Whether every packet must meet it, because it drops what it cannot read."""
+        return False
 
     def format(self) -> str:
         return " ".join(self.format_ports())

@@ -60,6 +60,10 @@ class Tcp(PortMatch):
     option: int | None = None
     option_inverted: bool = False
 
+    @property
+    def may_drop(self) -> bool:
+        return self.option is not None
+
     @classmethod
     def parse(cls, options: Options) -> Tcp:
         foreign = is_foreign(options, "tcp", "--tcp-flags", "--syn")

@@ -35,6 +35,7 @@ class Target(ABC):
     tables: ClassVar[frozenset[str]] = frozenset()
     hooks: ClassVar[frozenset[Hook]] = ALL_HOOKS
     needs_conntrack: ClassVar[bool] = False
+    resizes: ClassVar[bool] = False  # whether the packet may be longer behind it
     reason: ClassVar[DropReason] = DropReason.NETFILTER_DROP  # what a DROP that it gives is counted as
 
     def tracks(self) -> bool:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter.connection import CONFIRMED
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.proto_tcp import set_closing
 from emulator.kernel.netfilter.target.base import Target
 from emulator.kernel.netfilter.tcp_window import ACK, RST, Segment
 from emulator.kernel.netfilter.tuple import TCP, UDP
@@ -102,6 +104,8 @@ def _is_sound(skb: Skb) -> bool:
         return True
     if protocol == UDP and length >= 8 and not data[transport + 6] and not data[transport + 7]:
         return True
+    if skb.options is not None and skb.options.changed:
+        return False  # Linux sums over the IP header too, whose checksum is stale until the packet is forwarded
     pseudo = pseudo_header_sum(skb.saddr, skb.daddr, protocol, length) if protocol in (TCP, UDP) else 0
     return is_valid(data[transport:], pseudo)
 
@@ -121,4 +125,7 @@ def _send_reset(skb: Skb, context: Context) -> None:
     header[16:18] = checksum.to_bytes(2, "big")
     if skb.trace is not None:
         skb.step(context.netns, StepKind.REPLY, why="TCP reset, as the rule says")
+    connection = skb.ct
+    if connection is not None and connection.tcp is not None and connection.status & CONFIRMED:
+        set_closing(context.netfilter.conntrack, connection)
     context.netfilter.answer(skb, TCP, bytes(header))

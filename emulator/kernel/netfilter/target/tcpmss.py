@@ -34,6 +34,7 @@ class Tcpmss(Target):
     """`-j TCPMSS --clamp-mss-to-pmtu` (`size` None), which goes before `--set-mss 1400`. Never raises it."""
 
     name = "TCPMSS"
+    resizes = True
     options: ClassVar[Mapping[str, int]] = {"--set-mss": 1, "--clamp-mss-to-pmtu": 0}
     hooks = frozenset({Hook.FORWARD, Hook.OUTPUT, Hook.POSTROUTING, Hook.INPUT, Hook.PREROUTING})
 
