@@ -180,6 +180,19 @@ def echo_options(skb: Skb, source: int, milliseconds: int) -> bytes | None:
     return bytes(echoed) + bytes(-len(echoed) % 4)
 
 
+def note_options(skb: Skb) -> None:
+    """Note the options that a packet of ours was built with, for whoever answers it on its way out."""
+    data, position, end = skb.data, NETWORK + MINIMUM_HEADER, skb.transport
+    found = skb.options = Options()
+    while position < end and data[position] > NOP:
+        if data[position] == RECORD_ROUTE:
+            found.record_route = position - NETWORK
+            found.records_address = data[position + 2] > 4
+        elif data[position] == TIMESTAMP:
+            found.timestamp = position - NETWORK
+        position += data[position + 1]
+
+
 def _option(data: bytearray, offset: int) -> bytearray:
     at = NETWORK + offset
     return data[at : at + data[at + 1]]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from emulator.kernel.drop import DropReason
 from emulator.kernel.fragment import split
 from emulator.kernel.ip_header import DONT_FRAGMENT, PORTS, WITH_PORTS
+from emulator.kernel.ip_options import note_options
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.route import RouteResult, RouteType
 from emulator.kernel.skb import PacketType, Skb
@@ -109,6 +110,8 @@ class IpOutput:
         skb.daddr = daddr
         skb.protocol = protocol
         skb.fragment = fragment
+        if options:
+            note_options(skb)
         if protocol in WITH_PORTS and len(segment) >= 4:
             skb.sport, skb.dport = PORTS.unpack_from(segment)
         return skb

@@ -272,7 +272,8 @@ class Routing:
         if hop is None or hop.link is None or is_zeronet(daddr):
             return DropReason.IP_OUTNOROUTES
         source = saddr or self._source(route, hop)
-        if is_loopback(source) and not hop.link.loopback and not hop.link.conf.route_localnet:
+        localnet = hop.link.loopback or hop.link.conf.route_localnet or self._sysctl.all.route_localnet
+        if is_loopback(source) and not localnet:
             return DropReason.IP_INVALID_SOURCE
         if is_multicast(daddr) or is_broadcast(daddr):
             # A group is never reached through the gateway that a short prefix names.

@@ -219,6 +219,7 @@ class Udp:
         socket = self._lookup(skb)
         if socket is None:
             self.netns.drop(skb, DropReason.NO_SOCKET, port=skb.dport)
+            skb.ct = None  # nf_reset_ct: the error finds its connection by itself, behind the raw table
             self.netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, PORT_UNREACHABLE)
             return
         socket.deliver(skb, payload)

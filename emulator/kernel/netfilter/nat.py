@@ -25,9 +25,9 @@ from emulator.kernel.netfilter.connection import (
 )
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.jhash import choose_in_range
-from emulator.kernel.netfilter.nat_packet import rewrite, rewrite_error
+from emulator.kernel.netfilter.nat_packet import is_translatable_gre, rewrite, rewrite_error
 from emulator.kernel.netfilter.tcp_state import END, TcpState
-from emulator.kernel.netfilter.tuple import CLASH_ALLOWED, ICMP, PORT_PROTOCOLS, TCP, Tuple
+from emulator.kernel.netfilter.tuple import CLASH_ALLOWED, GRE, ICMP, PORT_PROTOCOLS, TCP, Tuple
 from emulator.kernel.skb import CtInfo
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Nat:
             netns.drop(skb, DropReason.NETFILTER_DROP, table="nat", rule="MASQUERADE chose another link's address")
             return Verdict.DROP
         if connection.status & NAT_MASK:
-            self._rewrite(netns, skb, connection, info in _REPLY_INFO, source)
+            return self._rewrite(netns, skb, connection, info in _REPLY_INFO, source)
         return Verdict.ACCEPT
 
     def _bind(self, hook: Hook, skb: Skb, connection: Connection, source: bool) -> Verdict:
@@ -140,12 +140,16 @@ class Nat:
         )
 
     @staticmethod
-    def _rewrite(netns: Netns, skb: Skb, connection: Connection, is_reply: bool, source: bool) -> None:
+    def _rewrite(netns: Netns, skb: Skb, connection: Connection, is_reply: bool, source: bool) -> Verdict:
         wanted = SRC_NAT if source is not is_reply else DST_NAT
         if connection.status & wanted:
             # A packet looks like the inverse of the other direction's tuple.
             other = connection.original if is_reply else connection.reply
+            if skb.protocol == GRE and not is_translatable_gre(skb, source=source):
+                netns.drop(skb, DropReason.NETFILTER_DROP, table="nat", rule="a GRE version that NAT does not know")
+                return Verdict.DROP
             rewrite(netns, skb, other, source=source, undo=is_reply)
+        return Verdict.ACCEPT
 
     # Bindings
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _REDIRECT = 5
 _TCP_HEADER = 20
+_GRE_HEADER, _GRE_VERSION = 8, 7
 _QUOTED_LENGTH = 8  # of a transport header that must be there to be rewritten (RFC 792)
 _BOTH_DONE = SRC_NAT_DONE | DST_NAT_DONE
 
@@ -54,6 +55,12 @@ def rewrite(netns: Netns, skb: Skb, other: Tuple, *, source: bool, undo: bool) -
             skb.dport = port
     if skb.trace is not None:
         skb.step(netns, StepKind.NAT, kind=_kind(source, undo), before=before, after=_format(skb))
+
+
+def is_translatable_gre(skb: Skb, *, source: bool) -> bool:
+    """Whether NAT lets a GRE packet pass: its header is there and, to change the destination, version 0 or PPTP's 1."""
+    data, transport = skb.data, skb.transport
+    return len(data) >= transport + _GRE_HEADER and (source or data[transport + 1] & _GRE_VERSION <= 1)
 
 
 def _kind(source: bool, undo: bool) -> str:

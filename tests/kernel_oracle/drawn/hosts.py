@@ -84,6 +84,8 @@ class Hosts:
             segment = packet.udp(end.address, end.peer, end.port, end.peer_port, _payload(step.length))
         else:
             segment = _payload(max(step.length, 12))
+            if state.plan.protocol == packet.GRE and not step.length & 1:
+                segment = packet.GRE_HEADER + segment
         return self._wrap(end.link, end.address, end.peer, state.plan.protocol, segment, step.shape)
 
     @staticmethod

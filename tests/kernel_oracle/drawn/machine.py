@@ -6,12 +6,14 @@ import random
 import select
 import subprocess
 import time
+from collections.abc import Callable
 
 from emulator.kernel.bridge import Bridge
 from emulator.kernel.fib import Rule
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.neigh import NudState
 from emulator.kernel.netfilter.error import RestoreError
+from emulator.kernel.netfilter.ipset.error import IpsetRestoreError
 from emulator.kernel.netfilter.tuple import Tuple
 from emulator.kernel.netns import Netns
 from emulator.kernel.nic import Nic
@@ -30,7 +32,11 @@ GRACE = 0.004  # seconds to wait for what it may send beyond that
 
 
 class RefusedError(Exception):
-    """A side did not take a rule set or a setting; the text is its message."""
+    """A side did not take rules or sets, or both did not."""
+
+    def __init__(self, message: str, *, both: bool) -> None:
+        super().__init__(message)
+        self.both = both
 
 
 class Machine(RealSide):
@@ -57,10 +63,10 @@ class Machine(RealSide):
         self._add_routes(case)
         self._has_sets = bool(case.sets)
         if case.sets:
-            text = "".join(f"{line}\n" for line in case.sets)
-            run("ipset", "restore", "-exist", stdin=text)
-            self.ns.netfilter.sets.restore(text, exist=True)
-        self._restore(case)
+            self._load(("ipset", "restore", "-exist"), "".join(f"{line}\n" for line in case.sets),
+                       lambda text: self.ns.netfilter.sets.restore(text, exist=True))  # fmt: skip
+        if case.tables:
+            self._load(("iptables-restore",), case.rules_text, self.ns.netfilter.restore)
 
     def _make_emulated(self, seed: int) -> None:
         self.kernel = Kernel("drawn", random.Random(seed), _jiffies_now())
@@ -112,18 +118,19 @@ class Machine(RealSide):
         if lines:
             run("ip", "-batch", "-", stdin="".join(f"{line}\n" for line in lines))
 
-    def _restore(self, case: drawn.Case) -> None:
-        if not case.tables:
-            return
-        done = subprocess.run(("iptables-restore",), check=False, capture_output=True, text=True, input=case.rules_text)
-        real = done.stderr.strip() if done.returncode else ""
-        emulated = ""
+    @staticmethod
+    def _load(command: tuple[str, ...], text: str, emulated: Callable[[str], None]) -> None:
+        """Load rules or sets on both sides. RefusedError if one refuses, and whether both do."""
+        done = subprocess.run(command, check=False, capture_output=True, text=True, input=text)
+        real = (done.stderr.strip() or "refused") if done.returncode else ""
+        ours = ""
         try:
-            self.ns.netfilter.restore(case.rules_text)
-        except RestoreError as error:
-            emulated = str(error) or "refused"
-        if real or emulated:
-            raise RefusedError(f"the real iptables-restore: {real or 'ok'}; the emulator: {emulated or 'ok'}")
+            emulated(text)
+        except (RestoreError, IpsetRestoreError) as error:
+            ours = str(error) or "refused"
+        if real or ours:
+            told = f"the real {command[0]}: {real or 'ok'}; the emulator: {ours or 'ok'}"
+            raise RefusedError(told, both=bool(real and ours))
 
     # Frames
 

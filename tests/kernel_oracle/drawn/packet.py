@@ -8,7 +8,8 @@ import struct
 from emulator.packet.checksum import checksum
 from tests.kernel_oracle.drawn.case import Cut, Shape
 
-ICMP, TCP, UDP, SCTP = 1, 6, 17, 132
+ICMP, TCP, UDP, GRE, SCTP = 1, 6, 17, 47, 132
+GRE_HEADER = b"\0\0\x08\0"  # version 0, with IPv4 in it
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 MORE_FRAGMENTS = 0x2000
 DONT_FRAGMENT = 0x4000

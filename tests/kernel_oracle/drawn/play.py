@@ -52,9 +52,8 @@ def play(machine: Machine, case: Case, seed: int) -> Outcome:
     try:
         machine.start(case, seed)
     except RefusedError as error:
-        both = "real iptables-restore: ok" not in str(error) and "the emulator: ok" not in str(error)
-        outcome.refused = both
-        outcome.kind = "" if both else "refused"
+        outcome.refused = error.both
+        outcome.kind = "" if error.both else "refused"
         outcome.message = str(error)
         return outcome
     machine.identification = (machine.identification + 97) & 0xFFFF

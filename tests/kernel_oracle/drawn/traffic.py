@@ -24,7 +24,7 @@ from tests.kernel_oracle.drawn.case import (
 from tests.kernel_oracle.drawn.packet import ACK, FIN, FLAWS, ICMP, PSH, RST, SYN, TCP, UDP, URG
 from tests.kernel_oracle.drawn.topology import CLIENT_PORTS, FAR, ODD, SERVER_PORTS, VIPS, Topology
 
-_OTHER_PROTOCOLS = (47, 200, 50)
+_OTHER_PROTOCOLS = (47, 200, 50, 253)
 _SYN_OPTIONS = (
     "", "", "020405b4", "020405b40402080a00000001000000000103030a", "020405b401030307", "0204010001030300",
     "02040fff04020101", "0101080a0000000100000000", "020402",

@@ -68,6 +68,19 @@ class PortMatch(Match):
         """The only destination port that matches, if there is just one and it is a port."""
         return None if self.destination is None or self.foreign or self.may_drop else self.destination.exact
 
+    def _is_joined(self, source: Ports, destination: Ports) -> bool:
+        """Whether both ports are one test: `! --sport 1 ! --dport 2` lets pass what has not both of them.
+
+        iptables-nft compares both fields at once (add_nft_tcpudp), unlike iptables-legacy.
+        """
+        inverted = source.inverted and destination.inverted and self.native
+        return inverted and source.low == source.high > 0 and destination.low == destination.high > 0
+
+    @property
+    def native(self) -> bool:
+        """Whether iptables makes nftables' own tests of it."""
+        return False
+
     @property
     def may_drop(self) -> bool:
         """Whether every packet must meet it, because it drops what it cannot read."""
@@ -113,6 +126,8 @@ class PortMatch(Match):
             if len(data) < transport + 4:
                 return False
             sport, dport = data[transport] << 8 | data[transport + 1], data[transport + 2] << 8 | data[transport + 3]
+        if self.source is not None and self.destination is not None and self._is_joined(self.source, self.destination):
+            return (sport, dport) != (self.source.low, self.destination.low)
         if self.source is not None and not self.source.hold(sport):
             return False
         return self.destination is None or self.destination.hold(dport)

@@ -61,6 +61,10 @@ class Tcp(PortMatch):
     option_inverted: bool = False
 
     @property
+    def native(self) -> bool:
+        return self.option is None
+
+    @property
     def may_drop(self) -> bool:
         return self.option is not None
 

@@ -20,6 +20,10 @@ class Udp(PortMatch):
     options: ClassVar[Mapping[str, int]] = PORT_OPTIONS
     invertible = frozenset(options)
 
+    @property
+    def native(self) -> bool:
+        return True
+
     @classmethod
     def parse(cls, options: Options) -> Udp:
         foreign = is_foreign(options, "udp")
