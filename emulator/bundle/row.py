@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.json import encode
 
 from emulator.packet.capture import format_time
 from emulator.packet.describe import describe_frame
@@ -71,7 +72,7 @@ class Row:
             rest["notes"] = self.notes
         rest.update(more)
         # The time is written by hand: a float would lose its nanoseconds.
-        return f'{{"n": {self.number}, "time": {format_time(self.time)}, {json.dumps(rest)[1:]}'
+        return f'{{"n":{self.number},"time":{format_time(self.time)},{encode(rest).decode()[1:]}'
 
     def to_text(self, steps: Sequence[str] = ()) -> list[str]:
         """Return the row as lines for people, with the packet's steps in the middle if they were recorded."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,7 +124,8 @@ def replay(
         note(f"note: sysctl.txt: {run.bundle.ignored_sysctls} values are not of what is emulated")
     text = output == "text" or (output is None and verbose > 0)
     rows = run.rows() if directory is None else _captured(run, Path(directory))
-    _print(_lines(rows, text=text, verbose=verbose))
+    with _seldom_collected():
+        _print(_lines(rows, text=text, verbose=verbose))
     for line in run.waiting():
         note(f"note: at the end {line}")
     if run.faults:
@@ -174,6 +177,19 @@ def _lines(rows: Iterator[Row], *, text: bool, verbose: int) -> Iterator[str]:
             yield "\n".join(row.to_text(steps))
         else:
             yield row.to_json(**({"trace": steps} if verbose else {}))
+
+
+@contextlib.contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Look for cycles seldom, and not among what was loaded: that would cost a tenth of the time."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 def _print(lines: Iterator[str]) -> None:

@@ -363,15 +363,13 @@ def test_sysctls(tmp_path: Path) -> None:
     assert bundle.ignored_sysctls == 2  # kernel.ostype, and all.forwarding, which is ip_forward
 
 
-def test_sets_of_unknown_types(tmp_path: Path) -> None:
-    router(
-        tmp_path, ipset_save="create odd hash:mac\nadd odd 02:00:00:00:00:01\ncreate good hash:ip\nadd good 10.0.1.2\n"
-    )
+def test_sets(tmp_path: Path) -> None:
+    router(tmp_path, ipset_save="create good hash:ip\nadd good 10.0.1.2\ncreate odd bitmap:ip,mac range 10.0.0.0/16\n")
     (problem,) = problems(tmp_path)
-    assert problem.startswith("ipset-save.txt: line 1: set odd has the unknown type hash:mac; known are ")
-    bundle = load_bundle(tmp_path, lambda edge, frame: None, Random(1), ignore_unknown=True)
-    assert bundle.notes == ("ipset-save.txt: left out, with the rules that ask them: odd",)
-    assert bundle.netns.netfilter.sets.find("good") is not None
+    assert problem.startswith("ipset-save.txt: line 3: ")
+    assert "bitmap:ip,mac" in problem
+    made = router(tmp_path, ipset_save="create good hash:ip\nadd good 10.0.1.2\n")
+    assert load(made.path).netns.netfilter.sets.find("good") is not None
 
 
 def test_a_point_to_point_address_and_scopes(tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ def test_times_to_the_nanosecond(tmp_path: Path) -> None:
     made = router(tmp_path)
     rows = made.replay([(0.000000001, udp_frame(HOST, FAR)), (0.5, udp_frame(HOST, FAR))])
     assert [row.time - START for row in rows] == [1, 500_000_000]
-    assert '"time": 1700000000.000000001,' in rows[0].to_json()
-    assert '"time": 1700000000.500000,' in rows[1].to_json()
+    assert '"time":1700000000.000000001,' in rows[0].to_json()
+    assert '"time":1700000000.500000,' in rows[1].to_json()
 
 
 def test_local_delivery_is_not_answered_but_by_the_kernel(tmp_path: Path) -> None:
