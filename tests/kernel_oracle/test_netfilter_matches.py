@@ -214,3 +214,69 @@ def test_a_full_table_drops(bed: RouterBed) -> None:
     bed.send(("a", wire.ip(CLIENT, SERVER, 17, b"cut")))
     bed.compare_counters("filter")
     assert counted(bed, "filter", "FORWARD") == [5, 5]
+
+
+def test_hits_that_a_list_has_room_for(bed: RouterBed) -> None:
+    """An entry keeps 32 stamps, or as many as the most demanding rule at its load wants."""
+    rules = (
+        "--set --name a",
+        "--rcheck --hitcount 20 --name a",
+        "--rcheck --hitcount 32 --name a",
+        "--set --name b",
+        "--rcheck --hitcount 40 --name b",
+        "--rcheck --hitcount 5 --name c",
+        "--set --name c --rdest",
+        "--rcheck --name d --mask 255.255.255.0",
+        "--set --name d --mask 255.255.255.0",
+    )
+    bed.build(table("filter", *[f"FORWARD -m recent {rule}" for rule in rules]))
+    for number in range(45):
+        bed.compare([("a", ethernet(MACS["a"], HOST_MAC, wire.udp(CLIENT, number, SERVER, 2)))])
+    bed.compare_counters("filter")
+    assert counted(bed, "filter", "FORWARD") == [45, 26, 14, 45, 6, 0, 45, 44, 45]
+
+
+def test_chunks_of_sctp(bed: RouterBed) -> None:
+    tests = (
+        "any INIT,DATA",
+        "all INIT,DATA",
+        "only DATA",
+        "! only DATA,SACK",
+        "any DATA:Be",
+        "all DATA:B,SACK",
+        "any ALL",
+        "only ALL",
+        "only NONE",
+        "any NONE",
+        "all NONE",
+        "! any ABORT:T",
+    )
+    rules = [test if test[0] != "!" else test[2:] for test in tests]
+    marks = ["! " if test[0] == "!" else "" for test in tests]
+    bed.build(
+        table("filter", *[f"FORWARD -p sctp -m sctp {mark}--chunk-types {rule}"
+                          for mark, rule in zip(marks, rules, strict=True)], "FORWARD")
+    )  # fmt: skip
+
+    def chunk(kind: int, flags: int, data: bytes = b"", length: int | None = None) -> bytes:
+        size = 4 + len(data) if length is None else length
+        return bytes((kind, flags)) + size.to_bytes(2, "big") + data + bytes(-len(data) % 4)
+
+    common = bytes.fromhex("0bb80c1c 00000001 00000000")
+    packets = (
+        chunk(1, 0, bytes(16)),
+        chunk(0, 3, b"data"),
+        chunk(0, 2, b"data12"),
+        chunk(0, 0, b"d") + chunk(3, 0, bytes(12)),
+        chunk(3, 0, bytes(12)) + chunk(0, 2, b"data"),
+        chunk(6, 1),
+        chunk(6, 0),
+        chunk(10, 0, b"cookie!") + chunk(0, 3, b"x"),
+        chunk(200, 0),
+        b"",
+        chunk(0, 0, length=0),
+        chunk(0, 0, b"data") + b"\0\0",
+    )
+    for payload in packets:
+        bed.compare([("a", ethernet(MACS["a"], HOST_MAC, wire.ip(CLIENT, SERVER, 132, common + payload)))])
+        bed.compare_counters("filter")

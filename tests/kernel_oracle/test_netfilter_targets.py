@@ -157,3 +157,60 @@ def test_traced_packets_note_each_rule(bed: RouterBed, tmp_path: Path) -> None:
     assert str(events[0]).startswith(
         "TRACE: raw:PREROUTING:rule:1 IN=a OUT= MAC=02:00:00:00:00:01:02:aa:00:00:00:02:08"
     )
+
+
+def test_marks_are_shifted_on_their_way(bed: RouterBed) -> None:
+    bed.build(
+        table(
+            "mangle",
+            "PREROUTING -p udp -j MARK --set-xmark 0xf5/0xffffffff",
+            "PREROUTING -p udp -m udp --dport 1 -j CONNMARK --save-mark --nfmask 240 --ctmask 65535 --left-shift-mark 8",
+            "PREROUTING -p udp -m udp --dport 2 -j CONNMARK --save-mark --right-shift-mark 4",
+            "PREROUTING -p udp -m udp --dport 3 -j CONNMARK --set-xmark 0x81/0xff --left-shift-mark 28",
+            "PREROUTING -p udp -j CONNMARK --restore-mark --nfmask 0xff --ctmask 0xff00 --right-shift-mark 12",
+            *[f"POSTROUTING -m mark --mark {mark:#x}" for mark in (0xF, 0, 0xF5, 1, 0xF0)],
+            *[f"POSTROUTING -m connmark --mark {mark:#x}" for mark in (0xF000, 0xF, 0x10000000, 0)],
+        )
+    )
+    for port in (1, 2, 3, 4):
+        bed.send(("a", wire.udp(CLIENT, 4000, SERVER, port)), ("b", wire.udp(SERVER, port, CLIENT, 4000)))
+    bed.compare_counters("mangle")
+
+
+def test_zones_of_one_direction_and_from_the_mark(bed: RouterBed) -> None:
+    bed.build(
+        table("mangle", "PREROUTING -j MARK --set-xmark 0x0/0xffffffff")
+        + table(
+            "raw",
+            "PREROUTING -p udp -m udp --dport 1 -j CT --zone-orig 5",
+            "PREROUTING -p udp -m udp --sport 1 -j CT --zone-orig 5",
+            "PREROUTING -p udp -m udp --dport 2 -j CT --zone-reply 6",
+            "PREROUTING -p udp -m udp --sport 2 -j CT --zone 6",
+            "PREROUTING -p udp -m multiport --ports 3,4 -j MARK --set-xmark 0x10007/0xffffffff",
+            "PREROUTING -p udp -m multiport --ports 3 -j CT --zone mark",
+            "PREROUTING -p udp -m multiport --ports 4 -j CT --zone-orig mark",
+            "PREROUTING -p udp -m multiport --ports 5 -j CT",
+            "PREROUTING -p tcp -j CT --notrack --zone 9",
+        )
+        + table("filter", "FORWARD -m conntrack --ctstate NEW", "FORWARD -m conntrack --ctstate ESTABLISHED")
+    )
+    for port in range(1, 6):
+        bed.send(("a", wire.udp(CLIENT, 4000, SERVER, port)), ("b", wire.udp(SERVER, port, CLIENT, 4000)))
+        bed.compare_counters("filter")
+    bed.send(("a", wire.tcp(CLIENT, 4000, SERVER, 80, SYN, 1)))
+    bed.compare_counters("filter")
+
+
+def test_a_base_port_that_the_kernel_has_no_room_for(bed: RouterBed) -> None:
+    bed.build(
+        table(
+            "nat",
+            "POSTROUTING -o b -p udp -j SNAT --to-source 10.0.2.7:1000-1999/500",
+            "POSTROUTING -o c -p udp -j MASQUERADE --to-ports 1000-1999/500",
+            "PREROUTING -p udp -m udp --dport 5100:5199 -j DNAT --to-destination 10.0.2.2:80-179/5100",
+        )
+    )
+    for port in (1500, 2000, 4321, 60000):
+        bed.send(("a", wire.udp(CLIENT, port, SERVER, 53)), ("a", wire.udp(CLIENT, port, "10.0.3.2", 53)))
+    for port in (5100, 5142, 5199):
+        bed.send(("a", wire.udp("10.0.1.3", 1234, "198.51.100.1", port)))

@@ -130,7 +130,7 @@ def parse_integer_range(option: Option, owner: str, high: int) -> tuple[int, int
     """Read `number` or `low:high`; a missing end is 0 or `high`."""
     text, colon, last = option.value.partition(":")
     what = f"{owner}: {option.name}"
-    first = 0 if colon and not text else parse_integer(text, what, 0, high, near=True)
+    first = parse_integer(text, what, 0, high, near=True) if text else 0
     if not colon:
         return first, first
     return first, parse_integer(last, what, 0, high, near=True) if last else high
@@ -166,13 +166,22 @@ def parse_port(text: str) -> int:
     raise RuleError(f"invalid port/service `{text}' specified")
 
 
-def parse_port_range(text: str, separator: str = ":") -> tuple[int, int]:
-    """Read `port` or `low:high`; a missing end is the end of all ports."""
+def parse_long_port(text: str) -> int:
+    """Read a port as iptables does for udp and conntrack: a number over 65535 loses its upper bits."""
+    return int(text) & 0xFFFF if text.isascii() and text.isdigit() and int(text) <= U32 else parse_port(text)
+
+
+def parse_port_range(text: str, separator: str = ":", *, loose: bool = False) -> tuple[int, int]:
+    """Read `port` or `low:high`; a missing end is the end of all ports.
+
+    `loose`: as iptables reads them for udp and conntrack, where a range may be the wrong way round, of no port.
+    """
     low, colon, high = text.partition(separator)
-    first = parse_port(low) if low or not colon else 0
-    last = (parse_port(high) if high else 0xFFFF) if colon else first
-    if first > last:
-        raise RuleError(f"invalid portrange (min > max) `{text}' specified")
+    read = parse_long_port if loose else parse_port
+    first = read(low) if low or not colon else 0
+    last = (read(high) if high else 0xFFFF) if colon else first
+    if first > last and not loose:
+        raise RuleError("invalid portrange (min > max)")
     return first, last
 
 
@@ -207,6 +216,17 @@ def parse_address(text: str) -> int:
         return ipv4_to_int(text + ".0" * (3 - text.count(".")))
     except WireError:
         raise RuleError(f"host/network `{text}' not found") from None
+
+
+def parse_host(text: str) -> int:
+    """Read an address as inet_aton does: the last part fills what is left, so that 24 is 0.0.0.24."""
+    parts = text.split(".")
+    if len(parts) == 4 or not all(part.isascii() and part.isdigit() for part in parts):
+        return parse_address(text)
+    last = int(parts[-1])
+    if len(parts) > 4 or any(int(part) > 255 for part in parts[:-1]) or last >> 8 * (5 - len(parts)):
+        raise RuleError(f"host/network `{text}' not found")
+    return sum(int(part) << 8 * (3 - at) for at, part in enumerate(parts[:-1])) | last
 
 
 def parse_network(text: str) -> tuple[int, int]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Match
 from emulator.kernel.netfilter.options import quote
 
@@ -31,9 +30,7 @@ class Comment(Match):
     @classmethod
     def parse(cls, options: Options) -> Comment:
         text = options.require("--comment").value
-        if len(text.encode()) > _MAXIMUM_LENGTH:
-            raise RuleError(f"comment: --comment is longer than {_MAXIMUM_LENGTH} bytes")
-        return cls(text)
+        return cls(text.encode()[:_MAXIMUM_LENGTH].decode(errors="ignore"))  # the rest is cut off without a word
 
     def format(self) -> str:
         return f"--comment {quote(self.text)}"

@@ -11,8 +11,17 @@ from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Match
 from emulator.kernel.netfilter.match.ctstate import format_state, format_states, parse_states, state_of
 from emulator.kernel.netfilter.match.port import Ports
-from emulator.kernel.netfilter.options import format_network, parse_integer, parse_network, parse_protocol
+from emulator.kernel.netfilter.options import (
+    U32,
+    format_network,
+    parse_address,
+    parse_host,
+    parse_integer_range,
+    parse_port_range,
+    parse_protocol,
+)
 from emulator.kernel.skb import CtInfo
+from emulator.packet.address import MASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +30,7 @@ if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.netfilter import Netfilter
-    from emulator.kernel.netfilter.options import Options
+    from emulator.kernel.netfilter.options import Option, Options
     from emulator.kernel.skb import Skb
 
 _ADDRESSES = {
@@ -55,7 +64,7 @@ class Bits:
 
 @dataclass(frozen=True, slots=True)
 class TupleAddress:
-    """One address of one tuple: `option` names which."""
+    """One address of one tuple: `option` names which. It is kept as written, outside of the mask too."""
 
     option: str
     address: int
@@ -66,7 +75,7 @@ class TupleAddress:
         """Whether the connection has it."""
         direction, field = _ADDRESSES[self.option]
         value: int = getattr(connection.reply if direction else connection.original, field)
-        return (value & self.mask == self.address) is not self.inverted
+        return ((value ^ self.address) & self.mask == 0) is not self.inverted
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +124,15 @@ class Conntrack(Match):
         protocol = options.get("--ctproto")
         status = options.get("--ctstatus")
         addresses = [option for name in _ADDRESSES if (option := options.get(name))]
-        ports = [(name, found) for name in _PORTS if (found := Ports.read(options, name))]
+        ports = [
+            (option.name, Ports(*parse_port_range(option.value, loose=True), option.inverted))
+            for name in _PORTS
+            if (option := options.get(name))
+        ]
         return cls(
             Bits(parse_states(state.value, "ctstate", virtual=True), state.inverted) if state else None,
             Bits(parse_protocol(protocol.value), protocol.inverted) if protocol else None,
-            tuple(TupleAddress(option.name, *parse_network(option.value), option.inverted) for option in addresses),
+            tuple(TupleAddress(option.name, *_parse_host(option.value), option.inverted) for option in addresses),
             tuple(TuplePort(name, found) for name, found in ports),
             Bits(_parse_status(status.value), status.inverted) if status else None,
             _parse_expire(options),
@@ -199,15 +212,29 @@ def _parse_expire(options: Options) -> Ports | None:
     option = options.get("--ctexpire")
     if option is None:
         return None
-    low, colon, high = option.value.partition(":")
-    first = parse_integer(low, "conntrack: --ctexpire")
-    return Ports(first, parse_integer(high, "conntrack: --ctexpire") if colon else first, option.inverted)
+    return Ports(*parse_integer_range(option, "conntrack", U32), option.inverted)
+
+
+def _parse_ports(option: Option) -> Ports:
+    return Ports(*parse_port_range(option.value, loose=True), option.inverted)
+
+
+def _parse_host(text: str) -> tuple[int, int]:
+    """Read an address and its mask: a length, or a mask that is one; whatever else is 32."""
+    address, slash, length = text.partition("/")
+    value = parse_host(address)
+    if not slash:
+        return value, U32
+    if length.isdigit():
+        return value, MASKS[min(int(length), 32)]
+    mask = parse_address(length)
+    return value, mask if mask in MASKS else U32
 
 
 def _parse_direction(options: Options) -> bool | None:
     option = options.get("--ctdir")
     if option is None:
         return None
-    if option.value not in ("ORIGINAL", "REPLY"):
+    if option.value.upper() not in ("ORIGINAL", "REPLY"):
         raise RuleError(f'conntrack: Bad value for "--ctdir" option: "{option.value}"')
-    return option.value == "REPLY"
+    return option.value.upper() == "REPLY"

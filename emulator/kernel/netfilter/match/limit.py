@@ -51,7 +51,7 @@ class Limit(Match):
         burst = options.get("--limit-burst")
         return cls(
             _parse_rate(rate.value if rate else "3/hour"),
-            parse_integer(burst.value, "limit: --limit-burst", 1, 10_000) if burst else _DEFAULT_BURST,
+            (parse_integer(burst.value, "limit: --limit-burst", 0, 10_000) if burst else 0) or _DEFAULT_BURST,
         )
 
     def format(self) -> str:

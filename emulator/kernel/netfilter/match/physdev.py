@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _NAMES = ("--physdev-in", "--physdev-out")
 _FLAGS = ("--physdev-is-in", "--physdev-is-out", "--physdev-is-bridged")
-_PRINTED = ("--physdev-in", "--physdev-is-in", "--physdev-out", "--physdev-is-out", "--physdev-is-bridged")
+_PRINTED = ("--physdev-is-in", "--physdev-in", "--physdev-is-out", "--physdev-out", "--physdev-is-bridged")
+_LONGEST = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ class Physdev(Match):
     def parse(cls, options: Options) -> Physdev:
         if not options.by_name:
             raise RuleError("physdev: no physdev option specified")
+        for name in _NAMES:
+            option = options.get(name)
+            if option is not None and not 0 < len(option.value) <= _LONGEST:
+                raise RuleError(f"interface name `{option.value}' must be shorter than IFNAMSIZ ({_LONGEST})")
         given = [option for name in _PRINTED if (option := options.get(name))]
         return cls(tuple(Test(option.name, "".join(option.values), option.inverted) for option in given))
 

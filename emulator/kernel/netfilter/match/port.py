@@ -31,10 +31,16 @@ class Ports:
     inverted: bool = False
 
     @classmethod
-    def read(cls, options: Options, *names: str) -> Ports | None:
-        """Return the range of the first of these options that was given."""
-        option: Option | None = next((found for name in names if (found := options.get(name))), None)
-        return None if option is None else cls(*parse_port_range(option.value), option.inverted)
+    def read(cls, options: Options, name: str, alias: str) -> Ports | None:
+        """Return the range that an option has, under either of its names."""
+        option: Option | None = options.get(name)
+        other = options.get(alias)
+        if option is not None and other is not None:
+            raise RuleError(f'{options.owner}: option "{alias}" can only be used once.')
+        option = option or other
+        if option is None:
+            return None
+        return cls(*parse_port_range(option.value, loose=options.owner == "udp"), option.inverted)
 
     def format(self, name: str) -> str:
         """Print it as an option."""

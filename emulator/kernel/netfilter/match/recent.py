@@ -7,21 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.error import KernelError, RuleError
 from emulator.kernel.netfilter.match.base import Match
-from emulator.kernel.netfilter.options import U32, parse_address, parse_integer
+from emulator.kernel.netfilter.options import U32, parse_host, parse_integer
 from emulator.packet.address import format_ipv4
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.names import Names
+    from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
 _ACTIONS = ("--set", "--rcheck", "--update", "--remove")
 _LISTED = {"--set": "SET", "--rcheck": "CHECK", "--update": "UPDATE", "--remove": "REMOVE"}
-_MAXIMUM_ENTRIES = 100  # module parameters ip_list_tot and ip_pkt_list_tot
-_MAXIMUM_STAMPS = 20
+_MAXIMUM_ENTRIES = 100  # module parameter ip_list_tot
+_STAMPS = 32  # that an entry keeps, unless rules ask for more hits
+_MAXIMUM_HITS = 0xFFFF
+_LONGEST_NAME = 199
 
 
 class Entry:
@@ -29,24 +32,31 @@ class Entry:
 
     __slots__ = ("stamps", "ttl")
 
-    def __init__(self, ttl: int, now: float) -> None:
+    def __init__(self, ttl: int, now: float, size: int) -> None:
         self.ttl = ttl
-        self.stamps: deque[float] = deque([now], maxlen=_MAXIMUM_STAMPS)
+        self.stamps: deque[float] = deque([now], maxlen=size)
 
 
 class RecentList:
-    """One list by name: address to entry, the one used longest ago first."""
+    """One list by name: address to entry, the one used longest ago first. `size` is how many stamps an entry keeps."""
 
-    __slots__ = ("entries",)
+    __slots__ = ("entries", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         self.entries: dict[int, Entry] = {}
+        self.size = size
+
+    def grow(self, size: int) -> None:
+        """Have room for more hits, which a new rule wants to count: Linux forgets all addresses for it."""
+        if size > self.size:
+            self.size = size
+            self.entries.clear()
 
     def add(self, address: int, ttl: int, now: float) -> None:
         """Enter an address; the oldest one makes room."""
         if len(self.entries) >= _MAXIMUM_ENTRIES:
             del self.entries[next(iter(self.entries))]
-        self.entries[address] = Entry(ttl, now)
+        self.entries[address] = Entry(ttl, now, self.size)
 
     def touch(self, address: int, entry: Entry, ttl: int, now: float) -> None:
         """Note that an address was seen again."""
@@ -96,22 +106,28 @@ class Recent(Match):
         action = options.only_one(*_ACTIONS)
         if action is None:
             raise RuleError("recent: you must specify one of `--set', `--rcheck' `--update' or `--remove'")
+        for other in ("--set", "--remove"):
+            options.only_one("--rttl", other)
         seconds, hitcount = options.get("--seconds"), options.get("--hitcount")
         name, mask = options.get("--name"), options.get("--mask")
         if options.has("--reap") and seconds is None:
-            raise RuleError('recent: option "--reap" also requires "--seconds"')
-        if action in ("--set", "--remove") and (seconds or hitcount):
-            raise RuleError(f"recent: --seconds and --hitcount do not go with {action}")
-        options.only_one("--rsource", "--rdest")
+            raise RuleError('recent: option "--reap" also requires "--seconds".')
+        if name is not None and (not name.value or "/" in name.value):
+            raise KernelError("Invalid argument", f"recent: a list cannot be named `{name.value}'")
+        hits = parse_integer(hitcount.value, "recent: --hitcount", 0, U32) if hitcount else 0
+        if action in ("--set", "--remove") and (seconds or hits):
+            raise KernelError("Invalid argument", f"recent: --seconds and --hitcount do not go with {action}")
+        if hits > _MAXIMUM_HITS:
+            raise KernelError("Invalid argument", f"recent: --hitcount is at most {_MAXIMUM_HITS}")
         return cls(
             action,
-            name.value if name else "DEFAULT",
+            name.value[:_LONGEST_NAME] if name else "DEFAULT",
             parse_integer(seconds.value, "recent: --seconds", 1) if seconds else 0,
-            parse_integer(hitcount.value, "recent: --hitcount", 1, _MAXIMUM_STAMPS) if hitcount else 0,
+            hits,
             options.has("--rttl"),
             options.has("--reap"),
-            parse_address(mask.value) if mask else U32,
-            options.has("--rdest"),
+            parse_host(mask.value) if mask else U32,
+            _side(options),
             options.require(action).inverted,
         )
 
@@ -142,9 +158,14 @@ class Recent(Match):
         side = "dest" if self.destination else "source"
         return " ".join([*words, f"name: {self.list_name} side: {side} mask: {format_ipv4(self.mask)}"])
 
+    def prepare(self, netfilter: Netfilter) -> None:
+        """Make the list when a rule that names it is loaded."""
+        size = 1 << (self.hitcount - 1).bit_length() if self.hitcount else _STAMPS
+        netfilter.recent.setdefault(self.list_name, RecentList(size)).grow(size)
+
     def matches(self, skb: Skb, context: Context) -> bool:
         now = context.netns.kernel.now
-        recent = context.netfilter.recent.setdefault(self.list_name, RecentList())
+        recent = context.netfilter.recent[self.list_name]
         address = (skb.daddr if self.destination else skb.saddr) & self.mask
         ttl = skb.data[skb.network + 8]
         if skb.out_link is not None and skb.socket is None:  # as it was before forwarding
@@ -174,3 +195,9 @@ class Recent(Match):
     def _seen(self, entry: Entry, now: float) -> bool:
         hits = sum(1 for stamp in entry.stamps if not self.seconds or stamp >= now - self.seconds)
         return hits >= (self.hitcount or 1)
+
+
+def _side(options: Options) -> bool:
+    """Whether it looks at the destination: of --rsource and --rdest the last one counts."""
+    given = [name for name in options.by_name if name in ("--rsource", "--rdest")]
+    return bool(given) and given[-1] == "--rdest"

@@ -48,6 +48,11 @@ class Statistic(Match):
     @classmethod
     def parse(cls, options: Options) -> Statistic:
         mode = options.require("--mode").value
+        options.only_one("--probability", "--every")
+        options.only_one("--probability", "--packet")
+        for name, least in (("--every", 1), ("--packet", 0)):
+            if options.has(name):
+                parse_integer(options.require(name).value, f"statistic: {name}", least)
         if mode == "random":
             option = options.require("--probability")
             return cls(probability=_parse_probability(option.value), inverted=option.inverted)

@@ -149,15 +149,14 @@ class Tcp(PortMatch):
 
 
 def _parse_flags(text: str) -> int:
-    if text == "ALL":
-        return _ALL
-    if text == "NONE":
-        return 0
     flags = 0
     for name in text.split(","):
-        if name not in _FLAGS:
+        if not name:
+            continue
+        flag = _ALL if name.upper() == "ALL" else 0 if name.upper() == "NONE" else _FLAGS.get(name.upper())
+        if flag is None:
             raise RuleError(f"Unknown TCP flag `{name}'")
-        flags |= _FLAGS[name]
+        flags |= flag
     return flags
 
 

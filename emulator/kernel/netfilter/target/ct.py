@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.connection import Template
-from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.error import KernelError, RuleError
 from emulator.kernel.netfilter.options import parse_integer
 from emulator.kernel.netfilter.target.base import Target
 from emulator.kernel.skb import CtInfo
@@ -20,16 +20,61 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
+_EVENTS = (
+    "new",
+    "related",
+    "destroy",
+    "reply",
+    "assured",
+    "protoinfo",
+    "helper",
+    "mark",
+    "natseqinfo",
+    "secmark",
+)
+# The kernel's helpers, and the protocols that each is for.
+_HELPERS = {
+    "amanda": ("udp",),
+    "ftp": ("tcp",),
+    "irc": ("tcp",),
+    "netbios-ns": ("udp",),
+    "pptp": ("tcp",),
+    "Q.931": ("tcp",),
+    "RAS": ("udp",),
+    "sane": ("tcp",),
+    "sip": ("tcp", "udp"),
+    "snmp": ("udp",),
+    "tftp": ("udp",),
+}
+_ZONES = ("--zone", "--zone-orig", "--zone-reply")
+_FROM_MARK = "mark"
+
+
 @dataclass(frozen=True, slots=True)
 class Ct(Target):
-    """`-j CT --notrack` or `-j CT --zone 5`."""
+    """`-j CT --notrack` or `-j CT --zone-orig 5`; `zone` None is the packet's mark.
+
+    Helpers, timeout policies and the choice of events are taken and printed, without effect.
+    """
 
     name = "CT"
-    options: ClassVar[Mapping[str, int]] = {"--notrack": 0, "--zone": 1}
+    options: ClassVar[Mapping[str, int]] = {
+        "--notrack": 0,
+        "--helper": 1,
+        "--timeout": 1,
+        "--ctevents": 1,
+        "--expevents": 1,
+        **dict.fromkeys(_ZONES, 1),
+    }
     tables = frozenset({"raw"})
 
     notrack: bool = False
-    zone: int = 0
+    helper: str = ""
+    timeout: str = ""
+    events: tuple[str, ...] = ()
+    expectations: tuple[str, ...] = ()
+    zone: int | None = 0
+    direction: str = "--zone"
 
     @property
     def needs_conntrack(self) -> bool:  # type: ignore[override]  # a property of the rule, here
@@ -38,21 +83,43 @@ class Ct(Target):
 
     @classmethod
     def parse(cls, options: Options) -> Ct:
-        zone = options.get("--zone")
-        if not options.has("--notrack") and zone is None:
-            raise RuleError("CT: --notrack or --zone must be specified")
-        return cls(options.has("--notrack"), parse_integer(zone.value, "CT: --zone", 0, 0xFFFF) if zone else 0)
+        helper, timeout = options.get("--helper"), options.get("--timeout")
+        name = helper.value if helper else ""
+        notrack = options.has("--notrack")
+        if name and not notrack and not options.has_protocol(*_HELPERS.get(name, ())):
+            raise KernelError("Invalid argument", f"CT: there is no helper {name} for the rule's protocol")
+        given = [each for each in options.by_name if each in _ZONES]
+        zones = [_parse_zone(options, each) for each in given]
+        # Of several zones the last one counts; both directions together are the plain zone.
+        sides = [each for each in given if each != "--zone"]
+        return cls(
+            notrack,
+            name,
+            timeout.value if timeout else "",
+            _parse_events(options, "--ctevents", _EVENTS),
+            _parse_events(options, "--expevents", _EVENTS[:1]),
+            zones[-1] if zones else 0,
+            sides[0] if len(sides) == 1 else "--zone",
+        )
 
     def tracks(self) -> bool:
         return not self.notrack
 
     def format(self) -> str:
-        if self.notrack:
-            return "--notrack"
-        return f"--zone {self.zone}"
+        return " ".join(f"--{word}" for word in self._words())
 
     def listing(self, names: Names) -> str:
-        return "CT notrack" if self.notrack else f"CT zone {self.zone}"
+        return " ".join(["CT", *self._words()])
+
+    def _words(self) -> list[str]:
+        words = ["notrack"] if self.notrack else []
+        words += [f"helper {self.helper}"] if self.helper else []
+        words += [f"timeout {self.timeout}"] if self.timeout else []
+        words += [f"ctevents {','.join(self.events)}"] if self.events else []
+        words += [f"expevents {','.join(self.expectations)}"] if self.expectations else []
+        if self.zone != 0:
+            words.append(f"{self.direction[2:]} {_FROM_MARK if self.zone is None else self.zone}")
+        return words
 
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         if skb.ct is not None:  # came round by the loopback
@@ -60,8 +127,30 @@ class Ct(Target):
         if self.notrack:
             skb.ctinfo = CtInfo.UNTRACKED
             return None
-        skb.ct = Template(self.zone, self.zone)
+        zone = 1 if self.zone is None else self.zone
+        original = 0 if self.direction == "--zone-reply" else zone
+        reply = 0 if self.direction == "--zone-orig" else zone
+        skb.ct = Template(original, reply, zone_from_mark=self.zone is None)
         return None
+
+
+def _parse_zone(options: Options, name: str) -> int | None:
+    text = options.require(name).value
+    if text == _FROM_MARK:
+        return None
+    try:
+        return parse_integer(text, f"CT: {name}", 0, 0xFFFF)
+    except RuleError:
+        raise RuleError(f"Cannot parse {text} as a zone ID") from None
+
+
+def _parse_events(options: Options, name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    option = options.get(name)
+    given = option.value.split(",") if option else []
+    for event in given:
+        if event not in known:
+            raise RuleError(f'Unknown event type "{event}"')
+    return tuple(event for event in known if event in given)
 
 
 @dataclass(frozen=True, slots=True)

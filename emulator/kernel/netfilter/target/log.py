@@ -23,7 +23,7 @@ _WARNING = 4
 _FLAGS = ("--log-tcp-sequence", "--log-tcp-options", "--log-ip-options", "--log-uid")
 _FLAG_BITS = {**{flag: 1 << bit for bit, flag in enumerate(_FLAGS)}, "--log-macdecode": 0x20}
 _LISTED_LEVELS = {
-    "emerg": 0, "alert": 1, "crit": 2, "error": 3, "warn": 4, "notice": 5, "info": 6, "debug": 7,
+    "emerg": 0, "alert": 1, "crit": 2, "err": 3, "warn": 4, "notice": 5, "info": 6, "debug": 7,
 }  # fmt: skip
 _MAXIMUM_PREFIX = 29
 
@@ -79,9 +79,9 @@ class Log(Target):
 
 
 def _parse_level(text: str) -> int:
-    if text.isdigit() and int(text) <= 7:
+    if len(text) == 1 and text in "01234567":
         return int(text)
-    found = next((level for name, level in _LEVELS.items() if text and name.startswith(text.lower())), None)
+    found = _LEVELS.get(text)
     if found is None:
-        raise RuleError(f'LOG: log-level "{text}" unknown')
+        raise RuleError(f'log level "{text}" unknown')
     return found

@@ -74,7 +74,9 @@ class Snat(Target):
 
     @classmethod
     def parse(cls, options: Options) -> Snat:
-        return cls(parse_range(options.require("--to-source").value, options))
+        span = parse_range(options.require("--to-source").value, options)
+        # The kernel's SNAT has no room for a base port and goes by port 0.
+        return cls(span if span.base is None else replace(span, base=0))
 
     def format(self) -> str:
         return " ".join([f"--to-source {format_range(self.range)}", *format_flags(self.range)])
@@ -163,11 +165,17 @@ class Redirect(Target):
 
 def _port_range(options: Options) -> Range:
     option = options.get("--to-ports")
-    ports = parse_ports(option.value, options) if option else None
-    if ports is not None and ports[2] is not None:
-        raise RuleError(f"{options.owner}: a base port does not go with --to-ports")
+    text = option.value if option else ""
+    if "-" in text and not text.partition("/")[0].replace("-", "", 1).isdigit():
+        raise RuleError(f"Port `{text}' not valid")
+    if "/" in text and "-" not in text:
+        raise RuleError(f"Garbage after port value: `/{text.partition('/')[2]}'")
+    if "/" in text and options.owner == "REDIRECT":
+        raise RuleError("Shifted portmap ranges not supported with this kernel")
+    ports = parse_ports(text, options) if option else None
     return Range(
         ports=ports[:2] if ports else None,
+        base=None if ports is None or ports[2] is None else 0,  # the kernel has no room for it, and goes by port 0
         random=options.has("--random"),
         fully_random=options.has("--random-fully"),
     )

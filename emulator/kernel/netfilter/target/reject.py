@@ -68,11 +68,9 @@ class Reject(Target):
         option = options.get("--reject-with")
         if option is None:
             return cls()
-        answer = _ALIASES.get(option.value, option.value)
+        answer = _find(option.value)
         if answer == _TCP_RESET:
             options.require_protocol("tcp")
-        elif answer not in _CODES:
-            raise RuleError(f'unknown reject type "{option.value}"')
         return cls(answer)
 
     def format(self) -> str:
@@ -91,6 +89,16 @@ class Reject(Target):
             _send_reset(skb, context)
         else:
             context.netns.icmp.send_error(skb, _UNREACHABLE, _CODES[self.answer])
+
+
+def _find(text: str) -> str:
+    """Return the answer that a name, a short name, or what either begins with, stands for."""
+    short = {answer: alias for alias, answer in _ALIASES.items()}
+    wanted = text.lower()
+    for answer in (*_CODES, _TCP_RESET):
+        if wanted and (answer.startswith(wanted) or short[answer].startswith(wanted)):
+            return answer
+    raise RuleError(f'unknown reject type "{text}"')
 
 
 def _is_sound(skb: Skb) -> bool:

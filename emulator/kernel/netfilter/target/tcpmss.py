@@ -27,11 +27,12 @@ _HEADERS = 40  # of IPv4 and TCP, without options
 _DEFAULT_MSS = 536  # what a SYN without the option means
 _LONGEST_HEADER = 60
 _MSS = 2
+_LARGEST = 65_515
 
 
 @dataclass(frozen=True, slots=True)
 class Tcpmss(Target):
-    """`-j TCPMSS --clamp-mss-to-pmtu` (`size` None), which goes before `--set-mss 1400`. Never raises it."""
+    """`-j TCPMSS --clamp-mss-to-pmtu` (`size` None) or `--set-mss 1400`. Never raises it."""
 
     name = "TCPMSS"
     resizes = True
@@ -44,8 +45,9 @@ class Tcpmss(Target):
     def parse(cls, options: Options) -> Tcpmss:
         options.require_protocol("tcp")
         size = options.get("--set-mss")
-        value = None if size is None else parse_integer(size.value, "TCPMSS: --set-mss", 0, 0xFFFF)
-        if options.has("--clamp-mss-to-pmtu") or value == 0xFFFF:  # which is how the kernel is told to clamp
+        value = None if size is None else parse_integer(size.value, "TCPMSS: --set-mss", 0, _LARGEST)
+        given = list(options.by_name)
+        if given and given[-1] == "--clamp-mss-to-pmtu":  # of both options the last one counts
             return cls()
         if value is None:
             raise RuleError("TCPMSS target: At least one parameter is required")

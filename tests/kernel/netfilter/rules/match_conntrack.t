@@ -18,3 +18,10 @@
 -m conntrack --ctstatus NOSUCH -j ACCEPT ; ; fail
 -m conntrack --ctdir UP -j ACCEPT ; ; fail
 -m conntrack -j ACCEPT ; ; fail
+-m conntrack --ctorigsrc 1.2.3.4/16 ! --ctrepldst 10.1/16 ; -m conntrack --ctorigsrc 1.2.3.4/16 ! --ctrepldst 10.0.0.1/16 ; ok
+-m conntrack --ctorigsrc 1.2.3.4/255.0.255.0 ; -m conntrack --ctorigsrc 1.2.3.4 ; ok
+-m conntrack --ctorigdstport 5:1 --ctreplsrcport 70000 ; -m conntrack --ctorigdstport 5:1 --ctreplsrcport 4464 ; ok
+-m conntrack --ctexpire 5: --ctdir reply ; -m conntrack --ctexpire 5:4294967295 --ctdir REPLY ; ok
+-m conntrack ! --ctproto 0 --ctstatus NONE,ASSURED ; -m conntrack ! --ctproto 0 --ctstatus ASSURED ; ok
+-m conntrack ! --ctdir REPLY ; ; fail
+-m conntrack --ctstate NOPE ; ; fail

@@ -14,3 +14,6 @@
 -p tcp -m icmp --icmp-type 8 -j ACCEPT ; ; fail
 ! -p icmp -m icmp --icmp-type 8 ; ; fail
 ! -p icmp --icmp-type 8 ; ; fail
+-p icmp --icmp-type TOS-host-redirect ; -p icmp -m icmp --icmp-type 5/3 ; ok
+-p icmp --icmp-type required-option-missing ; -p icmp -m icmp --icmp-type 12/1 ; ok
+-p icmp --icmp-type precedence-cutoff ; -p icmp -m icmp --icmp-type 3/15 ; ok

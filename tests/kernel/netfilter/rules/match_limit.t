@@ -12,3 +12,5 @@
 -m limit -j ACCEPT ; -m limit --limit 3/hour -j ACCEPT ; ok
 -m limit --limit 5/week -j ACCEPT ; ; fail
 -m limit --limit x/sec -j ACCEPT ; ; fail
+-m limit --limit-burst 0 ; -m limit --limit 3/hour ; ok
+-m limit ! --limit 5/sec ; ; fail

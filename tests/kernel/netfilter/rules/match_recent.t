@@ -8,3 +8,11 @@
 -m recent -j ACCEPT ; ; fail
 -m recent --rcheck --reap -j ACCEPT ; ; fail
 -m recent --set --rcheck -j ACCEPT ; ; fail
+-m recent --rcheck --hitcount 65535 ; -m recent --rcheck --hitcount 65535 --name DEFAULT --mask 255.255.255.255 --rsource ; ok
+-m recent --set --rsource --rdest --mask 24 ; -m recent --set --name DEFAULT --mask 0.0.0.24 --rdest ; ok
+-m recent --set --seconds 5 ; ; fail
+-m recent --remove --rttl ; ; fail
+-m recent --rcheck --hitcount 65536 ; ; fail
+-m recent --rcheck --seconds 0 ; ; fail
+-m recent --rcheck --name a/b ; ; fail
+-m recent --name X ! --rcheck ! --seconds 5 ; ; fail

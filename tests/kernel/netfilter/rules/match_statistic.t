@@ -13,3 +13,5 @@
 -m statistic --mode nth --every 3 --packet 3 -j ACCEPT ; ; fail
 -m statistic --mode nth ! --every 3 --packet 0 -j ACCEPT ; = ; ok
 -m statistic --mode other -j ACCEPT ; ; fail
+-m statistic --mode random --probability 0.5 --every 2 ; ; fail
+-m statistic --mode nth --every 2 --packet 1 --probability 0.5 ; ; fail

@@ -37,3 +37,6 @@
 -p tcp -m tcp ! --sport 0:65534 -j ACCEPT ; -p tcp -m tcp --sport 65535 -j ACCEPT ; ok
 -p tcp -m tcp ! --dport 0 -j ACCEPT ; = ; ok
 -p tcp -m tcp ! --dport 0:600 --tcp-option 8 -j ACCEPT ; = ; ok
+-p tcp -m tcp --tcp-flags syn,ack, SYN ; -p tcp -m tcp --tcp-flags SYN,ACK SYN ; ok
+-p tcp -m tcp --syn --tcp-flags ALL SYN ; ; fail
+-p tcp -m tcp --tcp-option 0 ; ; fail

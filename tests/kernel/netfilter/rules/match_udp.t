@@ -9,3 +9,5 @@
 ! -p udp -m udp --sport 5:7 ; = ; ok
 ! -p udp -m udp ; ; fail
 -p udp -m udp ! --dport 0:600 -j ACCEPT ; -p udp -m udp --dport 601:65535 -j ACCEPT ; ok
+-p udp -m udp --sport 5:1 --dport 70000 ; -p udp -m udp --sport 5:1 --dport 4464 ; ok
+-p udp -m udp --sport 5 --source-port 6 ; ; fail

@@ -11,3 +11,12 @@
 -j CONNMARK --or-mark 0xff ; -j CONNMARK --set-xmark 0xff/0xff ; ok
 -j CONNMARK --xor-mark 0xff ; -j CONNMARK --set-xmark 0xff/0x0 ; ok
 -j CONNMARK ; ; fail
+-j CONNMARK --save-mark --left-shift-mark 1 ; -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff --left-shift-mark 1 ; ok
+-j CONNMARK --restore-mark --left-shift-mark 4 --right-shift-mark 31 ; -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff --right-shift-mark 31 ; ok
+-j CONNMARK --set-xmark 1/3 --left-shift-mark 4 ; -j CONNMARK --set-xmark 0x1/0x3 --left-shift-mark 4 ; ok
+-j CONNMARK --set-mark 1 --mask 5 ; -j CONNMARK --set-xmark 0x1/0x5 ; ok
+-j CONNMARK --mask 5 --set-mark 1 ; -j CONNMARK --set-xmark 0x1/0xffffffff ; ok
+-j CONNMARK --restore-mark --right-shift-mark 32 ; ; fail
+-j CONNMARK --left-shift-mark 4 ; ; fail
+-j CONNMARK --save-mark --mask 0xff --nfmask 0xf ; ; fail
+-j CONNMARK --save-mark --restore-mark ; ; fail

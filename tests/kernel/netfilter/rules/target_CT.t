@@ -3,3 +3,20 @@
 -j NOTRACK ; = ; ok
 -j CT --zone 5 ; = ; ok
 -j CT --zone 70000 ; ; fail
+-j CT --zone mark ; = ; ok
+-j CT --zone 0 ; -j CT ; ok
+-j CT ; = ; ok
+-j CT --zone 5 --zone-orig 6 ; -j CT --zone-orig 6 ; ok
+-j CT --zone-orig 5 --zone-reply 6 ; -j CT --zone 6 ; ok
+-j CT --zone-reply 5 ; = ; ok
+-j CT --zone-orig mark ; = ; ok
+-j CT --notrack --zone 0x5 ; -j CT --notrack --zone 5 ; ok
+-p tcp -j CT --ctevents new --helper ftp ; -p tcp -j CT --helper ftp --ctevents new ; ok
+-j CT --ctevents destroy,new,secmark --zone 5 ; -j CT --ctevents new,destroy,secmark --zone 5 ; ok
+-j CT --expevents new --zone-orig 5 ; = ; ok
+-j CT --helper ftp ; ; fail
+-p udp -j CT --helper ftp ; ; fail
+-j CT --helper nosuch ; ; fail
+-j CT --ctevents foo ; ; fail
+-j CT --expevents new,destroy ; ; fail
+-j CT ! --zone 5 ; ; fail

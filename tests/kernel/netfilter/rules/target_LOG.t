@@ -6,3 +6,6 @@
 -j LOG --log-level 7 ; = ; ok
 -j LOG --log-level info --log-macdecode ; -j LOG --log-level 6 --log-macdecode ; ok
 -j LOG --log-level loud ; ; fail
+-j LOG --log-prefix "a prefix that is far too long for a log" --log-level error ; -j LOG --log-prefix "a prefix that is far too long" --log-level 3 ; ok
+-j LOG --log-level warn ; ; fail
+-j LOG --log-level 8 ; ; fail

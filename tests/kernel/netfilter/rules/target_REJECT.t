@@ -13,3 +13,7 @@
 -j REJECT --reject-with tcp-reset ; ; fail
 -j REJECT --reject-with nosuch ; ; fail
 ! -p tcp -j REJECT --reject-with tcp-reset ; ; fail
+-j REJECT --reject-with icmp-admin ; -j REJECT --reject-with icmp-admin-prohibited ; ok
+-j REJECT --reject-with NET-U ; -j REJECT --reject-with icmp-net-unreachable ; ok
+-p tcp -j REJECT --reject-with tcp ; -p tcp -j REJECT --reject-with tcp-reset ; ok
+-j REJECT --reject-with echo-reply ; ; fail

@@ -5,3 +5,4 @@
 -p udp -j SNAT --to-source :1000-2000 ; = ; ok
 -j SNAT --to-source 1.2.3.4:80 ; ; fail
 -j SNAT ; ; fail
+-p tcp -j SNAT --to-source 1.2.3.4:80-90/85 ; -p tcp -j SNAT --to-source 1.2.3.4:80-90/0 ; ok
