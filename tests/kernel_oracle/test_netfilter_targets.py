@@ -164,7 +164,7 @@ def test_marks_are_shifted_on_their_way(bed: RouterBed) -> None:
         table(
             "mangle",
             "PREROUTING -p udp -j MARK --set-xmark 0xf5/0xffffffff",
-            "PREROUTING -p udp -m udp --dport 1 -j CONNMARK --save-mark --nfmask 240 --ctmask 65535 --left-shift-mark 8",
+            "PREROUTING -p udp --dport 1 -j CONNMARK --save-mark --nfmask 240 --ctmask 65535 --left-shift-mark 8",
             "PREROUTING -p udp -m udp --dport 2 -j CONNMARK --save-mark --right-shift-mark 4",
             "PREROUTING -p udp -m udp --dport 3 -j CONNMARK --set-xmark 0x81/0xff --left-shift-mark 28",
             "PREROUTING -p udp -j CONNMARK --restore-mark --nfmask 0xff --ctmask 0xff00 --right-shift-mark 12",
