@@ -12,6 +12,7 @@ from emulator.kernel.netfilter.connection import Connection
 if TYPE_CHECKING:
     from emulator.kernel.drop import DropReason
     from emulator.kernel.netfilter.chain import Chain
+    from emulator.kernel.netfilter.nft.table import NftChain, NftRule
     from emulator.kernel.netfilter.rule import Rule
     from emulator.kernel.skb import Skb
 
@@ -30,9 +31,9 @@ class Record:
     __slots__ = ("connection", "delivered", "drops", "ignored", "left", "policy", "rules", "state")
 
     def __init__(self) -> None:
-        self.rules: list[tuple[Chain, Rule]] = []
+        self.rules: list[tuple[Chain, Rule] | tuple[NftChain, NftRule]] = []
         self.ignored: list[tuple[Chain, int]] = []
-        self.policy: Chain | None = None
+        self.policy: Chain | NftChain | None = None
         self.state = ""
         self.connection: Connection | None = None
         self.drops: list[DropReason] = []

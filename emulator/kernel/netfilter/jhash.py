@@ -65,3 +65,18 @@ def choose_in_range(saddr: int, daddr: int, low: int, high: int, zone: int, pers
     initial = 0 if persistent else _swap(daddr) ^ zone
     chosen = jhash2((_swap(saddr), 0, 0, 0), initial)  # an address has room for IPv6's
     return low + (chosen * (high - low + 1) >> 32)
+
+
+def jhash(data: bytes, initial: int) -> int:
+    """Return the hash of bytes."""
+    a = b = c = _GOLDEN + len(data) + initial & _U32
+    at = 0
+    while len(data) - at > 12:
+        first, second, third = (int.from_bytes(data[at + skip : at + skip + 4], "little") for skip in (0, 4, 8))
+        a, b, c = _mix(a + first & _U32, b + second & _U32, c + third & _U32)
+        at += 12
+    if at == len(data):
+        return c
+    rest = data[at:].ljust(12, b"\0")
+    first, second, third = (int.from_bytes(rest[skip : skip + 4], "little") for skip in (0, 4, 8))
+    return _final(a + first & _U32, b + second & _U32, c + third & _U32)

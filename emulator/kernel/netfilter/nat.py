@@ -23,7 +23,7 @@ from emulator.kernel.netfilter.connection import (
     SRC_NAT_DONE,
     Connection,
 )
-from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
 from emulator.kernel.netfilter.jhash import choose_in_range
 from emulator.kernel.netfilter.nat_packet import is_translatable_gre, rewrite, rewrite_error
 from emulator.kernel.netfilter.tcp_state import END, TcpState
@@ -32,7 +32,7 @@ from emulator.kernel.skb import CtInfo
 
 if TYPE_CHECKING:
     from emulator.kernel.link import Link
-    from emulator.kernel.netfilter.netfilter import Netfilter
+    from emulator.kernel.netfilter.netfilter import HookFunction, Netfilter
     from emulator.kernel.netns import Netns
     from emulator.kernel.skb import Skb
 
@@ -44,6 +44,7 @@ _MAXIMUM_ATTEMPTS = 128
 _FEWEST_ATTEMPTS = 16
 _EVICTION_ATTEMPTS = 32  # for the last so many tries a closing connection may be evicted
 _ALL_PORTS = 65_536
+_NAT = "nat"  # the name of the hooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,30 @@ class Nat:
         # Connections whose source was rewritten, by what it was, so that a client keeps its mapping where it can.
         self._newest_by_source: dict[int, Connection] = {}
         netfilter.netns.on_address_removed.append(self.forget_address)
+        # Who is asked about a new connection at each hook, by priority: the nat table of iptables, nat chains of nft.
+        self._asked: list[list[tuple[int, HookFunction]]] = [[] for _ in Hook]
+        self._enabled = False
 
     # Hooks
+
+    def attach(self, hook: Hook, priority: int, function: HookFunction) -> None:
+        """Let a table's or a chain's rules be asked about new connections (`nf_nat_register_fn`)."""
+        if not self._enabled:
+            self._enabled = True
+            for each in (Hook.PREROUTING, Hook.INPUT, Hook.OUTPUT, Hook.POSTROUTING):
+                place = Priority.NAT_SRC if each in _SOURCE_HOOKS else Priority.NAT_DST
+                self._netfilter.register(each, place, _NAT, self.handle)
+        asked = self._asked[hook]
+        asked.insert(
+            next((i for i, entry in enumerate(asked) if entry[0] >= priority), len(asked)), (priority, function)
+        )
+
+    def detach(self, hook: Hook, function: HookFunction) -> None:
+        """Ask them no more. With the last of them NAT goes (`nf_nat_unregister_fn`)."""
+        self._asked[hook] = [entry for entry in self._asked[hook] if entry[1] != function]
+        if self._enabled and not any(self._asked):
+            self._enabled = False
+            self._netfilter.unregister(frozenset({_NAT}))
 
     def handle(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
         """Bind a new connection, then rewrite the packet (`nf_nat_inet_fn`)."""
@@ -118,12 +141,12 @@ class Nat:
         return Verdict.ACCEPT
 
     def _bind(self, hook: Hook, skb: Skb, connection: Connection, source: bool) -> Verdict:
-        netfilter = self._netfilter
-        table = netfilter.tables.get("nat")
-        if table is not None:
-            verdict = table.handle(netfilter.netns, hook, skb)
+        for _, function in self._asked[hook]:
+            verdict = function(self._netfilter.netns, hook, skb)
             if verdict is not Verdict.ACCEPT:
                 return verdict
+            if connection.status & (SRC_NAT_DONE if source else DST_NAT_DONE):
+                break
         if not connection.status & (SRC_NAT_DONE if source else DST_NAT_DONE):
             reply = connection.reply
             address = reply.daddr if source else reply.saddr

@@ -30,6 +30,7 @@ from emulator.kernel.skb import CtInfo, Skb
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.ignored import IgnoredLine
+    from emulator.kernel.netfilter.nft.engine import Nft
     from emulator.kernel.netns import Netns
 
 HookFunction = Callable[["Netns", Hook, Skb], Verdict]
@@ -56,7 +57,17 @@ class Netfilter:
         self.conntrack = Conntrack(self)
         self.nat = Nat(self)
         self.sets = Sets(self)
+        self._nft: Nft | None = None
         register_sysctls(self.conntrack, netns.sysctl)
+
+    @property
+    def nft(self) -> Nft:
+        """The tables of nftables, imported when first asked for: few namespaces have some."""
+        if self._nft is None:
+            from emulator.kernel.netfilter.nft.engine import Nft
+
+            self._nft = Nft(self)
+        return self._nft
 
     # Packets
 
@@ -69,10 +80,10 @@ class Netfilter:
         return Verdict.ACCEPT
 
     def register(self, hook: Hook, priority: int, name: str, function: HookFunction) -> None:
-        """Put a function in its place at a hook; behind those of equal priority."""
+        """Put a function in its place at a hook; before those of equal priority (`nf_hook_entries_grow`)."""
         entries = self._registered[hook]
-        entries.append((priority, name, function))
-        entries.sort(key=lambda entry: entry[0])
+        place = next((index for index, entry in enumerate(entries) if entry[0] >= priority), len(entries))
+        entries.insert(place, (priority, name, function))
         self._functions[hook] = tuple(entry[2] for entry in entries)
         self.changed()
 
@@ -85,6 +96,8 @@ class Netfilter:
 
     def needs_conntrack(self) -> bool:
         """Whether any rule does; the nat table alone does not (nf_ct_netns_get)."""
+        if self._nft is not None and self._nft.tracking:
+            return True
         return any(
             rule.spec.needs_conntrack
             for table in self.tables.values()
@@ -139,7 +152,7 @@ class Netfilter:
         self.tables[table.name] = table
         if table.name == "nat":
             for hook, priority in table.kind.hooks.items():
-                self.register(hook, priority, "nat", self.nat.handle)
+                self.nat.attach(hook, priority, table.handle)
             return
         for hook, priority in table.kind.hooks.items():
             self.register(hook, priority, f"iptable_{table.name}", table.handle)
@@ -147,11 +160,11 @@ class Netfilter:
     def uninstall(self, table: Table) -> None:
         """Take a table out, and its hooks, as if nothing had ever been written to it."""
         del self.tables[table.name]
-        name = "nat" if table.name == "nat" else f"iptable_{table.name}"
-        for hook in table.kind.hooks:
-            self._registered[hook] = [entry for entry in self._registered[hook] if entry[1] != name]
-            self._functions[hook] = tuple(entry[2] for entry in self._registered[hook])
-        self.changed()
+        if table.name == "nat":
+            for hook in table.kind.hooks:
+                self.nat.detach(hook, table.handle)
+        else:
+            self.unregister(frozenset({f"iptable_{table.name}"}))
 
     def set_names(self) -> Iterator[str]:
         """Yield the names of the sets that rules use, once for each use."""

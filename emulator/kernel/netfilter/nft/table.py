@@ -1,0 +1,204 @@
+"""A table with its chains, rules, sets and named counters, and a packet's walk through them (nf_tables_core.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.nft.element import Counted
+from emulator.kernel.netfilter.nft.match import FlagMatch, Match
+from emulator.kernel.netfilter.nft.statement import Rejected, Statement, Step
+from emulator.kernel.netfilter.nft.verdict import ACCEPT, BREAK, CONTINUE, DROP, GOTO, JUMP, Outcome
+from emulator.kernel.trace import StepKind
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.netfilter import Netfilter
+    from emulator.kernel.netfilter.nft.set import NftSet
+    from emulator.kernel.netns import Netns
+    from emulator.kernel.skb import Skb
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What makes a chain one that packets enter: `type filter hook forward priority 0; policy drop;`."""
+
+    kind: str
+    hook: str
+    priority: int
+    policy: str = ACCEPT
+
+
+class NftRule:
+    """A rule. `number` counts from 1 in its chain and is set when the chain is compiled."""
+
+    __slots__ = ("comment", "handle", "number", "statements", "states", "steps")
+
+    def __init__(self, statements: tuple[Statement, ...], comment: str = "") -> None:
+        self.statements = statements
+        self.comment = comment
+        self.handle = 0
+        self.number = 0
+        self.states: tuple[object, ...] = ()
+        self.steps: tuple[Step, ...] = ()
+
+    def bind(self, netfilter: Netfilter, table: NftTable) -> None:
+        """Make what it remembers, and compile it."""
+        self.states = tuple(statement.start(netfilter) for statement in self.statements)
+        bound = (each.bind(netfilter, table, state) for each, state in zip(self.statements, self.states, strict=True))
+        self.steps = tuple(step for step in bound if step is not None)
+
+    def format(self, *, stateless: bool = False) -> str:
+        """Print it as a listing does, without its handle."""
+        states = self.states or (None,) * len(self.statements)
+        words = [
+            each.format(state, stateless=stateless)
+            for each, state in zip(self.statements, states, strict=True)
+            if not (isinstance(each, Match | FlagMatch) and each.hidden)
+        ]
+        if self.comment:
+            words.append(f'comment "{self.comment}"')
+        return " ".join(words)
+
+
+class NftChain:
+    """A chain. `uses` counts the jumps to it from rules and elements of maps."""
+
+    __slots__ = ("base", "comment", "handle", "name", "numbered", "packets_hook", "rules", "table", "uses")
+
+    def __init__(self, table: NftTable, name: str, base: Base | None = None, comment: str = "") -> None:
+        self.table = table
+        self.name = name
+        self.base = base
+        self.comment = comment
+        self.handle = 0
+        self.uses = 0
+        self.rules: list[NftRule] = []
+        self.numbered = True
+        self.packets_hook = self.handle_packet  # one bound method, so that it can be taken away again
+
+    def number_rules(self) -> None:
+        """Number the rules, for traces and records."""
+        for number, rule in enumerate(self.rules, 1):
+            rule.number = number
+        self.numbered = True
+
+    def handle_packet(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
+        """Let a packet meet the rules of a base chain (`nft_do_chain`); on DROP it has been counted."""
+        context = netns.netfilter.contexts[hook]
+        chain, rules = self, iter(self.rules)
+        chains = self.table.chains
+        stack: list[tuple[NftChain, Iterator[NftRule]]] = []
+        while True:
+            for rule in rules:
+                outcome: Outcome | None = None
+                for step in rule.steps:
+                    outcome = step(skb, context)
+                    if outcome is not None:
+                        break
+                if outcome is not None and outcome.kind == BREAK:
+                    continue
+                if skb.record is not None or skb.trace is not None:
+                    _note_match(chain, rule, outcome, skb, netns)
+                if outcome is None or outcome.kind == CONTINUE:
+                    continue
+                kind = outcome.kind
+                if kind == ACCEPT:
+                    return Verdict.ACCEPT
+                if kind == DROP:
+                    return _drop(chain, rule, outcome, skb, netns, hook)
+                if kind == JUMP:
+                    stack.append((chain, rules))
+                if kind in (JUMP, GOTO):
+                    chain = chains[outcome.chain]
+                    rules = iter(chain.rules)
+                else:
+                    rules = iter(())
+                break
+            else:
+                if not stack:
+                    return self._policy(netns, skb)
+                chain, rules = stack.pop()
+
+    def _policy(self, netns: Netns, skb: Skb) -> Verdict:
+        verdict = Verdict.DROP if self.base is not None and self.base.policy == DROP else Verdict.ACCEPT
+        if skb.trace is not None:
+            skb.step(netns, StepKind.POLICY, table=self.table.title, chain=self.name, verdict=verdict.name)
+        if verdict is Verdict.DROP:
+            if skb.record is not None:
+                skb.record.policy = self
+            netns.drop(skb, DropReason.NETFILTER_DROP, table=self.table.title, chain=self.name, rule="policy")
+        return verdict
+
+
+def _drop(chain: NftChain, rule: NftRule, outcome: Outcome, skb: Skb, netns: Netns, hook: Hook) -> Verdict:
+    rejected = isinstance(outcome, Rejected)
+    if not chain.numbered:
+        chain.number_rules()
+    reason = DropReason.NETFILTER_REJECT if rejected else DropReason.NETFILTER_DROP
+    netns.drop(skb, reason, table=chain.table.title, chain=chain.name, rule=rule.number)
+    if isinstance(outcome, Rejected) and outcome.answer is not None:
+        outcome.answer(skb, netns.netfilter.contexts[hook])
+    return Verdict.DROP
+
+
+def _note_match(chain: NftChain, rule: NftRule, outcome: Outcome | None, skb: Skb, netns: Netns) -> None:
+    """Tell a packet's record and its trace of a rule that matched."""
+    if not chain.numbered:
+        chain.number_rules()
+    if skb.record is not None:
+        skb.record.rules.append((chain, rule))
+    if skb.trace is not None:
+        verdict = "CONTINUE" if outcome is None else outcome.chain or outcome.kind.upper()
+        skb.step(
+            netns,
+            StepKind.RULE,
+            table=chain.table.title,
+            chain=chain.name,
+            number=rule.number,
+            rule=rule.format(stateless=True),
+            verdict=verdict,
+        )
+
+
+class NamedCount:
+    """A counter that rules share by its name."""
+
+    __slots__ = ("comment", "counted", "handle", "name", "uses")
+
+    def __init__(self, name: str, counted: Counted, comment: str = "") -> None:
+        self.name = name
+        self.counted = counted
+        self.comment = comment
+        self.handle = 0
+        self.uses = 0
+
+
+class NftTable:
+    """A table of one family. Chains, sets and counters are in the order in which they were made."""
+
+    __slots__ = ("chains", "comment", "counters", "dormant", "family", "handle", "name", "next_handle", "sets")
+
+    def __init__(self, family: str, name: str, comment: str = "", *, dormant: bool = False) -> None:
+        self.family = family
+        self.name = name
+        self.comment = comment
+        self.dormant = dormant
+        self.handle = 0
+        self.next_handle = 1
+        self.chains: dict[str, NftChain] = {}
+        self.sets: dict[str, NftSet] = {}
+        self.counters: dict[str, NamedCount] = {}
+
+    @property
+    def title(self) -> str:
+        """Its family and name."""
+        return f"{self.family} {self.name}"
+
+    def take_handle(self) -> int:
+        """Return the next handle; what is undone later does not give it back."""
+        handle = self.next_handle
+        self.next_handle += 1
+        return handle
