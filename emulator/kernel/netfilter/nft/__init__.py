@@ -1,1 +1,1 @@
-"""nftables: tables of chains, rules, sets and maps, read and printed as nft(8) does, walked as nf_tables_core.c does."""
+"""nftables: tables of chains, rules, sets and maps, read and printed as nft(8) does, walked as the kernel does."""

@@ -6,15 +6,24 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.nft.define import expand
-from emulator.kernel.netfilter.nft.element import Counted
-from emulator.kernel.netfilter.nft.element_parser import counted
 from emulator.kernel.netfilter.nft.error import NO_ENTRY, NftError
 from emulator.kernel.netfilter.nft.lexer import END, MARK, NEWLINE, WORD, Tokens
 from emulator.kernel.netfilter.nft.list_command import list_command
 from emulator.kernel.netfilter.nft.reader import Scope
 from emulator.kernel.netfilter.nft.rule_parser import rule
-from emulator.kernel.netfilter.nft.set_parser import SetDraft, declaration, named_elements
-from emulator.kernel.netfilter.nft.table import NamedCount, NftChain, NftRule, NftTable
+from emulator.kernel.netfilter.nft.set_command import (
+    add_counter,
+    add_map,
+    add_set,
+    change_elements,
+    create_counter,
+    create_map,
+    create_set,
+    delete_counter,
+    delete_set,
+    flush_set,
+)
+from emulator.kernel.netfilter.nft.table import NftChain, NftRule, NftTable
 from emulator.kernel.netfilter.nft.table_block import chain_spec, fill, table_block
 from emulator.kernel.netfilter.nft.target import Target, refused_family
 from emulator.kernel.netfilter.nft.transaction import Refused, Transaction
@@ -297,129 +306,6 @@ def _delete_rule(script: Script, *, missing_ok: bool = False) -> None:
     script.transaction.delete_rule(chain, _by_handle(script, chain))
 
 
-# Sets, maps and their elements
-
-
-def _add_set(script: Script, *, is_map: bool = False, create: bool = False) -> None:
-    target = script.target(names=2)
-    table, scope = script.found_table(target), script.scope(script.found_table(target))
-    script.tokens.expect("{")
-    draft = SetDraft(is_map)
-    declaration(scope, draft)
-    made = script.transaction.add_set(table, target.name, draft.declaration, create=create)
-    if draft.elements_at >= 0:
-        end, script.tokens.at = script.tokens.at, draft.elements_at
-        for each in named_elements(scope, made.declaration):
-            script.transaction.add_element(table, made, each.element, create=False)
-        script.tokens.at = end
-
-
-def _add_map(script: Script) -> None:
-    _add_set(script, is_map=True)
-
-
-def _create_set(script: Script) -> None:
-    _add_set(script, create=True)
-
-
-def _create_map(script: Script) -> None:
-    _add_set(script, is_map=True, create=True)
-
-
-def _delete_set(script: Script, *, missing_ok: bool = False) -> None:
-    target = script.target(names=2)
-    table = script.found_table(target)
-    found = table.sets.get(target.name)
-    if found is None:
-        if missing_ok:
-            return
-        raise script.tokens.error_at(NO_ENTRY, target.name_at)
-    script.transaction.delete_set(table, found)
-
-
-def _flush_set(script: Script) -> None:
-    target = script.target(names=2)
-    table = script.found_table(target)
-    found = table.sets.get(target.name)
-    if found is None:
-        raise script.tokens.error_at(NO_ENTRY, target.name_at)
-    script.transaction.flush_set(table, found)
-
-
-def _elements(script: Script, change: str) -> None:
-    target = script.target(names=2)
-    table = script.found_table(target)
-    found = table.sets.get(target.name)
-    if found is None:
-        raise script.tokens.error_at(NO_ENTRY, target.name_at)
-    wanted = found.declaration
-    if change in ("delete", "destroy") and wanted.data and not _has_data(script):
-        from dataclasses import replace
-
-        wanted = replace(wanted, data="")
-    for each in named_elements(script.scope(table), wanted):
-        try:
-            if change in ("add", "create"):
-                script.transaction.add_element(table, found, each.element, create=change == "create")
-            else:
-                missing_ok = change == "destroy"
-                script.transaction.delete_element(table, found, each.element, missing_ok=missing_ok)
-        except Refused as refused:
-            raise script.tokens.error_at(str(refused), each.first, each.last) from None
-
-
-def _has_data(script: Script) -> bool:
-    """Whether elements to be deleted are written with their data."""
-    tokens, at = script.tokens, script.tokens.at
-    while tokens.words[at] not in (":", "}", ""):
-        at += 1
-    return tokens.words[at] == ":"
-
-
-# Counters
-
-
-def _add_counter(script: Script, *, create: bool = False) -> None:
-    target = script.target(names=2)
-    table, tokens = script.found_table(target), script.tokens
-    made = NamedCount(target.name, Counted())
-    if tokens.accept("{"):
-        read_counter(script, made)
-    elif tokens.word == "packets":
-        made.counted = counted(script.scope(table))
-    script.transaction.add_counter(table, made, create=create)
-
-
-def read_counter(script: Script, made: NamedCount) -> None:
-    """Read what stands in the braces of a counter; the opening one has been taken."""
-    tokens = script.tokens
-    while True:
-        tokens.skip_separators()
-        if tokens.accept("}"):
-            return
-        if tokens.accept("comment"):
-            made.comment = tokens.quoted()
-        elif tokens.word == "packets":
-            made.counted = counted(script.scope(NftTable("ip", "")))
-        else:
-            raise tokens.unexpected()
-
-
-def _create_counter(script: Script) -> None:
-    _add_counter(script, create=True)
-
-
-def _delete_counter(script: Script, *, missing_ok: bool = False) -> None:
-    target = script.target(names=2)
-    table = script.found_table(target)
-    found = table.counters.get(target.name)
-    if found is None:
-        if missing_ok:
-            return
-        raise script.tokens.error_at(NO_ENTRY, target.name_at)
-    script.transaction.delete_counter(table, found)
-
-
 _Handler = Callable[[Script], None]
 _COMMANDS: dict[tuple[str, str], _Handler] = {
     ("add", "table"): _add_table,
@@ -438,22 +324,22 @@ _COMMANDS: dict[tuple[str, str], _Handler] = {
     ("replace", "rule"): _replace_rule,
     ("delete", "rule"): _delete_rule,
     ("destroy", "rule"): lambda script: _delete_rule(script, missing_ok=True),
-    ("add", "set"): _add_set,
-    ("create", "set"): _create_set,
-    ("delete", "set"): _delete_set,
-    ("destroy", "set"): lambda script: _delete_set(script, missing_ok=True),
-    ("flush", "set"): _flush_set,
-    ("add", "map"): _add_map,
-    ("create", "map"): _create_map,
-    ("delete", "map"): _delete_set,
-    ("destroy", "map"): lambda script: _delete_set(script, missing_ok=True),
-    ("flush", "map"): _flush_set,
-    ("add", "element"): lambda script: _elements(script, "add"),
-    ("create", "element"): lambda script: _elements(script, "create"),
-    ("delete", "element"): lambda script: _elements(script, "delete"),
-    ("destroy", "element"): lambda script: _elements(script, "destroy"),
-    ("add", "counter"): _add_counter,
-    ("create", "counter"): _create_counter,
-    ("delete", "counter"): _delete_counter,
-    ("destroy", "counter"): lambda script: _delete_counter(script, missing_ok=True),
+    ("add", "set"): add_set,
+    ("create", "set"): create_set,
+    ("delete", "set"): delete_set,
+    ("destroy", "set"): lambda script: delete_set(script, missing_ok=True),
+    ("flush", "set"): flush_set,
+    ("add", "map"): add_map,
+    ("create", "map"): create_map,
+    ("delete", "map"): delete_set,
+    ("destroy", "map"): lambda script: delete_set(script, missing_ok=True),
+    ("flush", "map"): flush_set,
+    ("add", "element"): lambda script: change_elements(script, "add"),
+    ("create", "element"): lambda script: change_elements(script, "create"),
+    ("delete", "element"): lambda script: change_elements(script, "delete"),
+    ("destroy", "element"): lambda script: change_elements(script, "destroy"),
+    ("add", "counter"): add_counter,
+    ("create", "counter"): create_counter,
+    ("delete", "counter"): delete_counter,
+    ("destroy", "counter"): lambda script: delete_counter(script, missing_ok=True),
 }

@@ -39,6 +39,8 @@ TYPES: Mapping[str, Datatype] = MappingProxyType(
 DIRECTED: Mapping[str, Datatype] = MappingProxyType(
     {
         "ip saddr": types.IPV4,
+        "saddr": types.IPV4,
+        "daddr": types.IPV4,
         "ip daddr": types.IPV4,
         "proto-src": types.SERVICE,
         "proto-dst": types.SERVICE,
@@ -63,6 +65,8 @@ class Ct(Expression):
         return True
 
     def format(self) -> str:
+        if self.key in ("saddr", "daddr"):
+            return f"ct {self.direction} ip {self.key}"
         return f"ct {self.direction} {self.key}" if self.direction else f"ct {self.key}"
 
     def json(self) -> object:
@@ -121,6 +125,8 @@ _GETTERS: Mapping[str, Callable[[Connection], int]] = MappingProxyType(
 _TUPLE: Mapping[str, Callable[[Tuple], int]] = MappingProxyType(
     {
         "ip saddr": lambda key: key.saddr,
+        "saddr": lambda key: key.saddr,
+        "daddr": lambda key: key.daddr,
         "ip daddr": lambda key: key.daddr,
         "proto-src": _source,
         "proto-dst": _destination,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from emulator.errors import WireError
 from emulator.kernel.netfilter.nft.error import ValueProblem
@@ -21,6 +22,7 @@ from emulator.kernel.netfilter.nft.symbols import (
     FIB_TYPES,
     ICMP_CODES,
     ICMP_TYPES,
+    ICMPV6_TYPES,
     INET_PROTOCOLS,
     INET_SERVICES,
     L3_PROTOCOLS,
@@ -38,7 +40,7 @@ class LinkIndex(int):
 
     name: str
 
-    def __new__(cls, index: int, name: str) -> LinkIndex:
+    def __new__(cls, index: int, name: str) -> Self:
         made = super().__new__(cls, index)
         made.name = name
         return made
@@ -127,6 +129,8 @@ class Datatype:
             return value if not names else names[0] if len(names) == 1 else names
         if self is TIME:
             return value // 1000
+        if self is IFINDEX:
+            return str(int(value))
         if self.as_number or (not self.names and self.read is None):
             return value
         if value in self.names:
@@ -199,6 +203,7 @@ CT_STATUS = _named("ct_status", "conntrack status", 32, CT_STATUSES, order=Order
 CT_DIRECTION = _named("ct_dir", "conntrack direction", 8, CT_DIRECTIONS, order=Order.HOST, per_line=5)
 TCP_FLAG = _named("tcp_flag", "TCP flag", 8, TCP_FLAGS, bitmask=True, per_line=5)
 ICMP_TYPE = _named("icmp_type", "ICMP type", 8, ICMP_TYPES, problem="Could not parse ICMP type")
+ICMPV6_TYPE = _named("icmpv6_type", "ICMPv6 type", 8, ICMPV6_TYPES, problem="Could not parse ICMPv6 type")
 ICMP_CODE = _named("icmp_code", "icmp code", 8, ICMP_CODES)
 FIB_TYPE = _named("fib_addrtype", "network address type", 32, FIB_TYPES, order=Order.HOST)
 PACKET_TYPE = _named("pkt_type", "packet type", 8, PACKET_TYPES, order=Order.HOST, per_line=2)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.nft.datatype import Scalar
 from emulator.kernel.netfilter.nft.element import Counted, Data, Element
-from emulator.kernel.netfilter.nft.expression import Expression
+from emulator.kernel.netfilter.nft.expression import Expression, Getter
 from emulator.kernel.netfilter.nft.limit import Limit
 from emulator.kernel.netfilter.nft.lookup import bind_value
-from emulator.kernel.netfilter.nft.set_json import data_json
 from emulator.kernel.netfilter.nft.statement import Counter, Statement, Step
 from emulator.kernel.netfilter.nft.time import format_time
 from emulator.kernel.netfilter.nft.verdict import NO_MATCH, Outcome
@@ -63,25 +62,25 @@ class Dynamic(Statement):
         return f"0x{self.data:08x}" if isinstance(self.data, int) else f'"{self.data}"'
 
     def json(self, state: object = None, *, stateless: bool = False) -> object:
+        if self.data is not None:  # libnftables has no JSON for it
+            return self.format()
         element = self.key.json()
         if self.timeout:
             element = {"elem": {"val": element, "timeout": self.timeout // 1000}}
         values: dict[str, object] = {"op": self.operation, "elem": element}
-        if self.data is not None:
-            values["data"] = self.data.json() if isinstance(self.data, Expression) else data_json((), self.data)
-        values["map" if self.data is not None else "set"] = f"@{self.set_name}"
+        values["set"] = f"@{self.set_name}"
         if self.counts:
             values["stmt"] = [Counter().json(stateless=True)]
         if self.limit is not None:
             values["stmt"] = [self.limit.json()]
-        return {"map" if self.data is not None else "set": values}
+        return {"set": values}
 
     def bind(self, netfilter: Netfilter, table: NftTable, state: object) -> Step | None:
         found = table.sets[self.set_name]
-        key = found_key = self.key.bind(netfilter)
+        key = self.key.bind(netfilter)
         get_data = bind_value(self.data, netfilter, table) if isinstance(self.data, Expression) else None
         if self.operation == "delete":
-            return _deleting(found, found_key)  # type: ignore[arg-type]
+            return _deleting(found, key)
         updates, limit, constant = self.operation == "update", self.limit, self.data
 
         def change(skb: Skb, context: Context) -> Outcome | None:
@@ -118,9 +117,9 @@ class Dynamic(Statement):
         return element
 
 
-def _deleting(found: NftSet, key: object) -> Step:
+def _deleting(found: NftSet, key: Getter) -> Step:
     def delete(skb: Skb, context: Context) -> Outcome | None:
-        value = key(skb, context)  # type: ignore[operator]
+        value = key(skb, context)
         if value is None:
             return NO_MATCH
         if found.exact(value) is not None:

@@ -250,7 +250,8 @@ def _span(value: Part) -> Part:
 def merge(made: NftSet, element: Element) -> list[Element]:
     """Add a span together with those that it overlaps or touches, and return these."""
     storage = made.storage
-    assert isinstance(storage, Intervals) and isinstance(element.key, Span)
+    assert isinstance(storage, Intervals)
+    assert isinstance(element.key, Span)
     low, high = element.key
     touched = storage.touching(element.key, 1)
     for other in touched:

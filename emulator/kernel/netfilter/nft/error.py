@@ -13,7 +13,7 @@ TOO_MANY_LINKS = "Too many links"
 NO_SPACE = "Too many open files in system"
 
 
-class ValueProblem(ValueError):
+class ValueProblem(ValueError):  # noqa: N818 - no error until its place is known
     """A constant that a datatype cannot read; whoever knows the place makes an `NftError` of it."""
 
 

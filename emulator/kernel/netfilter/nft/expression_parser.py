@@ -1,4 +1,4 @@
-"""Reads what rules look at: `ip saddr`, `meta mark`, `ct original ip daddr`, `fib daddr type`, `numgen random mod 2`."""
+"""Reads what rules look at: `ip saddr`, `meta mark`, `ct original ip daddr`, `fib daddr type`, `numgen inc mod 2`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,34 @@ from emulator.kernel.netfilter.nft.reader import REFUSED, Scope
 
 _DIRECTIONS = ("original", "reply")
 _UNKNOWN_META = frozenset(
-    ["priority", "iiftype", "oiftype", "nftrace", "rtclassid", "secmark", "ibrname", "obrname", "iifgroup", "oifgroup", "cgroup", "ipsec", "iifkind", "oifkind", "ibrpvid", "ibrvproto", "time", "day", "hour", "sdif", "sdifname", "broute"]
+    [
+        "priority",
+        "iiftype",
+        "oiftype",
+        "nftrace",
+        "rtclassid",
+        "secmark",
+        "ibrname",
+        "obrname",
+        "iifgroup",
+        "oifgroup",
+        "cgroup",
+        "ipsec",
+        "iifkind",
+        "oifkind",
+        "ibrpvid",
+        "ibrvproto",
+        "time",
+        "day",
+        "hour",
+        "sdif",
+        "sdifname",
+        "broute",
+    ]
 )
-_UNKNOWN_CT = frozenset(["helper", "label", "count", "bytes", "packets", "avgpkt", "event", "timeout", "expectation", "secmark"])
+_UNKNOWN_CT = frozenset(
+    ["helper", "label", "count", "bytes", "packets", "avgpkt", "event", "timeout", "expectation", "secmark"]
+)
 
 
 def concatenation(scope: Scope) -> Expression:
@@ -67,7 +92,7 @@ def _payload(scope: Scope) -> Expression:
     first = tokens.at
     protocol, field = tokens.take(), tokens.word
     if field not in payload.HEADERS[protocol].fields:
-        if tokens.at_separator() or field in ("set",):
+        if tokens.at_separator() or field == "set":
             raise tokens.unexpected()
         if field in ("option", "id", "sequence", "reserved") and protocol in ("tcp", "ip", "icmp"):
             raise scope.refuse(f"{protocol} {field}", first, tokens.at)
@@ -117,7 +142,6 @@ def _ct(scope: Scope) -> Expression:
         if scope.table.family != "ip":
             message = 'cannot determine ip protocol version, use "ip saddr" or "ip6 saddr" instead'
             raise tokens.error_at(message, first, tokens.at)
-        key = f"ip {key}"
     elif key in ("protocol", "l3proto"):
         tokens.take()
         return Ct(key)

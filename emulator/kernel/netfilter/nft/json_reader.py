@@ -32,7 +32,7 @@ def script(text: str) -> str:
         try:
             _entry(entry, lines, late)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise NftError(f"nftables[{number}]: {error or type(error).__name__}") from None
+            raise NftError(f"nftables[{number}]: {type(error).__name__}: {error}") from None
     return "\n".join([*lines, *late]) + "\n"
 
 

@@ -11,6 +11,8 @@ _FLAG_WORDS = ("tcp flags", "ct state", "ct status")
 
 def statement(value: Any) -> str:
     """Return one statement's words. ValueError for what is none, or not to be had here."""
+    if isinstance(value, str) and not any(letter in value for letter in "\n;"):
+        return value  # nft prints so what it has no JSON for
     if not isinstance(value, dict) or len(value) != 1:
         raise ValueError("a statement is an object with one member")
     word, values = next(iter(value.items()))
@@ -28,17 +30,18 @@ def _match(values: Any) -> str:
     left, right, operator = expression(values["left"]), values["right"], values.get("op", "==")
     if left.startswith("fib ") and isinstance(right, bool):
         return f"{left} {'exists' if right else 'missing'}"
-    if left.startswith(_FLAG_WORDS) and not isinstance(right, dict) and not _is_reference(right):
+    if left.startswith(_FLAG_WORDS) and not _is_set(right):
         return _flag_match(values["left"], left, right, operator)
     sign = "" if operator in ("==", "in") else f"{operator} "
     return f"{left} {sign}{expression(right)}"
 
 
-def _is_reference(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("@")
+def _is_set(value: Any) -> bool:
+    return (isinstance(value, str) and value.startswith("@")) or (isinstance(value, dict) and "set" in value)
 
 
 def _flag_match(left_value: Any, left: str, right: Any, operator: str) -> str:
+    right = right["|"] if isinstance(right, dict) else right
     flags = ",".join(map(str, right)) if isinstance(right, list) else str(right)
     if isinstance(left_value, dict) and "&" in left_value:
         inner, mask = left_value["&"]
@@ -155,7 +158,7 @@ def expression(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, str):
-        return value if value.startswith("@") or value.isascii() and _is_word(value) else f'"{_unquoted(value)}"'
+        return value if value.startswith("@") or (value.isascii() and _is_word(value)) else f'"{_unquoted(value)}"'
     if isinstance(value, list):
         return ",".join(map(expression, value))
     if not isinstance(value, dict) or len(value) != 1:
@@ -223,7 +226,7 @@ _EXPRESSIONS: Mapping[str, Callable[[Any], str]] = {
     "range": _range,
     "prefix": lambda values: f"{expression(values['addr'])}/{int(values['len'])}",
     "concat": lambda values: " . ".join(map(expression, values)),
-    "set": lambda values: _set(values),
+    "set": _set,
     "map": lambda values: f"{expression(values['key'])} map {_set(values['data'])}",
     "elem": lambda values: element({"elem": values}),
 }

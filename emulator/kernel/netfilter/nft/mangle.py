@@ -1,4 +1,4 @@
-"""`meta mark set …` and `ct mark set …`: a constant, a value of the packet, or one with bits changed (nft_bitwise.c)."""
+"""`meta mark set …` and `ct mark set …`: a constant, a value of the packet, or one with bits changed."""
 
 from __future__ import annotations
 

@@ -94,7 +94,8 @@ class Match(Statement):
         return kind.format(right)
 
     def json(self, state: object = None, *, stateless: bool = False) -> object:
-        return {"match": {"op": self.operator, "left": self.left.json(), "right": self._right_json()}}
+        operator = "in" if self.operator == "==" and self.left.datatype.bitmask and self.right == 0 else self.operator
+        return {"match": {"op": operator, "left": self.left.json(), "right": self._right_json()}}
 
     def _right_json(self) -> object:
         kind, right = self.left.datatype, self.right
@@ -103,10 +104,15 @@ class Match(Statement):
         if isinstance(right, Prefix):
             return {"prefix": {"addr": kind.json(right.address), "len": right.length}}
         if isinstance(right, Range):
-            return {"range": [kind.json(right.low), kind.json(right.high)]}
+            numbers = kind.read is None
+            return {"range": [each if numbers else kind.json(each) for each in (right.low, right.high)]}
         if isinstance(right, tuple):
             return {"concat": [each.json(value) for each, value in zip(self.left.types, right, strict=True)]}
+        if kind.name == "tcp_flag" and isinstance(right, int) and right.bit_count() != 1:
+            return right
         value = kind.json(right)
+        if isinstance(value, list):
+            return {"|": value}
         return bool(right) if kind.name == "boolean" else value
 
     def bind(self, netfilter: Netfilter, table: NftTable, state: object) -> Step | None:
@@ -194,8 +200,10 @@ def _begins(left: Getter, begin: str, negated: bool) -> Step:
 
 @dataclass(frozen=True, slots=True)
 class FlagMatch(Statement):
-    """Flags of a bit mask. `kind`: "any" of them (`ct state new,related`), "none" (`ct state ! new`), or of the bits of
-    `mask` exactly these ("equal": `tcp flags syn / fin,syn`) or not ("unequal").
+    """Flags of a bit mask.
+
+    `kind`: "any" of them (`ct state new,related`), "none" (`ct state ! new`), or of the bits of `mask` exactly these
+    ("equal": `tcp flags syn / fin,syn`) or not ("unequal").
     """
 
     left: Expression

@@ -1,5 +1,6 @@
-"""The form in which a listing has a rule's statements: nft sorts fields of one header that stand side by side, and
-leaves out a protocol that a later field names (payload.c, netlink_delinearize.c).
+"""The form in which a listing has a rule's statements (payload.c and netlink_delinearize.c of nft).
+
+nft sorts fields of one header that stand side by side, and leaves out a protocol that a later field names.
 """
 
 from __future__ import annotations
@@ -28,10 +29,9 @@ def normalized(statements: Sequence[Statement], family: str) -> tuple[Statement,
 
 def _plain(statement: Statement) -> Payload | None:
     """Return the field that a statement compares with a single value."""
-    if isinstance(statement, Match) and isinstance(statement.left, Payload) and isinstance(statement.right, int):
-        if statement.operator in ("==", "!="):
-            return statement.left
-    return None
+    if not isinstance(statement, Match) or statement.operator not in ("==", "!="):
+        return None
+    return statement.left if isinstance(statement.left, Payload) and isinstance(statement.right, int) else None
 
 
 def _merge_fields(statements: Sequence[Statement]) -> list[Statement]:

@@ -77,6 +77,8 @@ _TCP = _ports(
     checksum=Field(128, 16, integer(16)),
     urgptr=Field(144, 16, integer(16)),
 )
+_UDP = _ports(length=Field(32, 16, integer(16)), checksum=Field(48, 16, integer(16)))
+_SCTP = _ports(vtag=Field(32, 32, integer(32)), checksum=Field(64, 32, integer(32)))
 _ICMP = {
     "type": Field(0, 8, types.ICMP_TYPE),
     "code": Field(8, 8, types.ICMP_CODE),
@@ -84,7 +86,7 @@ _ICMP = {
     "mtu": Field(48, 16, integer(16)),
     "gateway": Field(32, 32, types.IPV4),
 }
-_ICMP6 = {"type": Field(0, 8, integer(8)), "code": Field(8, 8, integer(8))}
+_ICMP6 = {"type": Field(0, 8, types.ICMPV6_TYPE), "code": Field(8, 8, integer(8))}
 _ETHER = {
     "daddr": Field(0, 48, types.ETHER),
     "saddr": Field(48, 48, types.ETHER),
@@ -96,8 +98,8 @@ HEADERS: Mapping[str, Header] = MappingProxyType(
         "ip": Header(NETWORK, "ip", -1, _IP),
         "ip6": Header(NETWORK, "ip6", -1, _IP6),
         "tcp": Header(TRANSPORT, "", TCP, _TCP),
-        "udp": Header(TRANSPORT, "", UDP, _ports(length=Field(32, 16, integer(16)), checksum=Field(48, 16, integer(16)))),
-        "sctp": Header(TRANSPORT, "", SCTP, _ports(vtag=Field(32, 32, integer(32)), checksum=Field(64, 32, integer(32)))),
+        "udp": Header(TRANSPORT, "", UDP, _UDP),
+        "sctp": Header(TRANSPORT, "", SCTP, _SCTP),
         "th": Header(TRANSPORT, "", -1, _ports()),
         "icmp": Header(TRANSPORT, "ip", ICMP, _ICMP),
         "icmpv6": Header(TRANSPORT, "ip6", ICMPV6, _ICMP6),

@@ -1,4 +1,4 @@
-"""A set or map of a table: its declaration, its elements with their timeouts, and how it is listed (nf_tables_api.c)."""
+"""A set or map of a table: its declaration, its elements with their timeouts, the order of a listing."""
 
 from __future__ import annotations
 

@@ -183,9 +183,9 @@ def _cut(value: object, bits: int) -> object:
 
 def _prefixes(element: Element) -> Iterator[tuple[Shape, tuple[object, ...]]]:
     """Yield the prefixes that make up a key."""
-    choices: list[list[tuple[int, object]]] = []
-    for part in element.parts():
-        choices.append(list(_cover(part)) if isinstance(part, Span) else [(0, part)])
+    choices: list[list[tuple[int, object]]] = [
+        list(_cover(part)) if isinstance(part, Span) else [(0, part)] for part in element.parts()
+    ]
     for combination in product(*choices):
         yield tuple(bits for bits, _ in combination), tuple(value for _, value in combination)
 

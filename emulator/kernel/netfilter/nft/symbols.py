@@ -26,6 +26,12 @@ ICMP_TYPES = {
     "timestamp-request": 13, "timestamp-reply": 14, "info-request": 15, "info-reply": 16, "address-mask-request": 17,
     "address-mask-reply": 18,
 }  # fmt: skip
+ICMPV6_TYPES = {
+    "destination-unreachable": 1, "packet-too-big": 2, "time-exceeded": 3, "parameter-problem": 4, "echo-request": 128,
+    "echo-reply": 129, "mld-listener-query": 130, "mld-listener-report": 131, "mld-listener-done": 132,
+    "nd-router-solicit": 133, "nd-router-advert": 134, "nd-neighbor-solicit": 135, "nd-neighbor-advert": 136,
+    "nd-redirect": 137, "router-renumbering": 138,
+}  # fmt: skip
 ICMP_CODES = {
     "net-unreachable": 0, "host-unreachable": 1, "prot-unreachable": 2, "port-unreachable": 3, "frag-needed": 4,
     "net-prohibited": 9, "host-prohibited": 10, "admin-prohibited": 13,

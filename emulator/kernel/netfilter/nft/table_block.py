@@ -1,4 +1,4 @@
-"""Reads `table ip t { … }`: everything is declared before rules and elements are read, which may name what comes later."""
+"""Reads `table ip t { … }`: all is declared before rules and elements are read, which may name what comes later."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _Block:
 
     def survey(self) -> None:
         """Read declarations, and note where rules and elements stand."""
-        from emulator.kernel.netfilter.nft.command import read_counter
+        from emulator.kernel.netfilter.nft.set_command import read_counter
 
         tokens, scope = self._tokens, self._script.scope(self._surveyed)
         while True:

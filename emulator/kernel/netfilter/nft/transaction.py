@@ -1,54 +1,34 @@
-"""Changes to the tables of a namespace, all or none. Each is made at once and noted how to undo, so that the cost of a
-transaction is that of its changes; hooks are registered when it commits (nf_tables_api.c).
+"""Changes to the tables of a namespace, all or none (nf_tables_api.c).
+
+Each is made at once, with a note how to undo it, so that a transaction costs what its changes cost and not what the
+tables hold; hooks are registered when it commits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.nft.dynamic import DEFAULT_SIZE, Dynamic
-from emulator.kernel.netfilter.nft.element import DEFAULT, Element
-from emulator.kernel.netfilter.nft.element_parser import merge
-from emulator.kernel.netfilter.nft.error import (
-    BUSY,
-    EXISTS,
-    NO_ENTRY,
-    NO_SPACE,
-    NOT_SUPPORTED,
-    TOO_MANY_LINKS,
-)
-from emulator.kernel.netfilter.nft.set import Declaration, NftSet
-from emulator.kernel.netfilter.nft.storage import Intervals, Overlap
-from emulator.kernel.netfilter.nft.table import Base, NamedCount, NftChain, NftRule, NftTable
+from emulator.kernel.netfilter.nft.error import BUSY, EXISTS, NO_ENTRY, NOT_SUPPORTED
+from emulator.kernel.netfilter.nft.set import NftSet
+from emulator.kernel.netfilter.nft.set_transaction import Refused, SetChanges, forget, remove
+from emulator.kernel.netfilter.nft.table import Base, NftChain, NftRule, NftTable
 from emulator.kernel.netfilter.nft.verdict import Outcome
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.nft.engine import Nft
 
-_Key = TypeVar("_Key")
-_Any = TypeVar("_Any")
-_Thing = TypeVar("_Thing", NftChain, NftSet, NamedCount)
 _CONNTRACK_PRIORITY = -200
 _NAT_HOOKS = frozenset({"prerouting", "input", "output", "postrouting"})
 
 
-class Refused(Exception):  # noqa: N818 - whoever knows the place in the script makes an error of it
-    """The kernel says no. `direct`: nft found it before it asked the kernel, and says no more than the reason."""
-
-    def __init__(self, reason: str, *, direct: bool = False) -> None:
-        self.direct = direct
-        super().__init__(reason if direct else f"Could not process rule: {reason}")
-
-
-class Transaction:
+class Transaction(SetChanges):
     """One batch of changes. Call `commit` or `roll_back` in the end."""
 
     def __init__(self, nft: Nft) -> None:
-        self._nft = nft
-        self._netfilter = nft.netfilter
-        self._undo: list[Callable[[], None]] = []
+        super().__init__(nft)
         self._added: dict[NftChain, None] = {}
         self._removed: dict[NftChain, None] = {}
         self._tracked = nft.tracking
@@ -92,7 +72,7 @@ class Transaction:
         made = NftTable(family, name, comment, dormant=dormant)
         made.handle = self._nft.take_handle()
         tables[family, name] = made
-        self._undo.append(partial(_forget, tables, (family, name)))
+        self._undo.append(partial(forget, tables, (family, name)))
         return made
 
     def delete_table(self, table: NftTable) -> None:
@@ -126,7 +106,7 @@ class Transaction:
         table.chains[name] = made
         if base is not None:
             self._added[made] = None
-        self._undo.append(partial(_forget, table.chains, name))
+        self._undo.append(partial(forget, table.chains, name))
         return made
 
     def _update_chain(self, found: NftChain, base: Base | None, create: bool) -> None:
@@ -155,7 +135,7 @@ class Transaction:
             raise Refused(BUSY)
         self.flush_chain(chain)
         self._unhook(chain)
-        _remove(chain.table.chains, chain.name, self._undo)
+        remove(chain.table.chains, chain.name, self._undo)
 
     def rename_chain(self, chain: NftChain, name: str) -> None:
         """Rename a chain; rules that jump to it must not be there, since they go by its name."""
@@ -231,30 +211,11 @@ class Transaction:
             if base is not None and hooks and (base.kind != "nat" or base.hook not in hooks):
                 raise Refused(NOT_SUPPORTED)
             for name in statement.chains():
-                self._check_loop(chain.table, {chain.name}, name)
+                self.check_loop(chain.table, {chain.name}, name)
             for name in statement.set_names():
                 for element in chain.table.sets[name]:
                     if isinstance(element.data, Outcome) and element.data.chain:
-                        self._check_loop(chain.table, {chain.name}, element.data.chain)
-
-    @staticmethod
-    def _check_loop(table: NftTable, origins: set[str], start: str) -> None:
-        """Refuse a way from a chain back to where it is jumped to from."""
-        seen: set[str] = set()
-        waiting = [start]
-        while waiting:
-            name = waiting.pop()
-            if name in origins:
-                raise Refused(TOO_MANY_LINKS)
-            if name in seen:
-                continue
-            seen.add(name)
-            for rule in table.chains[name].rules:
-                for statement in rule.statements:
-                    waiting += statement.chains()
-                    for set_name in statement.set_names():
-                        if table.sets[set_name].declaration.data == "verdict":
-                            waiting += _targets(table.sets[set_name])
+                        self.check_loop(chain.table, {chain.name}, element.data.chain)
 
     def _hold(self, chain: NftChain, rule: NftRule) -> None:
         self._count(chain, rule, 1)
@@ -267,6 +228,11 @@ class Transaction:
         if not found.packet_size:
             found.packet_size = DEFAULT_SIZE
             self._undo.append(lambda: setattr(found, "packet_size", 0))
+        fresh = found in self._new_sets and not found.declaration.data
+        if fresh and "dynamic" not in found.declaration.flags:  # nft says so itself, if it makes the set too
+            before = found.declaration
+            found.declaration = replace(before, flags=before.flags | {"dynamic"})
+            self._undo.append(lambda: setattr(found, "declaration", before))
 
     def _release(self, chain: NftChain, rule: NftRule) -> None:
         self._count(chain, rule, -1)
@@ -286,161 +252,12 @@ class Transaction:
             for name in statement.counters():
                 table.counters[name].uses += change
 
-    # Sets
-
-    def add_set(self, table: NftTable, name: str, declaration: Declaration, *, create: bool) -> NftSet:
-        """Add a set; one that is declared alike may be there."""
-        found = table.sets.get(name)
-        if found is not None:
-            if create or found.declaration != declaration:
-                raise Refused(EXISTS)
-            return found
-        made = NftSet(self._netfilter.netns.kernel, name, declaration)
-        made.handle = table.take_handle()
-        table.sets[name] = made
-        self._undo.append(partial(_forget, table.sets, name))
-        return made
-
-    def delete_set(self, table: NftTable, found: NftSet) -> None:
-        """Delete a set that no rule looks into."""
-        if found.uses:
-            raise Refused(BUSY)
-        self.flush_set(table, found)
-        _remove(table.sets, found.name, self._undo)
-
-    def flush_set(self, table: NftTable, found: NftSet) -> None:
-        """Delete the elements of a set."""
-        before, default = found.storage, found.default
-        self._count_targets(table, found, -1)
-        found.storage = type(before)()
-        found.default = None
-
-        def undo() -> None:
-            found.storage, found.default = before, default
-            self._count_targets(table, found, 1)
-
-        self._undo.append(undo)
-
-    @staticmethod
-    def _count_targets(table: NftTable, found: NftSet, change: int) -> None:
-        if found.declaration.data == "verdict":
-            for name in _targets(found):
-                table.chains[name].uses += change
-
-    def add_element(self, table: NftTable, found: NftSet, element: Element, *, create: bool) -> None:
-        """Add an element; one with the same data may be there."""
-        present = found.default if element.key is DEFAULT else found.exact(element.key)
-        if present is not None:
-            if create or present.data != element.data:
-                raise Refused(EXISTS)
-            return
-        if found.declaration.size and found.full():
-            raise Refused(NO_SPACE)
-        target = element.data.chain if isinstance(element.data, Outcome) else ""
-        if target:
-            self._check_loop(table, {name for name, uses in found.users.items() if uses}, target)
-            table.chains[target].uses += 1
-        found.start(element)
-        undo = self._store(found, element)
-
-        def remove() -> None:
-            undo()
-            if target:
-                table.chains[target].uses -= 1
-
-        self._undo.append(remove)
-
-    @staticmethod
-    def _store(found: NftSet, element: Element) -> Callable[[], None]:
-        if element.key is DEFAULT:
-            found.default = element
-            return lambda: setattr(found, "default", None)
-        storage = found.storage
-        if found.declaration.auto_merge and isinstance(storage, Intervals):
-            gone = merge(found, element)
-            merged = element.key
-
-            def unmerge() -> None:
-                storage.remove(merged)
-                for each in gone:
-                    storage.add(each)
-
-            return unmerge
-        try:
-            storage.add(element)
-        except Overlap:
-            raise Refused("interval overlaps with an existing one", direct=True) from None
-        return lambda: storage.remove(element.key)
-
-    def delete_element(self, table: NftTable, found: NftSet, element: Element, *, missing_ok: bool) -> None:
-        """Delete an element by its key."""
-        present = found.default if element.key is DEFAULT else found.exact(element.key)
-        if present is None:
-            if missing_ok:
-                return
-            if isinstance(found.storage, Intervals):
-                raise Refused("element does not exist", direct=True)
-            raise Refused(NO_ENTRY)
-        target = present.data.chain if isinstance(present.data, Outcome) else ""
-        if target:
-            table.chains[target].uses -= 1
-        if present.key is DEFAULT:
-            found.default = None
-        else:
-            found.storage.remove(present.key)
-
-        def undo() -> None:
-            if present.key is DEFAULT:
-                found.default = present
-            else:
-                found.storage.add(present)
-            if target:
-                table.chains[target].uses += 1
-
-        self._undo.append(undo)
-
-    # Counters
-
-    def add_counter(self, table: NftTable, made: NamedCount, *, create: bool) -> None:
-        """Add a named counter, if it is not there."""
-        if made.name in table.counters:
-            if create:
-                raise Refused(EXISTS)
-            return
-        made.handle = table.take_handle()
-        table.counters[made.name] = made
-        self._undo.append(partial(_forget, table.counters, made.name))
-
-    def delete_counter(self, table: NftTable, found: NamedCount) -> None:
-        """Delete a counter that no rule counts with."""
-        if found.uses:
-            raise Refused(BUSY)
-        _remove(table.counters, found.name, self._undo)
-
-
-def _forget(things: MutableMapping[_Key, _Any], key: _Key) -> None:
-    del things[key]
-
-
-def _targets(found: NftSet) -> Iterable[str]:
-    return [each.data.chain for each in found if isinstance(each.data, Outcome) and each.data.chain]
-
-
-def _remove(things: dict[str, _Thing], name: str, undo: list[Callable[[], None]]) -> None:
-    """Take something out of an ordered dict; undoing puts it back where it was, by its handle."""
-    thing = things.pop(name)
-
-    def put_back() -> None:
-        things[name] = thing
-        later = [key for key, other in things.items() if other.handle > thing.handle]
-        for key in later:
-            things[key] = things.pop(key)
-
-    undo.append(put_back)
-
 
 def _check_base(base: Base) -> None:
     if base.kind == "nat" and (base.hook not in _NAT_HOOKS or base.priority <= _CONNTRACK_PRIORITY):
         raise Refused(NOT_SUPPORTED)
     if base.kind == "route" and base.hook != "output":
         raise Refused(NOT_SUPPORTED)
+
+
+__all__ = ["Refused", "Transaction"]

@@ -1,4 +1,4 @@
-"""`dnat`, `snat`, `masquerade` and `redirect`: the other side's addresses, once a connection (nft_nat.c, nft_masq.c)."""
+"""`dnat`, `snat`, `masquerade` and `redirect`: the other side's addresses, once a connection (nft_nat.c)."""
 
 from __future__ import annotations
 
@@ -132,14 +132,16 @@ class Translate(Statement):
         get_address = _getter(self.address, netfilter, table)
         get_port = _getter(self.port, netfilter, table)
         source, nat, make_span = self.kind == "snat", netfilter.nat, self._span
+        paired = _is_pair(self.address)
 
         def translate(skb: Skb, context: Context) -> Outcome | None:
             address = get_address(skb, context) if get_address is not None else None
             if address is None and get_address is not None:
                 return NO_MATCH
             port = get_port(skb, context) if get_port is not None else None
-            if isinstance(address, tuple) and len(address) == 2 and get_port is None and _is_pair(self.address):
-                address, port = address[0], address[1]
+            if paired and isinstance(address, tuple):
+                port = address[1]
+                address = address[0]
             if port is None and get_port is not None:
                 return NO_MATCH
             if skb.ct is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.kernel.netfilter.nft.datatype import IPV4, IPV6, SERVICE
+from emulator.kernel.netfilter.nft.datatype import IPV4, IPV6, SERVICE, Datatype
 from emulator.kernel.netfilter.nft.element_parser import anonymous, elements
 from emulator.kernel.netfilter.nft.error import NO_ENTRY
 from emulator.kernel.netfilter.nft.expression import Concatenation, Expression
@@ -108,19 +108,19 @@ def _map(scope: Scope, protocols: Protocols, family: str) -> Expression:
     protocols.require(key, first, tokens.at - 1)
     if not tokens.accept("map"):
         return key
-    kinds = (IPV6 if family == "ip6" else IPV4, SERVICE)
+    kinds: tuple[Datatype, ...] = (IPV6 if family == "ip6" else IPV4, SERVICE)
     if tokens.accept("@"):
         name = tokens.name()
         found = scope.table.sets.get(name)
         if found is None:
             raise tokens.error_at(NO_ENTRY, tokens.at - 2, tokens.at - 1)
-        kinds = found.declaration.data_types  # type: ignore[assignment]
+        kinds = found.declaration.data_types
         reference = SetReference(name)
     else:
         declaration = Declaration(key.types, data="value", data_types=kinds)
         read = elements(scope, declaration)
         paired = any(isinstance(each.element.data, tuple) for each in read)
-        kinds = kinds if paired else kinds[:1]  # type: ignore[assignment]
+        kinds = kinds if paired else kinds[:1]
         declaration = Declaration(key.types, data="value", data_types=kinds)
         reference = SetReference(anonymous=anonymous(scope, declaration, read))
     if len(kinds) == 2 and not protocols.has_ports:
