@@ -65,7 +65,7 @@ class Arp:
         link, target = entry.link, entry.address
         announce = max(link.conf.arp_announce, self._netns.sysctl.all.arp_announce)
         source = 0
-        if skb is not None and announce < 2 and self._netns.fib.address_type(skb.saddr, link) is RouteType.LOCAL:
+        if skb is not None and announce < 2 and self._netns.fib.address_type(skb.saddr) is RouteType.LOCAL:
             known = any(own.holds(target) and own.holds(skb.saddr) for own in link.addresses)
             source = skb.saddr if announce == 0 or known else 0
         if not source:
@@ -97,7 +97,7 @@ class Arp:
 
     def _answer_probe(self, link: Link, operation: int, sender: bytes, tip: int, skb: Skb) -> None:
         """A duplicate address detection probe (RFC 5227) is answered, but nothing is learned from it."""
-        local = self._netns.fib.address_type(tip, link) is RouteType.LOCAL
+        local = self._netns.fib.address_type(tip) is RouteType.LOCAL
         if operation == REQUEST and local and not self._ignored(link, 0, tip):
             self._reply(link, skb, sender, 0, tip)
 
@@ -157,7 +157,7 @@ class Arp:
         neighbours = self._netns.neighbours
         entry = neighbours.get(link, sip)
         accept = max(link.conf.arp_accept, self._netns.sysctl.all.arp_accept)
-        unicast = self._netns.fib.address_type(sip, link) is RouteType.UNICAST
+        unicast = self._netns.fib.address_type(sip) is RouteType.UNICAST
         gratuitous = sip == tip and unicast and (operation == REQUEST or sender == target)
         if entry is None and accept and (gratuitous or (operation == REPLY and unicast)):
             entry = neighbours.find(link, sip)

@@ -44,7 +44,9 @@ class DropReason(enum.Enum):
     PKT_TOO_BIG = "larger than the MTU and may not be fragmented"
     DUP_FRAG = "overlapping fragment"
     FRAG_REASM_TIMEOUT = "not all fragments came in time"
-    FRAG_TOO_FAR = "the reassembly memory is full"
+    FRAG_TOO_FAR = "too many other fragments of its sender came since (ipfrag_max_dist)"
+    FRAG_MEMORY = "the reassembly memory is full (ipfrag_high_thresh)"
+    FRAG_ECN = "its fragments do not agree whether congestion may be marked (RFC 3168)"
     # Neighbours
     NEIGH_FAILED = "no answer to ARP"
     NEIGH_QUEUEFULL = "too many packets wait for ARP"

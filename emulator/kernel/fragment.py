@@ -35,6 +35,9 @@ CONNTRACK_OUT = 2
 TIME_EXCEEDED, FRAGMENT_TIME = 11, 1
 MAXIMUM_LENGTH = 65_535
 _OVERHEAD = 640  # what an skb weighs beside its bytes
+_SENDER_LIMIT = 4096
+_ECN_MASK = 3  # the codepoint in a TOS; its bits in a queue's `ecn` are 1 << codepoint
+_NOT_ECT, _CE = 1 << 0, 1 << 3
 _QUEUE_OVERHEAD = 256  # sizeof(struct ipq), rounded
 
 Key = tuple[int, int, int, int, int]
@@ -46,6 +49,7 @@ class _Queue:
     __slots__ = (
         "_run_ends",
         "_run_starts",
+        "ecn",
         "fragments",
         "last_seen",
         "length",
@@ -53,6 +57,7 @@ class _Queue:
         "maximum_size",
         "memory",
         "received",
+        "stamp",
         "timer",
     )
 
@@ -66,6 +71,8 @@ class _Queue:
         self.maximum_size = 0
         self.maximum_df = 0
         self.memory = _QUEUE_OVERHEAD
+        self.ecn = 0  # one bit for each of the codepoints seen
+        self.stamp = 0  # of its sender's fragments, the number of the last that came here
         self.timer = timer
 
     @property
@@ -103,6 +110,7 @@ class Reassembler:
         self._netns = netns
         self._queues: dict[Key, _Queue] = {}
         self._memory = 0
+        self._sent: dict[int, int] = {}  # fragments by sender (inet_peer.rid)
 
     def __len__(self) -> int:
         return len(self._queues)
@@ -118,8 +126,10 @@ class Reassembler:
         key = (user, skb.saddr, skb.daddr, data[NETWORK + 4] << 8 | data[NETWORK + 5], skb.protocol)
         queue = self._queues.get(key) or self._open(key)
         if queue is None:
-            self._netns.drop(skb, DropReason.FRAG_TOO_FAR)
+            self._netns.drop(skb, DropReason.FRAG_MEMORY)
             return None
+        if self._too_far(queue, skb.saddr):
+            queue = self._begin_again(key, queue)
         reason = self._insert(key, queue, skb)
         if reason is not None:
             self._netns.drop(skb, reason)
@@ -142,6 +152,27 @@ class Reassembler:
         self._memory += queue.memory
         return queue
 
+    def _too_far(self, queue: _Queue, saddr: int) -> bool:
+        """Whether so many other fragments of the sender came since that its identification has wrapped by now."""
+        limit = self._netns.sysctl.number("net.ipv4.ipfrag_max_dist")
+        if not limit:
+            return False
+        if len(self._sent) >= _SENDER_LIMIT and saddr not in self._sent:
+            del self._sent[next(iter(self._sent))]
+        before = queue.stamp
+        queue.stamp = self._sent[saddr] = self._sent.get(saddr, 0) + 1
+        return bool(queue.fragments) and queue.stamp - before > limit
+
+    def _begin_again(self, key: Key, queue: _Queue) -> _Queue:
+        """Forget what came of a packet: it was of another with the same identification (ip_frag_reinit)."""
+        self._discard(key, queue, DropReason.FRAG_TOO_FAR)
+        seconds = self._netns.sysctl.number("net.ipv4.ipfrag_time")
+        fresh = _Queue(self._netns.kernel.schedule(seconds, lambda: self._expire(key)))
+        fresh.stamp = queue.stamp
+        self._queues[key] = fresh
+        self._memory += fresh.memory
+        return fresh
+
     def _insert(self, key: Key, queue: _Queue, skb: Skb) -> DropReason | None:
         """Check a fragment against what is there, and keep it (ip_frag_queue). A corrupt one ends its packet."""
         more = skb.fragment & MORE_FRAGMENTS
@@ -163,6 +194,7 @@ class Reassembler:
         queue.length = max(queue.length, end)
         queue.last_seen = queue.last_seen or not more
         queue.fragments[start] = skb
+        queue.ecn |= 1 << (skb.data[NETWORK + 1] & _ECN_MASK)
         size = skb.transport - NETWORK + length
         queue.maximum_size = max(queue.maximum_size, size)
         if skb.fragment & DONT_FRAGMENT:
@@ -177,12 +209,15 @@ class Reassembler:
         parts = [queue.fragments[start] for start in sorted(queue.fragments)]
         first = parts[0]
         header_length = first.transport - NETWORK
-        if header_length + queue.length > MAXIMUM_LENGTH:
-            self._netns.drop(skb, DropReason.IP_INHDR)
+        mixed = queue.ecn & _NOT_ECT and queue.ecn != _NOT_ECT
+        if mixed or header_length + queue.length > MAXIMUM_LENGTH:
+            self._drop_all(queue, DropReason.FRAG_ECN if mixed else DropReason.IP_INHDR)
             return None
         lengths = tuple(_payload_length(part) for part in parts)
         data = bytearray(b"".join((first.data[: first.transport], *(part.data[part.transport :] for part in parts))))
         field = DONT_FRAGMENT if queue.maximum_df == queue.maximum_size else 0
+        if queue.ecn & _CE and queue.ecn != _CE:
+            data[NETWORK + 1] |= _ECN_MASK
         data[NETWORK + 2 : NETWORK + 4] = (header_length + queue.length).to_bytes(2, "big")
         data[NETWORK + 6 : NETWORK + 8] = field.to_bytes(2, "big")
         _fix_checksum(data, header_length)
@@ -227,7 +262,10 @@ class Reassembler:
 
 
 def split(skb: Skb, mtu: int) -> list[Skb]:
-    """Cut a packet into fragments of at most `mtu` bytes; a reassembled one where it was cut before."""
+    """Cut a packet into fragments of at most `mtu` bytes; a reassembled one where it was cut before.
+
+    DF that the pieces had is kept only where they are cut anew: those that go on as they came lose it, as in Linux.
+    """
     header_length = skb.transport - NETWORK
     payload = memoryview(skb.data)[skb.transport :]
     limit = min(mtu, skb.fragment_max_size or mtu)

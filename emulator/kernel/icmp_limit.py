@@ -64,11 +64,16 @@ class IcmpLimit:
         self._credit -= self._kernel.random.randrange(0, 3)
 
     def allow_peer(self, daddr: int) -> bool:
-        """Whether net.ipv4.icmp_ratelimit lets another message go to this destination."""
+        """Whether net.ipv4.icmp_ratelimit lets another message go to this destination.
+
+        With 0 all may go, but each empties the bucket that `allow_route_error` looks into too, as in Linux. The bucket
+        is filled, and cut to its size, only when the clock has ticked.
+        """
         interval = self._sysctl.number("net.ipv4.icmp_ratelimit") * HZ // 1000
-        if interval == 0:
-            return True
-        return self._spend(self._peer(daddr), interval, BURST_FACTOR * interval)
+        peer = self._peer(daddr)
+        if peer.last == self._jiffies():
+            return self._take(peer, interval)
+        return self._spend(peer, interval, BURST_FACTOR * interval)
 
     def allow_route_error(self, daddr: int) -> bool:
         """Whether net.ipv4.route.error_cost and error_burst let another "unreachable" go."""
@@ -94,6 +99,10 @@ class IcmpLimit:
         now = self._jiffies()
         peer.tokens = min(peer.tokens + now - peer.last, burst)
         peer.last = now
+        return self._take(peer, cost)
+
+    @staticmethod
+    def _take(peer: _Peer, cost: int) -> bool:
         if peer.tokens < cost:
             return False
         peer.tokens -= cost

@@ -284,7 +284,7 @@ class Neighbours:
         """Fill in what needs no ARP (arp_constructor): groups, broadcasts, links without ARP."""
         from emulator.kernel.route import RouteType
 
-        kind = self._netns.fib.address_type(entry.address, entry.link)
+        kind = self._netns.fib.address_type(entry.address)
         if not entry.link.arp:
             self._set(entry, NudState.NOARP, entry.link.mac)
         elif kind is RouteType.MULTICAST:

@@ -176,8 +176,11 @@ class Routing:
             return DropReason.IP_INVALID_SOURCE
         if is_zeronet(daddr):
             return DropReason.IP_INVALID_DEST
-        localnet = link.conf.route_localnet or self._sysctl.all.route_localnet
-        return DropReason.IP_LOCALNET if (is_loopback(daddr) or is_loopback(saddr)) and not localnet else None
+        loopback = is_loopback(daddr) or is_loopback(saddr)
+        return DropReason.IP_LOCALNET if loopback and not self._routes_localnet(link) else None
+
+    def _routes_localnet(self, link: Link) -> bool:
+        return bool(link.conf.route_localnet or self._sysctl.all.route_localnet)
 
     def _received_way(self, route: Route, flow: Flow, skb: Skb | None) -> NextHop | None:
         """Choose among the ways of a route for a packet to be forwarded (ip_mkroute_input)."""
@@ -204,8 +207,8 @@ class Routing:
             return DropReason.IP_INVALID_DEST
         if is_multicast(saddr) or is_broadcast(saddr):
             return DropReason.IP_INVALID_SOURCE
-        if is_loopback(saddr) and not (link.conf.route_localnet or self._sysctl.all.route_localnet):
-            return DropReason.IP_INVALID_SOURCE
+        if is_loopback(saddr) and not self._routes_localnet(link):
+            return DropReason.IP_LOCALNET
         if is_zeronet(saddr):
             if daddr >> 8 != LOCAL_GROUPS:
                 return DropReason.IP_INVALID_SOURCE
@@ -272,8 +275,7 @@ class Routing:
         if hop is None or hop.link is None or is_zeronet(daddr):
             return DropReason.IP_OUTNOROUTES
         source = saddr or self._source(route, hop)
-        localnet = hop.link.loopback or hop.link.conf.route_localnet or self._sysctl.all.route_localnet
-        if is_loopback(source) and not localnet:
+        if is_loopback(source) and not hop.link.loopback and not self._routes_localnet(hop.link):
             return DropReason.IP_INVALID_SOURCE
         if is_multicast(daddr) or is_broadcast(daddr):
             # A group is never reached through the gateway that a short prefix names.

@@ -54,6 +54,7 @@ PLAIN_DEFAULTS = {
     "net.ipv4.ip_no_pmtu_disc": 0,
     "net.ipv4.ip_unprivileged_port_start": 1024,
     "net.ipv4.ipfrag_high_thresh": 4_194_304,
+    "net.ipv4.ipfrag_max_dist": 64,
     "net.ipv4.ipfrag_time": 30,
     "net.ipv4.route.error_burst": 1250,
     "net.ipv4.route.error_cost": 250,

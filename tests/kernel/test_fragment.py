@@ -105,7 +105,7 @@ def test_memory_is_bounded(limit: int) -> None:
     router.ns.sysctl.set("net.ipv4.ipfrag_high_thresh", limit)
     for number in range(100):
         router.feed(router.a, packet(800, fragment=0x2000, identification=number))
-    assert router.ns.drops[DropReason.FRAG_TOO_FAR] > 80
+    assert router.ns.drops[DropReason.FRAG_MEMORY] > 80
     assert len(router.ns.reassembler) < 20
     router.run(31.0)
     assert len(router.ns.reassembler) == 0
