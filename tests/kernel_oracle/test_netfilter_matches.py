@@ -280,3 +280,14 @@ def test_chunks_of_sctp(bed: RouterBed) -> None:
     for payload in packets:
         bed.compare([("a", ethernet(MACS["a"], HOST_MAC, wire.ip(CLIENT, SERVER, 132, common + payload)))])
         bed.compare_counters("filter")
+
+
+def test_ports_of_all_protocols_that_have_them(bed: RouterBed) -> None:
+    protocols = (6, 17, 33, 132, 136)
+    tests = ("--dports 80,90:95", "! --sports 7", "--ports 80")
+    bed.build(table("filter", *[f"FORWARD -p {each} -m multiport {test}" for each in protocols for test in tests]))
+    for protocol in protocols:
+        for ports in ("00070050", "0007005a", "00070060", "00500007", "000700"):
+            payload = bytes.fromhex(ports) + (bytes(20) if len(ports) == 8 else b"")
+            bed.compare([("a", ethernet(MACS["a"], HOST_MAC, wire.ip(CLIENT, SERVER, protocol, payload)))])
+        bed.compare_counters("filter")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
-from emulator.kernel.netfilter.match.base import Match
+from emulator.kernel.netfilter.match.base import Hotdrop, Match
 from emulator.kernel.netfilter.match.port import FRAGMENT_OFFSET
 from emulator.kernel.netfilter.options import format_port_range, parse_port_range
 
@@ -74,8 +74,12 @@ class Multiport(Match):
     def matches(self, skb: Skb, context: Context) -> bool:
         if skb.fragment & FRAGMENT_OFFSET:
             return False
-        found = (self.side != "--dports" and self._hold(skb.sport)) or (
-            self.side != "--sports" and self._hold(skb.dport)
+        data, at = skb.data, skb.transport
+        if len(data) < at + 4:
+            raise Hotdrop(self.name)
+        # From the bytes, since an Skb notes no ports of DCCP and UDP-Lite.
+        found = (self.side != "--dports" and self._hold(data[at] << 8 | data[at + 1])) or (
+            self.side != "--sports" and self._hold(data[at + 2] << 8 | data[at + 3])
         )
         return found is not self.inverted
 
