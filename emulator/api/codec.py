@@ -38,7 +38,7 @@ MAX_NAME = 63
 FRAME_OVERHEAD = 3
 """Bytes that a frame takes in a datagram besides its own."""
 
-TRACE_OVERHEAD = 22
+TRACE_OVERHEAD = 23
 """Bytes at most that the mark of a traced frame takes in a datagram."""
 
 _MAX_DATAGRAM_FRAMES = 8_192
@@ -208,7 +208,8 @@ class FrameReader:
 class Datagram(NamedTuple):
     """Frames from one node to another.
 
-    `traces` has, for the index of each traced frame, its trace's identity and the number of its last step.
+    `traces` has, for the index of each traced frame, its trace's identity, the number of its last step, and a 1 if
+    the rules that do not match are wanted too.
     """
 
     sender: str
@@ -293,7 +294,6 @@ def _is_trace_mark(index: object, mark: object, frames: int) -> bool:
         type(index) is int
         and 0 <= index < frames
         and type(mark) is list
-        and len(mark) == 2
-        and type(mark[0]) is int
-        and type(mark[1]) is int
+        and 2 <= len(mark) <= 3
+        and all(type(number) is int for number in mark)
     )

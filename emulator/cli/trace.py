@@ -41,6 +41,7 @@ emulator trace client web
 emulator trace client web --tcp 80
 emulator trace client 10.96.0.10 --udp 53
 emulator trace client pod/web-7d9c-x2x --icmp
+emulator trace client web --considered
 emulator trace node/node-a web -o json
 """
 
@@ -79,6 +80,8 @@ _COLOURS: dict[Style, dict[str, Any]] = {
 )
 @namespace_option
 @click.option("-v", "--verbose", is_flag=True, help="Also each step of the ARP packets that the packet waits for.")
+@click.option("--considered", count=True,
+              help="Also the rules that did not match, and why; given twice, none are folded.")  # fmt: skip
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="The form of the output.")
 @pass_session
 def trace(
@@ -91,6 +94,7 @@ def trace(
     timeout: float,
     namespace: str | None,
     verbose: bool,
+    considered: int,
     output: str,
 ) -> int:
     """Follow one packet there and its reply back: every hop, rule, rewrite and drop.
@@ -106,11 +110,12 @@ def trace(
         start = find_target(controller, source, own)
         directory = Directory.read(controller)
     flow = directory.flow(destination, start.namespace or own, _asked(tcp, udp, icmp=icmp))
-    result, steps = _send(session, start, flow, directory.nodes, timeout)
+    result, steps = _send(session, start, flow, directory.nodes, timeout, considered=considered > 0)
     if output == "json":
         print_json(_as_json(start, flow, result, steps))
     else:
-        print_lines(_as_text(start, flow, result, _rendered(directory, flow, result, steps, verbose=verbose)))
+        lines = _rendered(directory, flow, result, steps, verbose=verbose, unfolded=considered > 1)
+        print_lines(_as_text(start, flow, result, lines))
     return OK if result.outcome is TraceOutcome.REPLIED else FAILED
 
 
@@ -123,7 +128,7 @@ def _asked(tcp: int | None, udp: int | None, *, icmp: bool) -> tuple[str, int] |
 
 
 def _send(
-    session: Session, start: Target, flow: Flow, nodes: Sequence[str], timeout: float
+    session: Session, start: Target, flow: Flow, nodes: Sequence[str], timeout: float, *, considered: bool
 ) -> tuple[TraceStartResult, list[TraceStep]]:
     """Have the packet sent, then collect what every node recorded of it."""
     identity = int.from_bytes(os.urandom(7), "big")
@@ -135,6 +140,7 @@ def _send(
         namespace=start.namespace or DEFAULT_NAMESPACE,
         pod=start.pod,
         timeout=timeout,
+        considered=considered,
     )
     with session.node(start.node) as client:
         result = client.call(TRACE_START, params, timeout + _ANSWER_MARGIN)
@@ -155,11 +161,17 @@ def _collect(session: Session, node: str, identity: int) -> list[TraceStep]:
 
 
 def _rendered(
-    directory: Directory, flow: Flow, result: TraceStartResult, steps: Sequence[TraceStep], *, verbose: bool
+    directory: Directory,
+    flow: Flow,
+    result: TraceStartResult,
+    steps: Sequence[TraceStep],
+    *,
+    verbose: bool,
+    unfolded: bool = False,
 ) -> list[Line]:
     hint = directory.hint(result.address, flow.protocol, flow.port)
     last = verdict(steps, result.outcome, result.message, directory.names, hint=hint)
-    return [*render(steps, directory.names, verbose=verbose), last]
+    return [*render(steps, directory.names, verbose=verbose, unfolded=unfolded), last]
 
 
 def _as_json(start: Target, flow: Flow, result: TraceStartResult, steps: Sequence[TraceStep]) -> dict[str, Any]:

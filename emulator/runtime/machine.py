@@ -106,7 +106,7 @@ class Machine:
                 self._receive_traced(nic, sender, frame, mark)
 
     def _receive_traced(self, nic: Nic, sender: str, frame: bytes, mark: Sequence[int]) -> None:
-        trace = self.kernel.open_trace(mark[0], mark[1])
+        trace = self.kernel.open_trace(mark[0], mark[1], considered=len(mark) > 2 and mark[2] == 1)
         way = {"from": sender, "to": self.kernel.name}
         Skb(bytearray(frame), trace).step(nic.netns, StepKind.UNDERLAY, **way)
         nic.receive_frame(frame, trace)

@@ -138,7 +138,7 @@ def test_gathering_within_the_room_never_exceeds_a_datagram():
             room -= len(frame) + codec.FRAME_OVERHEAD + codec.TRACE_OVERHEAD
             if room < 0:
                 break
-            traces[len(frames)] = [2**63, 2**31]
+            traces[len(frames)] = [2**63, 2**31, 1]
             frames.append(frame)
         assert len(encoder.encode(2**64 - 1, frames, traces)) <= codec.MAX_DATAGRAM
 

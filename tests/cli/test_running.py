@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -152,6 +153,16 @@ def test_trace_shows_the_way_there_and_back(ask: Ask) -> None:
     assert "  pod default/client (netns " in text
     numbers = [int(line.split()[0]) for line in lines if line.startswith("     ") and line.split()[0].isdigit()]
     assert numbers == sorted(numbers)
+
+
+def test_trace_tells_of_rules_that_did_not_match(ask: Ask) -> None:
+    """In one line for those of one reason, or in a line each; not at all unless asked."""
+    folded = ask.ok("trace", "client", "web", "--considered")
+    assert re.search(r"KUBE-SERVICES:\d+-\d+ no match: \S+", folded)
+    unfolded = ask.ok("trace", "client", "web", "--considered", "--considered")
+    assert "no match: " in unfolded
+    assert not re.search(r":\d+-\d+ no match", unfolded)
+    assert "no match" not in ask.ok("trace", "client", "web")
 
 
 def test_trace_as_json_has_every_step(ask: Ask) -> None:

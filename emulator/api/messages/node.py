@@ -87,7 +87,8 @@ class LogLine(Struct, frozen=True, kw_only=True):
 class TraceStartParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Send one traced packet from a pod (or the node when `pod` is empty) to an address or a name.
 
-    `protocol` is tcp, udp or icmp. `trace` is the identity under which every machine records steps.
+    `protocol` is tcp, udp or icmp. `trace` is the identity under which every machine records steps; `considered`: also
+    those of rules that do not match.
     """
 
     trace: int
@@ -97,6 +98,7 @@ class TraceStartParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     namespace: str = "default"
     pod: str = ""
     timeout: float = 5.0  # ARP that nobody answers fails after 3
+    considered: bool = False
 
 
 class TraceOutcome(enum.Enum):

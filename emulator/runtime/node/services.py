@@ -159,7 +159,7 @@ class NodeServices:
     async def start_trace(self, params: TraceStartParams, _exchange: Exchange[Empty]) -> TraceStartResult:
         """Send one traced packet, and wait for what comes back."""
         network, _, _ = self._place(params.namespace, params.pod)
-        trace = self._parts.machine.kernel.open_trace(params.trace)
+        trace = self._parts.machine.kernel.open_trace(params.trace, considered=params.considered)
         timeout = min(max(params.timeout, 0.0), _LONGEST_TRACE)
         return await probe(network, trace, params.protocol, params.destination, params.port, timeout)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 UdpAddress = tuple[str, int]
 
 TraceMarks = Mapping[int, Sequence[int]]
-"""For the index of a traced frame: its trace's identity and the number of its last step."""
+"""For the index of a traced frame: its trace's identity, the number of its last step, 1 if misses are wanted too."""
 
 Deliver = Callable[[str, Sequence[bytes], TraceMarks], None]
 """Takes the sender's name, the frames of one datagram, and the marks of those that are traced."""
@@ -71,7 +71,7 @@ class _Outbox:
         self.peer = peer
         self.sequence = 0
         self.frames: list[bytes] = []
-        self.traces: dict[int, tuple[int, int]] = {}
+        self.traces: dict[int, tuple[int, ...]] = {}
         self.size = 0
 
 
@@ -181,7 +181,8 @@ class Underlay:
                 return
             self._send_datagram(outbox)
         if trace is not None:
-            outbox.traces[len(outbox.frames)] = (trace.identity, trace.number)
+            mark = (trace.identity, trace.number)
+            outbox.traces[len(outbox.frames)] = (*mark, 1) if trace.considered else mark
         outbox.frames.append(frame)
         outbox.size += size
 

@@ -86,6 +86,10 @@ def test_trace_marks_travel_with_their_frames() -> None:
     a.flush()
     b.take(a.transmitted[0][0], A)
     assert b.delivered[0][2] == {1: [77, 5]}
+    a.send(frame(PEERS[1].mac), Trace(78, 6, lambda step: None, considered=True))
+    a.flush()
+    b.take(a.transmitted[1][0], A)
+    assert b.delivered[1][2] == {0: [78, 6, 1]}
 
 
 def test_gaps_count_as_lost_and_latecomers_do_not() -> None:
