@@ -87,7 +87,8 @@ class TableText:
 class Conversation:
     """Two hosts that talk. `protocol` is the IP protocol's number; for ICMP `sport` is the identifier.
 
-    `link` and `source` are the client's, `target` what it speaks to, which NAT may turn into another.
+    `link` and `source` are the client's, `target` what it speaks to, which NAT may turn into another. Without a link
+    the client is the machine itself: a UDP socket bound to `source` and `sport`.
     """
 
     protocol: int
@@ -158,6 +159,18 @@ class DatagramStep:
 
 
 @dataclass(frozen=True)
+class SctpStep:
+    """An SCTP packet with one chunk; `tag` is added to the verification tag that would be right."""
+
+    conversation: int
+    side: int
+    chunk: int
+    tag: int = 0
+    length: int = 0
+    shape: Shape = PLAIN
+
+
+@dataclass(frozen=True)
 class EchoStep:
     """An echo request of the client or a reply of the server; `kind` other than 8 and 0 for odd queries."""
 
@@ -209,7 +222,8 @@ class CheckStep:
     """Entries, counters and sets are compared here, not at the end only."""
 
 
-Step = TcpStep | DatagramStep | EchoStep | ErrorStep | ExpireStep | DeleteStep | WaitStep | CheckStep
+Talk = TcpStep | DatagramStep | SctpStep | EchoStep  # what a side of a conversation sends
+Step = Talk | ErrorStep | ExpireStep | DeleteStep | WaitStep | CheckStep
 
 
 @dataclass(frozen=True)

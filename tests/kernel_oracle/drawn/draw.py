@@ -10,7 +10,7 @@ from tests.kernel_oracle.drawn.sets import draw_sets
 from tests.kernel_oracle.drawn.topology import TOPOLOGIES, Topology
 from tests.kernel_oracle.drawn.traffic import Drawer
 
-FLAVOURS = ("rules", "tcp", "nat", "fragments", "malformed", "routing", "bridge", "sets")
+FLAVOURS = ("rules", "tcp", "nat", "fragments", "malformed", "routing", "bridge", "sets", "sctp")
 _SYSCTLS = (
     ("net.netfilter.nf_conntrack_tcp_loose", (0,)),
     ("net.netfilter.nf_conntrack_tcp_be_liberal", (1,)),
@@ -37,7 +37,7 @@ _SYSCTLS = (
 def draw_case(seed: int, number: int, only: str = "") -> Case:
     """Draw case `number` of a seed; the same arguments give the same case. `only` is one of FLAVOURS."""
     r = random.Random(f"{seed}:{number}:{only}")
-    flavour = only or r.choices(FLAVOURS, (5, 4, 4, 2, 1, 2, 3, 2))[0]
+    flavour = only or r.choices(FLAVOURS, (5, 4, 4, 2, 1, 2, 3, 2, 1))[0]
     topology = TOPOLOGIES["bridge" if flavour == "bridge" or (flavour != "routing" and r.random() < 0.15) else "router"]
     drawer = Drawer(r, topology, flavour)
     conversations = drawer.conversations()

@@ -15,10 +15,11 @@ from tests.kernel_oracle.drawn.case import (
     CLIENT,
     SERVER,
     Conversation,
-    DatagramStep,
     EchoStep,
     ErrorStep,
+    SctpStep,
     Shape,
+    Talk,
     TcpStep,
 )
 from tests.kernel_oracle.drawn.topology import Topology
@@ -69,7 +70,7 @@ class Hosts:
 
     # Sending
 
-    def frames(self, step: TcpStep | DatagramStep | EchoStep | ErrorStep) -> list[tuple[str, bytes]]:
+    def frames(self, step: Talk | ErrorStep) -> list[tuple[str, bytes]]:
         """Return what a step sends: link and frame, several if it is cut into fragments."""
         if isinstance(step, ErrorStep):
             return self._error(step)
@@ -77,13 +78,15 @@ class Hosts:
         end = state.ends[step.side]
         if isinstance(step, TcpStep):
             segment = self._segment(step, end)
+        elif isinstance(step, SctpStep):
+            segment = self._sctp(step, end, state.ends[1 - step.side])
         elif isinstance(step, EchoStep):
             rest = (end.port if step.side == CLIENT else end.peer_port) << 16 | step.sequence
-            segment = packet.icmp(step.kind, 0, rest, _payload(step.length))
+            segment = packet.icmp(step.kind, 0, rest, payload(step.length))
         elif state.plan.protocol == packet.UDP:
-            segment = packet.udp(end.address, end.peer, end.port, end.peer_port, _payload(step.length))
+            segment = packet.udp(end.address, end.peer, end.port, end.peer_port, payload(step.length))
         else:
-            segment = _payload(max(step.length, 12))
+            segment = payload(max(step.length, 12))
             if state.plan.protocol == packet.GRE and not step.length & 1:
                 segment = packet.GRE_HEADER + segment
         return self._wrap(end.link, end.address, end.peer, state.plan.protocol, segment, step.shape)
@@ -97,8 +100,18 @@ class Hosts:
             end.next_seq = end.next_seq + grown & _U32
         return packet.tcp(
             end.address, end.peer, end.port, end.peer_port, seq, ack, step.flags, step.window,
-            bytes.fromhex(step.options), _payload(step.length),
+            bytes.fromhex(step.options), payload(step.length),
         )  # fmt: skip
+
+    @staticmethod
+    def _sctp(step: SctpStep, end: _End, other: _End) -> bytes:
+        tag = 0 if step.chunk == packet.INIT else other.next_seq  # which is the other side's tag, here
+        value = payload(step.length)
+        if step.chunk in (packet.INIT, packet.INIT_ACK):
+            value = struct.pack("!IIHHI", end.next_seq, 65_536, 1, 1, 1)
+        elif step.chunk == packet.SCTP_DATA:
+            value = struct.pack("!IHHI", 1, 0, 0, 0) + payload(max(step.length, 1))
+        return packet.sctp(end.port, end.peer_port, tag + step.tag, step.chunk, value)
 
     def _error(self, step: ErrorStep) -> list[tuple[str, bytes]]:
         if step.back >= len(self._seen):
@@ -128,7 +141,7 @@ class Hosts:
 
     # Learning
 
-    def learn(self, step: TcpStep | DatagramStep | EchoStep | ErrorStep, came_out: Frames) -> None:
+    def learn(self, step: Talk | ErrorStep, came_out: Frames) -> None:
         """Take note of what came out after a step."""
         packets = [
             (link, frame[ETHERNET:])
@@ -141,7 +154,8 @@ class Hosts:
         if isinstance(step, ErrorStep) or step.shape.lost:
             return
         state = self._states[step.conversation]
-        passed = [each for each in packets if each[1][8] != OWN_TTL and each[1][9] == state.plan.protocol]
+        own = not state.plan.link and step.side == CLIENT
+        passed = [each for each in packets if (each[1][8] == OWN_TTL) is own and each[1][9] == state.plan.protocol]
         chosen = next((each for each in passed if self._lives_at(*each)), passed[0] if passed else None)
         if chosen is not None:
             self._arrive(state, step, *chosen)
@@ -149,13 +163,13 @@ class Hosts:
     def _lives_at(self, link: str, whole: bytes) -> bool:
         return packet.parse(whole)[1] in self._topology.plan(link).hosts
 
-    def _arrive(self, state: _State, step: TcpStep | DatagramStep | EchoStep, link: str, whole: bytes) -> None:
+    def _arrive(self, state: _State, step: Talk, link: str, whole: bytes) -> None:
         source, target, protocol, header = packet.parse(whole)
         other = state.ends[SERVER if step.side == CLIENT else CLIENT]
         segment = whole[header:]
         if step.side == CLIENT:
             other.link, other.address, other.peer = link, target, source
-            if protocol in (packet.TCP, packet.UDP) and len(segment) >= 4:
+            if protocol in (packet.TCP, packet.UDP, packet.SCTP) and len(segment) >= 4:
                 other.peer_port, other.port = struct.unpack_from("!HH", segment)
             elif protocol == packet.ICMP and len(segment) >= 8:
                 other.peer_port = other.port = int.from_bytes(segment[4:6], "big")
@@ -167,5 +181,6 @@ class Hosts:
             other.next_ack = seq + length + (offset >> 1 & 1) + (offset & 1) & _U32
 
 
-def _payload(length: int) -> bytes:
+def payload(length: int) -> bytes:
+    """Return bytes that tell where they lie."""
     return bytes(range(65, 91)) * (length // 26) + bytes(range(97, 97 + length % 26))

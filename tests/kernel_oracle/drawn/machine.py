@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import select
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -26,6 +28,8 @@ from tests.kernel_oracle.drawn.tables import by_table, element_lines, port_of_re
 from tests.kernel_oracle.drawn.topology import Topology
 from tests.kernel_oracle.harness import Frames
 
+Send = Callable[[bytes, tuple[str, int]], object]
+
 PATIENCE = 0.5  # seconds to wait for the real side while it has sent less than the emulator
 DRAW_TRIES = 3
 GRACE = 0.004  # seconds to wait for what it may send beyond that
@@ -39,6 +43,10 @@ class RefusedError(Exception):
         self.both = both
 
 
+class LocalError(Exception):
+    """A socket of the machine got another error on one side."""
+
+
 class Machine(RealSide):
     """Use with `with`. `start` begins a case on both sides, `send` puts frames in, the tables are read as lines."""
 
@@ -46,6 +54,7 @@ class Machine(RealSide):
         super().__init__(topology)
         self.careful = False  # wait after each frame for what the real side might send too much
         self.identification = 0
+        self._opened: list[socket.socket] = []
         self._real: Frames = {}
         self._emulated: Frames = {}
 
@@ -55,6 +64,7 @@ class Machine(RealSide):
         """Begin a case on both sides. RefusedError if one does not take it and the other does."""
         self.enter()
         self._clean()
+        self._close_local()
         self._make_emulated(seed)
         for name, value in case.sysctls:
             self._undo_sysctls.setdefault(name, read_sysctl(name))
@@ -148,6 +158,45 @@ class Machine(RealSide):
             self._run()
         self.settle()
         return self._real, self._emulated
+
+    def send_local(self, plan: drawn.Conversation, payload: bytes) -> tuple[Frames, Frames]:
+        """Send a UDP datagram from a socket of the machine itself. LocalError if both sides do not fail alike."""
+        self._real = {name: [] for name in self._sockets}
+        self._emulated = {name: [] for name in self._sockets}
+        key = (plan.source, plan.sport)
+        errors = []
+        for sockets, opened in ((self._real_local, self._open_real), (self._emulated_local, self._open_emulated)):
+            try:
+                send = sockets.get(key) or sockets.setdefault(key, opened(*key))
+                send(payload, (plan.target, plan.dport))
+                errors.append("sent")
+            except OSError as error:
+                errors.append(errno.errorcode[error.errno or 0])
+            self._collect(0.0)
+        self._run()
+        self.settle()
+        if errors[0] != errors[1]:
+            raise LocalError(f"the real socket: {errors[0]}; the emulator's: {errors[1]}")
+        return self._real, self._emulated
+
+    def _open_real(self, source: str, port: int) -> Send:
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._opened.append(opened)
+        opened.bind((source, port))
+        return opened.sendto
+
+    def _open_emulated(self, source: str, port: int) -> Send:
+        self._run()
+        opened = self.ns.sockets.udp()
+        opened.bind((source, port))
+        return opened.send_to
+
+    def _close_local(self) -> None:
+        for opened in self._opened:
+            opened.close()
+        self._opened.clear()
+        self._real_local: dict[tuple[str, int], Send] = {}
+        self._emulated_local: dict[tuple[str, int], Send] = {}
 
     def wait(self, seconds: float) -> tuple[Frames, Frames]:
         """Let real time go by."""

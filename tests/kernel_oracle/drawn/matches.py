@@ -130,7 +130,7 @@ def connmark(place: Place) -> str:
 
 def multiport(place: Place) -> str:
     """`-m multiport`."""
-    if place.protocol not in ("tcp", "udp"):
+    if place.protocol not in ("tcp", "udp", "sctp"):
         return ""
     ports = ",".join(place.port() for _ in range(place.random.randint(1, 3)))
     return f"-m multiport {place.bang()}--{place.one(('dports', 'sports', 'ports'))} {ports}"
@@ -275,7 +275,7 @@ def protocol_tests(place: Place) -> list[str]:
     """Draw what `-m tcp`, `-m udp` and `-m icmp` look at."""
     words = []
     r = place.random
-    if place.protocol in ("tcp", "udp"):
+    if place.protocol in ("tcp", "udp", "sctp"):
         words += [f"{place.bang(0.15)}--dport {place.port()}"] if place.chance(0.5) else []
         words += [f"{place.bang(0.15)}--sport {place.port()}"] if place.chance(0.2) else []
         if place.protocol == "tcp" and place.chance(0.25):

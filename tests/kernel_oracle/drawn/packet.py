@@ -10,10 +10,20 @@ from tests.kernel_oracle.drawn.case import Cut, Shape
 
 ICMP, TCP, UDP, GRE, SCTP = 1, 6, 17, 47, 132
 GRE_HEADER = b"\0\0\x08\0"  # version 0, with IPv4 in it
+INIT, INIT_ACK, SCTP_DATA = 1, 2, 0
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 MORE_FRAGMENTS = 0x2000
 DONT_FRAGMENT = 0x4000
 _U32 = 0xFFFFFFFF
+
+
+def _crc32c_entry(value: int) -> int:
+    for _ in range(8):
+        value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value
+
+
+_CRC32C = tuple(_crc32c_entry(byte) for byte in range(256))
 
 # What may be wrong with a packet: of the IP header first, of the transport header then, of the length last.
 FLAWS = (
@@ -49,6 +59,16 @@ def tcp(source: str, target: str, sport: int, dport: int, seq: int, ack: int, fl
     segment = head + options + payload
     total = transport_checksum(source, target, TCP, segment)
     return segment[:16] + total.to_bytes(2, "big") + segment[18:]
+
+
+def sctp(sport: int, dport: int, tag: int, chunk: int, value: bytes) -> bytes:
+    """Build an SCTP packet with one chunk (RFC 9260); its CRC32c lies in it little end first."""
+    body = struct.pack("!BBH", chunk, 3 if chunk == 0 else 0, 4 + len(value)) + value + bytes(-len(value) % 4)
+    head = struct.pack("!HHI", sport, dport, tag & _U32)
+    crc = _U32
+    for byte in head + bytes(4) + body:
+        crc = _CRC32C[(crc ^ byte) & 0xFF] ^ crc >> 8
+    return head + struct.pack("<I", crc ^ _U32) + body
 
 
 def icmp(kind: int, code: int, rest: int, payload: bytes) -> bytes:

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 from emulator.packet.checksum import checksum
 from tests.kernel_oracle.drawn.case import (
+    CLIENT,
     Case,
     CheckStep,
-    DatagramStep,
+    Conversation,
     DeleteStep,
-    EchoStep,
     ErrorStep,
     ExpireStep,
-    TcpStep,
+    Talk,
     WaitStep,
 )
-from tests.kernel_oracle.drawn.hosts import ETHERNET, OWN_TTL, Hosts
-from tests.kernel_oracle.drawn.machine import Machine, RefusedError
+from tests.kernel_oracle.drawn.hosts import ETHERNET, OWN_TTL, Hosts, payload
+from tests.kernel_oracle.drawn.machine import LocalError, Machine, RefusedError
 from tests.kernel_oracle.drawn.packet import ICMP
 from tests.kernel_oracle.harness import Frames
 
@@ -61,7 +61,7 @@ def play(machine: Machine, case: Case, seed: int) -> Outcome:
     try:
         for number, step in enumerate(case.steps):
             outcome.step = number
-            _step(machine, hosts, step, outcome)
+            _step(machine, hosts, case.conversations, step, outcome)
         outcome.step = len(case.steps)
         _check(machine, outcome)
         left = machine.rest()
@@ -69,14 +69,22 @@ def play(machine: Machine, case: Case, seed: int) -> Outcome:
             _differ(outcome, "frames", _lines(left), [])
     except _DisagreementError:
         pass
+    except LocalError as error:
+        outcome.kind, outcome.message = "local", str(error)
     return outcome
 
 
-def _step(machine: Machine, hosts: Hosts, step: object, outcome: Outcome) -> None:
-    if isinstance(step, TcpStep | DatagramStep | EchoStep | ErrorStep):
-        frames = hosts.frames(step)
-        outcome.sent += [(outcome.step, link, frame) for link, frame in frames]
-        real, emulated = machine.send(frames)
+def _step(
+    machine: Machine, hosts: Hosts, conversations: tuple[Conversation, ...], step: object, outcome: Outcome
+) -> None:
+    if isinstance(step, Talk | ErrorStep):
+        plan = None if isinstance(step, ErrorStep) else conversations[step.conversation]
+        if plan is not None and not plan.link and step.side == CLIENT:
+            real, emulated = machine.send_local(plan, payload(step.length))
+        else:
+            frames = hosts.frames(step)
+            outcome.sent += [(outcome.step, link, frame) for link, frame in frames]
+            real, emulated = machine.send(frames)
         _compare_frames(machine, real, emulated, outcome)
         hosts.learn(step, real)
     elif isinstance(step, ExpireStep):

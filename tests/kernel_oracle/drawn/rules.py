@@ -67,7 +67,7 @@ def _draw_rule(
     hooks: frozenset[str],
     callable_chains: list[str],
 ) -> RuleLine:
-    protocol = r.choices(("", "tcp", "udp", "icmp"), (5, 5, 3, 2))[0]
+    protocol = r.choices(("", "tcp", "udp", "icmp", "sctp"), (5, 5, 3, 2, 0.5))[0]
     place = Place(r, topology, table, hooks, protocol, sets)
     tests = draw_tests(place)
     if callable_chains and r.random() < 0.5:

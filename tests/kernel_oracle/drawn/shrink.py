@@ -6,10 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import TypeVar
 
-from tests.kernel_oracle.drawn.case import Case, DatagramStep, EchoStep, ErrorStep, RuleLine, Shape, TableText, TcpStep
+from tests.kernel_oracle.drawn.case import (
+    Case,
+    DatagramStep,
+    EchoStep,
+    ErrorStep,
+    RuleLine,
+    SctpStep,
+    Shape,
+    TableText,
+    TcpStep,
+)
 
 _T = TypeVar("_T")
-_SHAPED = TcpStep | DatagramStep | EchoStep | ErrorStep
+_SHAPED = TcpStep | DatagramStep | SctpStep | EchoStep | ErrorStep
 
 
 def shrink(case: Case, fails: Callable[[Case], bool], *, tries: int = 400) -> Case:

@@ -74,7 +74,7 @@ def dnat(place: Place) -> str:
     """`-j DNAT` and `-j REDIRECT`."""
     if place.table != "nat" or not place.hooks <= _TARGET_HOOKS:
         return ""
-    ports = place.protocol in ("tcp", "udp")
+    ports = place.protocol in ("tcp", "udp", "sctp")
     if place.chance(0.15):
         return f"-j REDIRECT --to-ports {place.one(('80', '81', '53'))}" if ports else "-j REDIRECT"
     r = place.random
@@ -92,7 +92,7 @@ def snat(place: Place) -> str:
     """`-j SNAT` and `-j MASQUERADE`."""
     if place.table != "nat" or not place.hooks <= _SOURCE_HOOKS:
         return ""
-    ports = place.protocol in ("tcp", "udp")
+    ports = place.protocol in ("tcp", "udp", "sctp")
     span = place.one(("", "", "4000", "4000-4001", "1024-1030", "80-81")) if ports else ""
     words = place.one(("", "", "", "", " --random", " --random-fully"))
     if place.hooks == {"POSTROUTING"} and place.chance(0.5):

@@ -16,12 +16,13 @@ from tests.kernel_oracle.drawn.case import (
     EchoStep,
     ErrorStep,
     ExpireStep,
+    SctpStep,
     Shape,
     Step,
     TcpStep,
     WaitStep,
 )
-from tests.kernel_oracle.drawn.packet import ACK, FIN, FLAWS, ICMP, PSH, RST, SYN, TCP, UDP, URG
+from tests.kernel_oracle.drawn.packet import ACK, FIN, FLAWS, ICMP, PSH, RST, SCTP, SYN, TCP, UDP, URG
 from tests.kernel_oracle.drawn.topology import CLIENT_PORTS, FAR, ODD, SERVER_PORTS, VIPS, Topology
 
 _OTHER_PROTOCOLS = (47, 200, 50, 253)
@@ -59,16 +60,22 @@ class Drawer:
 
     def _conversation(self) -> Conversation:
         r = self._r
+        if r.random() < 0.07:
+            source = r.choice(self._topology.own_addresses)
+            return Conversation(UDP, "", source, r.choice(CLIENT_PORTS), self._target(source), r.choice(SERVER_PORTS))
         link = r.choice(self._topology.links)
         source = r.choice(link.hosts)
         if r.random() < 0.03:
             source = r.choice((*ODD, *FAR, *self._topology.own_addresses, *self._topology.hosts))
-        protocol = r.choices((TCP, UDP, ICMP, r.choice(_OTHER_PROTOCOLS)), self._protocol_weights())[0]
+        protocols = (TCP, UDP, ICMP, SCTP, r.choice(_OTHER_PROTOCOLS))
+        protocol = r.choices(protocols, self._protocol_weights())[0]
         sport = r.choice(CLIENT_PORTS) if protocol != ICMP else r.choice((7, 8))
         return Conversation(protocol, link.name, source, sport, self._target(source), r.choice(SERVER_PORTS))
 
     def _protocol_weights(self) -> tuple[float, ...]:
-        return {"tcp": (9, 1, 1, 0.1), "fragments": (1, 5, 3, 0.5)}.get(self._flavour, (6, 4, 2, 0.3))
+        return {"tcp": (9, 1, 1, 0.3, 0.1), "fragments": (1, 5, 3, 0.3, 0.5), "sctp": (1, 1, 1, 9, 0.1)}.get(
+            self._flavour, (6, 4, 2, 0.5, 0.3)
+        )
 
     def _target(self, source: str) -> str:
         r = self._r
@@ -108,6 +115,8 @@ class Drawer:
     def _of(self, number: int, plan: Conversation) -> list[Step]:
         if plan.protocol == TCP:
             return list(self._tcp(number))
+        if plan.protocol == SCTP:
+            return self._sctp(number)
         if plan.protocol == ICMP:
             return list(self._echo(number))
         return list(self._datagrams(number))
@@ -180,6 +189,24 @@ class Drawer:
             if r.random() < 0.8:
                 answer = {8: 0, 13: 14, 17: 18, 15: 16}.get(kind, 0)
                 steps.append(EchoStep(number, SERVER, answer, sequence, self._length(), self._shape()))
+        return steps
+
+    def _sctp(self, number: int) -> list[Step]:
+        """An association's chunks in order, with some left out, doubled, of another kind or with a wrong tag."""
+        r = self._r
+        first, last = r.sample((CLIENT, SERVER), 2)
+        plan = [(CLIENT, 1), (SERVER, 2), (CLIENT, 10), (SERVER, 11)]
+        plan += [(side, chunk) for _ in range(r.randint(0, 3)) for side, chunk in ((first, 0), (last, 3))]
+        plan += [(r.choice((CLIENT, SERVER)), r.choice((4, 5)))] if r.random() < 0.3 else []
+        plan += [(first, 7), (last, 8), (first, 14)] if r.random() < 0.6 else [(first, 6)]
+        steps: list[Step] = []
+        for side, chunk in plan[: r.randint(1, len(plan))]:
+            kind = r.random()
+            tag = r.choice((1, 1 << 31)) if r.random() < 0.05 else 0
+            step = SctpStep(number, side, chunk, tag, r.choice((0, 4, 30)), self._shape(0.03))
+            steps += [] if kind < 0.06 else [step, step] if kind < 0.12 else [step]
+            if kind > 0.92:
+                steps.append(SctpStep(number, r.choice((CLIENT, SERVER)), r.choice((0, 1, 2, 6, 7, 9, 10, 14, 192))))
         return steps
 
     # TCP
