@@ -25,6 +25,7 @@ class Ipv4:
         self.output = transmitter.output
         self.local_out = transmitter.local_out
         self.transmit = transmitter.transmit
+        self.reroute = transmitter.reroute
         self.build = transmitter.build
         self.next_identification = transmitter.next_identification
         self.route_output = netns.routing.output

@@ -124,24 +124,28 @@ class IpOutput:
             self._trace_send(skb, result)
         before = (skb.daddr, skb.saddr, skb.mark, skb.data[_TOS])
         if self._netfilter.run(Hook.OUTPUT, skb) is not Verdict.ACCEPT:
-            return DropReason.NETFILTER_DROP
+            return _refusal(skb)
         if before != (skb.daddr, skb.saddr, skb.mark, skb.data[_TOS]):
-            rerouted = self._reroute(skb)
+            rerouted = self.reroute(skb)
             if not isinstance(rerouted, RouteResult):
                 self._netns.drop(skb, rerouted)
                 return rerouted
             result = rerouted
-        self.transmit(skb, result)
-        return None
+        return self.transmit(skb, result)
 
-    def transmit(self, skb: Skb, result: RouteResult) -> None:
-        """Send a routed packet: POSTROUTING, then to the next hop (ip_output, ip_mc_output)."""
+    def transmit(self, skb: Skb, result: RouteResult) -> DropReason | None:
+        """Send a routed packet: POSTROUTING, then to the next hop (ip_output, ip_mc_output).
+
+        Says whether POSTROUTING dropped it, which a local sender is told.
+        """
         if result.type in _GROUP_TYPES and not result.link.loopback:
             self._loop_back(skb, result)
             if result.type is RouteType.MULTICAST and skb.data[22] == 0:
-                return
-        if self._netfilter.run(Hook.POSTROUTING, skb) is Verdict.ACCEPT:
-            self._finish(skb, result)
+                return None
+        if self._netfilter.run(Hook.POSTROUTING, skb) is not Verdict.ACCEPT:
+            return DropReason.NETFILTER_DROP
+        self._finish(skb, result)
+        return None
 
     def _finish(self, skb: Skb, result: RouteResult) -> None:
         """Fragment if need be, and hand over to the neighbour (ip_finish_output)."""
@@ -175,7 +179,7 @@ class IpOutput:
         for piece in pieces:
             self._finish(piece, result)
 
-    def _reroute(self, skb: Skb) -> RouteResult | DropReason:
+    def reroute(self, skb: Skb) -> RouteResult | DropReason:
         """Route again after OUTPUT changed addresses or the mark (ip_route_me_harder)."""
         decision = self._routing.output(
             skb.daddr, saddr=skb.saddr, mark=skb.mark, any_source=True, tos=skb.data[_TOS], protocol=skb.protocol,
@@ -218,3 +222,8 @@ class IpOutput:
             link=result.link.name,
             gateway=format_ipv4(result.gateway) if result.gateway else "",
         )
+
+
+def _refusal(skb: Skb) -> DropReason:
+    """What a local sender is told of a packet that did not pass OUTPUT: NAT may have sent it where no route goes."""
+    return DropReason.IP_OUTNOROUTES if skb.route is None else DropReason.NETFILTER_DROP

@@ -137,7 +137,21 @@ class Nat:
             netns.drop(skb, DropReason.NETFILTER_DROP, table="nat", rule="MASQUERADE chose another link's address")
             return Verdict.DROP
         if connection.status & NAT_MASK:
-            return self._rewrite(netns, skb, connection, info in _REPLY_INFO, source)
+            before = skb.daddr
+            verdict = self._rewrite(netns, skb, connection, info in _REPLY_INFO, source)
+            if hook is Hook.OUTPUT and skb.daddr != before and verdict is Verdict.ACCEPT:
+                return self._reroute(netns, skb)
+            return verdict
+        return Verdict.ACCEPT
+
+    @staticmethod
+    def _reroute(netns: Netns, skb: Skb) -> Verdict:
+        """Find the way to where a local packet goes now, before later tables see it (`nf_nat_ipv4_local_fn`)."""
+        decision = netns.ip.reroute(skb)
+        if isinstance(decision, DropReason):
+            skb.route = None
+            netns.drop(skb, decision)
+            return Verdict.DROP
         return Verdict.ACCEPT
 
     def _bind(self, hook: Hook, skb: Skb, connection: Connection, source: bool) -> Verdict:

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from emulator.kernel.fragment import pull
 from emulator.kernel.netfilter.connection import ASSURED, CHANGED_STATE, CONFIRMED, ORIGINAL, REPLY
 from emulator.kernel.netfilter.sctp_state import TRANSITIONS, SctpState, SctpTracking
 from emulator.kernel.netfilter.tracker import Tracked
@@ -93,6 +94,8 @@ def _chunks(data: bytearray, at: int) -> Iterator[_Chunk]:
 
 def track(conntrack: Conntrack, connection: Connection, skb: Skb, direction: int, *, verify: bool) -> Tracked:
     """Judge a packet and move the association on, chunk by chunk."""
+    if verify and skb.fragment_lengths:
+        pull(skb, HEADER_LENGTH)  # sctp_error makes the header writable to check it
     if len(skb.data) < skb.transport + HEADER_LENGTH or (verify and not has_valid_checksum(skb.data, skb.transport)):
         return Tracked.INVALID
     packet = _Packet(skb)

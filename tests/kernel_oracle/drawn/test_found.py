@@ -17,6 +17,7 @@ from tests.kernel_oracle.drawn.case import (
     PolicyRule,
     Route,
     RuleLine,
+    SctpStep,
     Shape,
     Step,
     TableText,
@@ -206,6 +207,18 @@ FOUND = {
     "a port unreachable has no connection yet in the raw table": case(
         DatagramStep(0, CLIENT), between=Conversation(UDP, "a", A, 4000, "10.0.1.1", 53),
         rules=(table("raw", "OUTPUT -m state --state INVALID"), table("filter", "OUTPUT -m state --state RELATED")),
+    ),
+    "an SCTP header in two fragments is made one": case(
+        SctpStep(0, CLIENT, 1, shape=Shape(cut=Cut((1, 1, 2), ()))), rules=CONNTRACK,
+        between=Conversation(132, "a", A, 4000, B, 80),
+    ),
+    "a local sender is told that POSTROUTING dropped": case(
+        DatagramStep(0, CLIENT), between=Conversation(UDP, "", "10.0.1.1", 4000, B, 53),
+        rules=(table("mangle", POSTROUTING="DROP"),),
+    ),
+    "a local packet that NAT sends nowhere is lost before the filter table": case(
+        DatagramStep(0, CLIENT), between=Conversation(UDP, "", "10.0.1.1", 4000, B, 53),
+        rules=(table("nat", "OUTPUT -j DNAT --to-destination 192.0.2.7"), table("filter")),
     ),
     "pushed data with a wrong checksum": case(
         SYN_STEP, SYNACK_STEP, TcpStep(0, CLIENT, ACK | PSH, 10, shape=Shape(flaw="checksum")),

@@ -62,7 +62,9 @@ class Drawer:
         r = self._r
         if r.random() < 0.07:
             source = r.choice(self._topology.own_addresses)
-            return Conversation(UDP, "", source, r.choice(CLIENT_PORTS), self._target(source), r.choice(SERVER_PORTS))
+            return Conversation(
+                UDP, "", source, r.choice(CLIENT_PORTS), self._target(source, odd=False), r.choice(SERVER_PORTS)
+            )
         link = r.choice(self._topology.links)
         source = r.choice(link.hosts)
         if r.random() < 0.03:
@@ -77,7 +79,7 @@ class Drawer:
             self._flavour, (6, 4, 2, 0.5, 0.3)
         )
 
-    def _target(self, source: str) -> str:
+    def _target(self, source: str, *, odd: bool = True) -> str:
         r = self._r
         kind = r.random()
         if kind < 0.6:
@@ -86,7 +88,7 @@ class Drawer:
             return r.choice(VIPS)
         if kind < 0.9:
             return r.choice(self._topology.own_addresses)
-        return r.choice(FAR) if kind < 0.96 else r.choice(ODD)
+        return r.choice(FAR) if kind < 0.96 or not odd else r.choice(ODD)
 
     def _alike(self, other: Conversation) -> Conversation:
         r = self._r
