@@ -7,8 +7,9 @@ too, as a null binding, which may still have to move the source port out of anot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter import tuple as tuples
@@ -47,8 +48,7 @@ _ALL_PORTS = 65_536
 _NAT = "nat"  # the name of the hooks
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """What to map to (`struct nf_nat_range2`): addresses and ports from the first to the second, or as they were.
 
     `base`: the port that maps to the first of `ports`, the next to the next.

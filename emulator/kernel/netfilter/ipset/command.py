@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
 
 from emulator.kernel.netfilter.ipset.element import show_element
 from emulator.kernel.netfilter.ipset.error import IpsetError, IpsetSyntaxError, IpsetUsageError
@@ -56,8 +57,7 @@ _OPTIONS = (
 )
 
 
-@dataclass(slots=True)
-class Settings:
+class Settings(Struct):
     """What the options said so far: in `restore` they hold for all lines that follow."""
 
     mode: Mode | None = None

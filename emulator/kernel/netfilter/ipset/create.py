@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from emulator.kernel.netfilter.ipset.extension import Extensions
 from emulator.kernel.netfilter.ipset.family import UNSPEC, Family
@@ -13,8 +13,7 @@ SMALLEST_HASHSIZE = 64
 MOST_PER_BUCKET = 12  # AHASH_MAX_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class CreateOptions:
+class CreateOptions(Struct, frozen=True):
     """What a set is to be. None, for `netmask` and `initval`: not given. `first` and `last` are a bitmap's range."""
 
     family: Family = UNSPEC

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.ipset.error import IpsetError
 
@@ -38,8 +39,7 @@ PLAIN = Entry()
 EXCEPTED = Entry(nomatch=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """What a command says of an element; None is what it does not say."""
 
     timeout: int | None = None
@@ -56,8 +56,7 @@ class Given:
 NOTHING = Given()
 
 
-@dataclass(frozen=True, slots=True)
-class Extensions:
+class Extensions(Struct, frozen=True):
     """Which a set was created with. `timeout` is the default in seconds, None without support."""
 
     timeout: int | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.packet.address import MASKS, format_ipv4, format_ipv6, ipv4_to_int
@@ -46,8 +47,7 @@ def _words_ipv6(address: int) -> tuple[int, ...]:
     return struct.unpack("<4I", address.to_bytes(16, "big"))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Family:
+class Family(Struct, frozen=True, eq=False):
     """`words` gives an address as the 32-bit words that it has in a little-endian machine's memory."""
 
     name: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from emulator.kernel.netfilter.ipset.extension import Entry
 
@@ -17,8 +19,7 @@ class Comparison(enum.Enum):
     GT = "gt"
 
 
-@dataclass(frozen=True, slots=True)
-class CounterTest:
+class CounterTest(Struct, frozen=True):
     """`--packets-gt 5` and its like."""
 
     comparison: Comparison
@@ -37,8 +38,7 @@ class CounterTest:
                 return counter > self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """`sources` says for each dimension whether it is the packet's source.
 
     `update_counters` False is `! --update-counters`; `update_subcounters` is for the members of a list:set.
@@ -65,8 +65,7 @@ class Query:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
+class Addition(Struct, frozen=True):
     """What `-j SET --add-set` asks for beside the element: `--exist` and `--timeout`."""
 
     sources: tuple[bool, ...]

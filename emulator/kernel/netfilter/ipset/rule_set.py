@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.ipset.family import INET6
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 _MOST_DIRECTIONS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class RuleSet:
+class RuleSet(Struct, frozen=True):
     """`sources` has True for src and False for dst. More than the set's dimension do no harm; fewer never match."""
 
     name: str

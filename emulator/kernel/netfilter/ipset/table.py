@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.ipset.extension import Entry
 
@@ -45,8 +46,7 @@ class Bucket(Generic[Key]):
         self.left: dict[int, Entry] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Keys(Generic[Key]):
+class Keys(Struct, Generic[Key], frozen=True):
     """What a table must know of its keys. `expired` is None for sets without timeouts.
 
     `same_network`, of types where a network may be there many times, says whether two keys hash alike on purpose.

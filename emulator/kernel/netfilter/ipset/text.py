@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.ipset.base import Member
 from emulator.kernel.netfilter.ipset.order import sort_lines
@@ -22,8 +23,7 @@ class Mode(enum.Enum):
     XML = "xml"
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Struct, frozen=True):
     """What to print: -o, -s, -n and -t."""
 
     mode: Mode = Mode.PLAIN

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Match
@@ -31,8 +32,7 @@ _TYPES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Types:
+class Types(Struct, frozen=True):
     """A list of address types."""
 
     names: tuple[str, ...]
@@ -43,8 +43,7 @@ class Types:
         return f"{'! ' if self.inverted else ''}{option} {','.join(self.names)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Addrtype(Match):
+class Addrtype(Match, frozen=True):
     """`-m addrtype --dst-type LOCAL`. The limits ask whether it is so on the link the packet came by or leaves by."""
 
     name = "addrtype"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from msgspec import Struct
+
 from emulator.kernel.netfilter.hook import Hook
+from emulator.kernel.netfilter.value import AbstractStructMeta
 
 if TYPE_CHECKING:
     from typing import Self
@@ -29,21 +32,24 @@ class Hotdrop(Exception):  # noqa: N818 - xt_action_param.hotdrop; no error, but
         super().__init__(match)
 
 
-class Match(ABC):
+class Match(Struct, metaclass=AbstractStructMeta, frozen=True):
     """One `-m` of a rule. A subclass is registered by being imported in `emulator.kernel.netfilter.match`.
 
     `tables` and `hooks` say where it may stand: an empty `tables` is all. A rule in a user chain is checked against
     the hooks that its chain can be reached from.
     """
 
-    __slots__ = ()
     name: ClassVar[str]
     options: ClassVar[Mapping[str, int]]  # option, with its dashes, to its number of values
     invertible: ClassVar[frozenset[str]] = frozenset()  # the options that may have a ! before them
     tables: ClassVar[frozenset[str]] = frozenset()
-    hooks: frozenset[Hook] = ALL_HOOKS  # of the class, or of one match, where it depends on its options
     needs_conntrack: ClassVar[bool] = False
     has_memory: ClassVar[bool] = False  # whether being asked about a packet changes what it answers later
+
+    @property
+    def hooks(self) -> frozenset[Hook]:
+        """The hooks at which its rule may stand, which can depend on its options."""
+        return ALL_HOOKS
 
     @classmethod
     @abstractmethod
@@ -73,10 +79,10 @@ class Match(ABC):
         """Return the names of the sets that it asks (`ipset`): these cannot be destroyed."""
         return ()
 
-    def check(self, netfilter: Netfilter, table: str, chain: str) -> None:  # noqa: B027 - most have nothing to ask for
+    def check(self, netfilter: Netfilter, table: str, chain: str) -> None:
         """Refuse with RuleError what the namespace does not have, before the rule is taken in."""
 
-    def prepare(self, netfilter: Netfilter) -> None:  # noqa: B027 - most have nothing to prepare
+    def prepare(self, netfilter: Netfilter) -> None:
         """Make what the match shares with others, when a rule that has it is loaded."""
 
     def bind(self, netfilter: Netfilter) -> Callable[[Skb, Context], bool]:

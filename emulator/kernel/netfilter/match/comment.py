@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.match.base import Match
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 _MAXIMUM_LENGTH = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Comment(Match):
+class Comment(Match, frozen=True):
     """`-m comment --comment "default/web cluster IP"`."""
 
     name = "comment"

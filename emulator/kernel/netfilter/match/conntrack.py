@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.connection import Status
 from emulator.kernel.netfilter.error import RuleError
@@ -54,16 +55,14 @@ _STATUS = {
 _REPLIES = (CtInfo.ESTABLISHED_REPLY, CtInfo.RELATED_REPLY)
 
 
-@dataclass(frozen=True, slots=True)
-class Bits:
+class Bits(Struct, frozen=True):
     """A set of states or statuses."""
 
     mask: int
     inverted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TupleAddress:
+class TupleAddress(Struct, frozen=True):
     """One address of one tuple: `option` names which. It is kept as written, outside of the mask too."""
 
     option: str
@@ -78,8 +77,7 @@ class TupleAddress:
         return ((value ^ self.address) & self.mask == 0) is not self.inverted
 
 
-@dataclass(frozen=True, slots=True)
-class TuplePort:
+class TuplePort(Struct, frozen=True):
     """One port of one tuple: `option` names which."""
 
     option: str
@@ -91,8 +89,7 @@ class TuplePort:
         return self.ports.hold(getattr(connection.reply if direction else connection.original, field))
 
 
-@dataclass(frozen=True, slots=True)
-class Conntrack(Match):
+class Conntrack(Match, frozen=True):
     """`-m conntrack --ctstate NEW`. What is None or empty is not tested; `expire` is in whole seconds."""
 
     name = "conntrack"

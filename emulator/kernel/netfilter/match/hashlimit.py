@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import KernelError, RuleError
@@ -41,8 +40,7 @@ _BURST = re.compile(r"(0[xX][0-9a-fA-F]+|\d+)(.?)", re.ASCII)
 _UPTO = ("--hashlimit-upto", "--hashlimit")
 
 
-@dataclass(frozen=True, slots=True)
-class Hashlimit(Match):
+class Hashlimit(Match, frozen=True):
     """`-m hashlimit --hashlimit-upto 5/min --hashlimit-mode srcip --hashlimit-name ssh`; `above` matches over it."""
 
     name = "hashlimit"

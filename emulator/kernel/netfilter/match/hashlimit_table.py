@@ -6,8 +6,9 @@ but for what jiffies round off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.match.base import Hotdrop
 from emulator.kernel.netfilter.options import U32
@@ -29,8 +30,7 @@ _U64 = (1 << 64) - 1
 _PORT_OFFSETS = {6: 0, 17: 0, 33: 0, 50: 0, 51: 4, 132: 0, 136: 0}
 
 
-@dataclass(frozen=True, slots=True)
-class HashlimitConfig:
+class HashlimitConfig(Struct, frozen=True):
     """What a rule asks for. `period`: microseconds between two packets, or in bytes mode what 16 bytes cost.
 
     `gc_interval` and `expire` are milliseconds, `interval` seconds, `burst` packets or, in bytes mode, seconds.

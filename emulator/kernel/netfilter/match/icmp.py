@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -67,8 +66,7 @@ _NAMES: Mapping[str, tuple[int, int | None]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Icmp(Match):
+class Icmp(Match, frozen=True):
     """`-p icmp -m icmp --icmp-type 3/1`. No `code`: any; type 255: any."""
 
     name = "icmp"

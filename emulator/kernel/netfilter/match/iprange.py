@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Match
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """Addresses from `low` to `high`, both included; none if they are the wrong way round, as Linux has it."""
 
     low: int
@@ -34,8 +34,7 @@ class Span:
         return f"{format_ipv4(self.low)}-{format_ipv4(self.high)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Iprange(Match):
+class Iprange(Match, frozen=True):
     """`-m iprange --src-range 10.0.0.1-10.0.0.9 ! --dst-range 10.1.0.0-10.1.0.255`."""
 
     name = "iprange"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.match.base import Match
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
-@dataclass(frozen=True, slots=True)
-class Length(Match):
+class Length(Match, frozen=True):
     """`-m length --length 64:128`, in bytes, both ends included."""
 
     name = "length"

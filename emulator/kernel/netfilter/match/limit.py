@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
@@ -34,8 +33,7 @@ class _Bucket:
         self.last = last
 
 
-@dataclass(frozen=True, slots=True)
-class Limit(Match):
+class Limit(Match, frozen=True):
     """`-m limit --limit 5/sec --limit-burst 10`; `period` is the time between packets in 1/10,000 s."""
 
     name = "limit"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
@@ -18,18 +17,22 @@ if TYPE_CHECKING:
 
 _DIGITS = frozenset("0123456789abcdefABCDEF")
 
+_HOOKS = frozenset({Hook.PREROUTING, Hook.INPUT, Hook.FORWARD})
 
-@dataclass(frozen=True, slots=True)
-class Mac(Match):
+
+class Mac(Match, frozen=True):
     """`-m mac --mac-source 02:00:00:00:00:01`. What came by the loopback has no Ethernet header and never matches."""
 
     name = "mac"
     options: ClassVar[Mapping[str, int]] = {"--mac-source": 1}
     invertible = frozenset(options)
-    hooks = frozenset({Hook.PREROUTING, Hook.INPUT, Hook.FORWARD})
 
     source: bytes
     inverted: bool = False
+
+    @property
+    def hooks(self) -> frozenset[Hook]:
+        return _HOOKS
 
     @classmethod
     def parse(cls, options: Options) -> Mac:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
@@ -22,8 +21,7 @@ _LONG = {short: long for long, short in _CANONICAL.items()}
 _MAXIMUM = 15  # a range counts as two
 
 
-@dataclass(frozen=True, slots=True)
-class Multiport(Match):
+class Multiport(Match, frozen=True):
     """`-p tcp -m multiport --dports 80,443,1000:2000`; `side` is --sports, --dports or --ports (either)."""
 
     name = "multiport"

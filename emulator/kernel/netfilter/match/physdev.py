@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Match
@@ -21,8 +22,7 @@ _PRINTED = ("--physdev-is-in", "--physdev-in", "--physdev-is-out", "--physdev-ou
 _LONGEST = 15
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class Test(Struct, frozen=True):
     """One option; `pattern` is a link's name, or how it begins if it ends in +, and empty for the flags."""
 
     option: str
@@ -39,8 +39,7 @@ class Test:
         return (found and bool(port)) is not self.inverted
 
 
-@dataclass(frozen=True, slots=True)
-class Physdev(Match):
+class Physdev(Match, frozen=True):
     """`-m physdev --physdev-in veth0 --physdev-is-bridged`."""
 
     name = "physdev"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
@@ -28,8 +27,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Pkttype(Match):
+class Pkttype(Match, frozen=True):
     """`-m pkttype --pkt-type broadcast`. Packets of our own count as unicast."""
 
     name = "pkttype"

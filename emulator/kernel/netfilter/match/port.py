@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.error import KernelError, RuleError
 from emulator.kernel.netfilter.match.base import Match
@@ -22,8 +23,7 @@ PORT_OPTIONS = {"--sport": 1, "--source-port": 1, "--dport": 1, "--destination-p
 FRAGMENT_OFFSET = 0x1FFF
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(Struct, frozen=True):
     """An inclusive range of ports."""
 
     low: int
@@ -56,8 +56,7 @@ class Ports:
         return self.low if self.low == self.high and not self.inverted else None
 
 
-@dataclass(frozen=True, slots=True)
-class PortMatch(Match):
+class PortMatch(Match, frozen=True):
     """What the three have in common. `foreign`: of a rule with `! -p tcp`, which tests what is where ports would be."""
 
     source: Ports | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import KernelError, RuleError
@@ -72,8 +71,7 @@ class RecentList:
             del self.entries[oldest]
 
 
-@dataclass(frozen=True, slots=True)
-class Recent(Match):
+class Recent(Match, frozen=True):
     """`-m recent --rcheck --seconds 10800 --reap --name X --rsource`; `action` is one of the four."""
 
     name = "recent"

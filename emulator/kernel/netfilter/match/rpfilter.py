@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.drop import DropReason
@@ -22,17 +21,21 @@ if TYPE_CHECKING:
 _LOCAL_GROUPS = 0xE00000  # 224.0.0.0/24, shifted right by 8
 _LISTED = {"--loose": "loose", "--validmark": "validmark", "--accept-local": "accept-local", "--invert": "invert"}
 
+_HOOKS = frozenset({Hook.PREROUTING})
 
-@dataclass(frozen=True, slots=True)
-class Rpfilter(Match):
+
+class Rpfilter(Match, frozen=True):
     """`-m rpfilter --validmark --invert`; `flags` are the options that were given, in the order they are printed."""
 
     name = "rpfilter"
     options: ClassVar[Mapping[str, int]] = dict.fromkeys(_LISTED, 0)
     tables = frozenset({"raw", "mangle"})
-    hooks = frozenset({Hook.PREROUTING})
 
     flags: tuple[str, ...] = ()
+
+    @property
+    def hooks(self) -> frozenset[Hook]:
+        return _HOOKS
 
     @classmethod
     def parse(cls, options: Options) -> Rpfilter:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Hotdrop
@@ -47,8 +48,7 @@ _MODES = ("any", "all", "only")
 _HEADER, _CHUNK_HEADER = 12, 4
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """A type, which of its flags are looked at, and what they must be."""
 
     type: int
@@ -66,8 +66,7 @@ class Chunk:
         return f"{text}:{letters}" if letters else text
 
 
-@dataclass(frozen=True, slots=True)
-class Chunks:
+class Chunks(Struct, frozen=True):
     """`any`: one of them is there; `all`: each is; `only`: nothing else is. `word`: ALL or NONE, if it was given."""
 
     mode: str
@@ -96,8 +95,7 @@ class Chunks:
         return not missing if self.mode == "all" else self.mode == "only"
 
 
-@dataclass(frozen=True, slots=True)
-class Sctp(PortMatch):
+class Sctp(PortMatch, frozen=True):
     """`-p sctp -m sctp --dport 3868 --chunk-types any INIT,DATA:Be`."""
 
     name = "sctp"

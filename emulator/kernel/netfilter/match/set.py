@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
@@ -24,8 +23,7 @@ _COUNTERS = ("packets", "bytes")
 _COMPARISONS = ("eq", "lt", "gt")
 
 
-@dataclass(frozen=True, slots=True)
-class Set(Match):
+class Set(Match, frozen=True):
     """`--match-set KUBE-LOOP-BACK dst,dst,src`; with `--return-nomatch` it looks for exceptions."""
 
     name = "set"

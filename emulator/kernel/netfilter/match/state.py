@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.match.base import Match
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
-@dataclass(frozen=True, slots=True)
-class State(Match):
+class State(Match, frozen=True):
     """`-m state --state NEW,RELATED`; `states` are bits of `ctstate`."""
 
     name = "state"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
@@ -31,8 +30,7 @@ class _Counter:
         self.count = count
 
 
-@dataclass(frozen=True, slots=True)
-class Statistic(Match):
+class Statistic(Match, frozen=True):
     """`--mode random --probability P` (in 1/2**31) or, if `every` is set, `--mode nth --every N --packet P`."""
 
     name = "statistic"

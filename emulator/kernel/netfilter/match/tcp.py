@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Hotdrop
@@ -28,8 +29,7 @@ _FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32}
 _ALL = 0x3F
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
+class Flags(Struct, frozen=True):
     """`--tcp-flags MASK SET`."""
 
     mask: int
@@ -48,8 +48,7 @@ class Flags:
         return f"flags:{mark}{_flag_names(self.mask)}/{_flag_names(self.wanted)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Tcp(PortMatch):
+class Tcp(PortMatch, frozen=True):
     """`-p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN`. `option` is a TCP option's kind."""
 
     name = "tcp"

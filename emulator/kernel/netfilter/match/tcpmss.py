@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
@@ -20,8 +19,7 @@ _MSS, _MSS_LENGTH = 2, 4
 _HEADER = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Tcpmss(Match):
+class Tcpmss(Match, frozen=True):
     """`-p tcp -m tcpmss --mss 500:600`. A packet without the option matches only if inverted; a cut one is dropped."""
 
     name = "tcpmss"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 _LISTED = {"--ttl-eq": "==", "--ttl-lt": "<", "--ttl-gt": ">"}
 
 
-@dataclass(frozen=True, slots=True)
-class Ttl(Match):
+class Ttl(Match, frozen=True):
     """`-m ttl --ttl-lt 5`; `test` is --ttl-eq, --ttl-lt or --ttl-gt, and only the first can be inverted."""
 
     name = "ttl"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.match.port import PORT_OPTIONS, PortMatch, is_foreign, read_native_ports
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
     from emulator.kernel.netfilter.options import Options
 
 
-@dataclass(frozen=True, slots=True)
-class Udp(PortMatch):
+class Udp(PortMatch, frozen=True):
     """`-p udp -m udp --dport 53`."""
 
     name = "udp"

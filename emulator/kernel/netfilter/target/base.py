@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from msgspec import Struct
+
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.value import AbstractStructMeta
 
 if TYPE_CHECKING:
     from typing import Self
@@ -21,14 +24,13 @@ if TYPE_CHECKING:
 ALL_HOOKS = frozenset(Hook)
 
 
-class Target(ABC):
+class Target(Struct, metaclass=AbstractStructMeta, frozen=True):
     """The `-j` of a rule, where it is not a chain.
 
     `tables` and `hooks` say where it may stand: an empty `tables` is all. A rule in a user chain is checked against
     the hooks that its chain can be reached from.
     """
 
-    __slots__ = ()
     name: ClassVar[str]
     options: ClassVar[Mapping[str, int]]
     invertible: ClassVar[frozenset[str]] = frozenset()  # the options that may have a ! before them
@@ -64,12 +66,12 @@ class Target(ABC):
         """Return the names of the sets that it changes (`ipset`): these cannot be destroyed."""
         return ()
 
-    def check(self, netfilter: Netfilter, table: str, chain: str) -> None:  # noqa: B027 - most have nothing to ask for
+    def check(self, netfilter: Netfilter, table: str, chain: str) -> None:
         """Refuse with RuleError what the namespace does not have, before the rule is taken in."""
 
     @abstractmethod
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         """Do it. None: the next rule is looked at. On DROP the caller counts the packet with `reason`."""
 
-    def after_drop(self, skb: Skb, context: Context) -> None:  # noqa: B027 - most say nothing
+    def after_drop(self, skb: Skb, context: Context) -> None:
         """Tell the sender of a packet that was dropped, once the drop is counted."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum(Target):
+class Checksum(Target, frozen=True):
     """`-j CHECKSUM --checksum-fill`."""
 
     name = "CHECKSUM"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.connection import CHANGED_MARK
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 _MOST_BITS = 31
 
 
-@dataclass(frozen=True, slots=True)
-class Connmark(Target):
+class Connmark(Target, frozen=True):
     """`change` sets the mark; else it is saved from the packet, or restored to it, under the two masks.
 
     `shift` moves the bits on their way: to the left, or to the right if it is negative.

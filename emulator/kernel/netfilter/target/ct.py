@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.connection import Template
@@ -50,8 +49,7 @@ _ZONES = ("--zone", "--zone-orig", "--zone-reply")
 _FROM_MARK = "mark"
 
 
-@dataclass(frozen=True, slots=True)
-class Ct(Target):
+class Ct(Target, frozen=True):
     """`-j CT --notrack` or `-j CT --zone-orig 5`; `zone` None is the packet's mark.
 
     Helpers, timeout policies and the choice of events are taken and printed, without effect.
@@ -153,8 +151,7 @@ def _parse_events(options: Options, name: str, known: tuple[str, ...]) -> tuple[
     return tuple(event for event in known if event in given)
 
 
-@dataclass(frozen=True, slots=True)
-class Notrack(Target):
+class Notrack(Target, frozen=True):
     """The same as `-j CT --notrack`."""
 
     name = "NOTRACK"

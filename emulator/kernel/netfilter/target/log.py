@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import RuleError
@@ -28,8 +27,7 @@ _LISTED_LEVELS = {
 _MAXIMUM_PREFIX = 29
 
 
-@dataclass(frozen=True, slots=True)
-class Log(Target):
+class Log(Target, frozen=True):
     """`-j LOG --log-prefix "in: "`. The lines are in `Netfilter.log`."""
 
     name = "LOG"

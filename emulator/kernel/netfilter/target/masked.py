@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.options import U32, parse_integer, parse_masked
 
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 SET_OPTIONS = {"--set-mark": 1, "--set-xmark": 1, "--and-mark": 1, "--or-mark": 1, "--xor-mark": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class MarkChange:
+class MarkChange(Struct, frozen=True):
     """A change of a 32-bit mark."""
 
     value: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
+
+from msgspec.structs import replace
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.error import RuleError
@@ -32,8 +33,7 @@ _BEFORE_ROUTING = frozenset({Hook.PREROUTING, Hook.OUTPUT})
 _AFTER_ROUTING = frozenset({Hook.POSTROUTING, Hook.INPUT})
 
 
-@dataclass(frozen=True, slots=True)
-class Dnat(Target):
+class Dnat(Target, frozen=True):
     """`-j DNAT --to-destination 10.244.1.2:80`."""
 
     name = "DNAT"
@@ -60,8 +60,7 @@ class Dnat(Target):
         return Verdict.ACCEPT
 
 
-@dataclass(frozen=True, slots=True)
-class Snat(Target):
+class Snat(Target, frozen=True):
     """`-j SNAT --to-source 192.0.2.1`."""
 
     name = "SNAT"
@@ -90,8 +89,7 @@ class Snat(Target):
         return Verdict.ACCEPT
 
 
-@dataclass(frozen=True, slots=True)
-class Masquerade(Target):
+class Masquerade(Target, frozen=True):
     """`-j MASQUERADE`: SNAT to the address of the link that the packet leaves by."""
 
     name = "MASQUERADE"
@@ -127,8 +125,7 @@ class Masquerade(Target):
         return Verdict.ACCEPT
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect(Target):
+class Redirect(Target, frozen=True):
     """`-j REDIRECT --to-ports 8080`: DNAT to this machine."""
 
     name = "REDIRECT"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.hook import Hook, Verdict
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 _DESTINATION_HOOKS = frozenset({Hook.PREROUTING, Hook.OUTPUT})
 
 
-@dataclass(frozen=True, slots=True)
-class Netmap(Target):
+class Netmap(Target, frozen=True):
     """`-d 192.0.2.0/24 -j NETMAP --to 10.0.0.0/24`: the destination before routing, the source after it."""
 
     name = "NETMAP"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.options import parse_integer, quote
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 _LONGEST_PREFIX = 127
 
 
-@dataclass(frozen=True, slots=True)
-class NflogMessage:
+class NflogMessage(Struct, frozen=True):
     """What a listener gets: `payload` is the packet from its IP header, or as much of it as the rule wants."""
 
     time: float
@@ -34,8 +34,7 @@ class NflogMessage:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Nflog(Target):
+class Nflog(Target, frozen=True):
     """`-j NFLOG --nflog-group 5 --nflog-prefix "in: "`. The messages are in `Netfilter.nflog`.
 
     `size`: how many bytes of a packet to copy, None for all. `threshold` (messages sent together) has no effect here.

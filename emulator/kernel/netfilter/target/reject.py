@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.drop import DropReason
@@ -51,8 +50,7 @@ _ALIASES = {
 _HEADER = struct.Struct("!HHIIBBHHH")
 
 
-@dataclass(frozen=True, slots=True)
-class Reject(Target):
+class Reject(Target, frozen=True):
     """`-j REJECT --reject-with icmp-port-unreachable`."""
 
     name = "REJECT"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import KernelError, RuleError
@@ -27,8 +26,7 @@ _NEEDS_ADD = (("--exist", "Flag"), ("--timeout", "Option"))
 _TOO_EARLY = frozenset({"PREROUTING", "INPUT"})  # where no priority or queue may be set
 
 
-@dataclass(frozen=True, slots=True)
-class Set(Target):
+class Set(Target, frozen=True):
     """Adds first, then deletes, then maps. Priorities and queues are taken and printed; links here have none."""
 
     name = "SET"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.drop import DropReason
@@ -30,8 +29,7 @@ _MSS = 2
 _LARGEST = 65_515
 
 
-@dataclass(frozen=True, slots=True)
-class Tcpmss(Target):
+class Tcpmss(Target, frozen=True):
     """`-j TCPMSS --clamp-mss-to-pmtu` (`size` None) or `--set-mss 1400`. Never raises it."""
 
     name = "TCPMSS"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.target.base import Target
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
-@dataclass(frozen=True, slots=True)
-class Trace(Target):
+class Trace(Target, frozen=True):
     """`-j TRACE`, in any table: it is nftables' `meta nftrace set 1`. Legacy iptables has it in raw only."""
 
     name = "TRACE"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.hook import Verdict
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
-@dataclass(frozen=True, slots=True)
-class Accept(Target):
+class Accept(Target, frozen=True):
     """The table has no more to say about the packet."""
 
     name = "ACCEPT"
@@ -33,8 +31,7 @@ class Accept(Target):
         return Verdict.ACCEPT
 
 
-@dataclass(frozen=True, slots=True)
-class Drop(Target):
+class Drop(Target, frozen=True):
     """The packet ends here. The nat table refuses it."""
 
     name = "DROP"
@@ -52,8 +49,7 @@ class Drop(Target):
         return Verdict.DROP
 
 
-@dataclass(frozen=True, slots=True)
-class Return(Target):
+class Return(Target, frozen=True):
     """Back to the calling chain, or to the policy. `Table.evaluate` does it."""
 
     name = "RETURN"
