@@ -33,10 +33,10 @@ COMMIT
 """
 _NAT_RULES = """*nat
 -A PREROUTING -d 10.96.0.1/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.128.0.2:8080
--A POSTROUTING -j SNAT --to-source 10.128.0.1-10.128.0.255
+-A POSTROUTING -j SNAT --to-source 10.128.0.1-10.128.63.254
 COMMIT
 """
-_PORTS = 5_000  # connections of one client
+_PORTS = 5_000  # connections of one client, whose address SNAT then shares with few others
 _LOOKUPS = 100_000
 _PAUSE = 1e-5  # seconds between two connections
 _FOREVER = 432_001.0  # later than any timeout, in seconds
