@@ -140,7 +140,7 @@ class _Bed:
 
     @staticmethod
     def _client(number: int) -> tuple[int, int]:
-        return CLIENTS + 1 + number // _PORTS, 10_000 + number % _PORTS
+        return CLIENTS + 1 + number // _PORTS, 1_024 + number % 64_000
 
     def later(self, number: int) -> Skb:
         """Return one more packet of a connection's client."""
