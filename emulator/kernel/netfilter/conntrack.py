@@ -139,6 +139,8 @@ class Conntrack(Settings):
             if connection is None:
                 return None
             direction = REPLY
+        elif key.saddr == key.daddr and self._replies.get(key) is connection:
+            direction = REPLY  # its own answer: Linux puts the reply tuple in front of the original one
         if connection.deadline <= self.now:
             self.delete(connection)
             return None

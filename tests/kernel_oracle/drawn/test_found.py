@@ -220,6 +220,14 @@ FOUND = {
         DatagramStep(0, CLIENT), between=Conversation(UDP, "", "10.0.1.1", 4000, B, 53),
         rules=(table("nat", "OUTPUT -j DNAT --to-destination 192.0.2.7"), table("filter")),
     ),
+    "a routed packet from a bridge port is of no outgoing port": case(
+        SYN_STEP, between=tcp(Q, A, "q"), topology="bridge",
+        rules=(table("filter", "FORWARD -m physdev ! --physdev-out p", "FORWARD -m physdev --physdev-in q"),),
+    ),
+    "a flow that is its own answer is answered by its second packet": case(
+        DatagramStep(0, CLIENT), DatagramStep(0, CLIENT), between=Conversation(UDP, "", "10.0.3.1", 80, "10.0.3.1", 80),
+        rules=CONNTRACK,
+    ),
     "pushed data with a wrong checksum": case(
         SYN_STEP, SYNACK_STEP, TcpStep(0, CLIENT, ACK | PSH, 10, shape=Shape(flaw="checksum")),
         rules=CONNTRACK, between=TO_A,

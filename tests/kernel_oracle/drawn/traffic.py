@@ -56,6 +56,7 @@ class Drawer:
                 result.append(self._alike(r.choice(result)))
             else:
                 result.append(self._conversation())
+        self._own_sockets = not all(plan.link for plan in result)
         return tuple(result)
 
     def _conversation(self) -> Conversation:
@@ -137,6 +138,8 @@ class Drawer:
     def _error(self) -> ErrorStep:
         r = self._r
         kind, code = r.choice(((3, 3), (3, 1), (3, 4), (11, 0), (11, 1), (12, 0), (5, 1), (3, 13), (4, 0), (3, 0)))
+        if (kind, code) == (3, 4) and self._own_sockets:
+            code = 3  # path MTUs of our own outlive a case
         info = {3: r.choice((0, 0, 1400, 576)), 5: 0x0A000202}.get(kind, 0)
         quote = r.choice((28, 28, 28, 48, 128, 24, 20, 10, 27))
         return ErrorStep(

@@ -75,4 +75,11 @@ class Physdev(Match, frozen=True):
     def matches(self, skb: Skb, context: Context) -> bool:
         incoming = "" if skb.physical_in is None else skb.physical_in.name
         outgoing = "" if skb.physical_out is None else skb.physical_out.name
-        return all(test.holds(incoming, outgoing) for test in self.tests)
+        # A packet that came in by a port and is not bridged on is of no outgoing port, and not of another one either.
+        routed = skb.physical_in is not None and skb.physical_out is None
+        return all(test.holds(incoming, outgoing) for test in self.tests) and not (routed and self.asks_outgoing)
+
+    @property
+    def asks_outgoing(self) -> bool:
+        """Whether it names a port that the packet goes out by."""
+        return any(test.option == "--physdev-out" for test in self.tests)
