@@ -100,10 +100,11 @@ class Dynamic(Statement):
                 element.counter.bytes += len(skb.data) - skb.network
             if limit is None:
                 return None
-            step = element.extra
+            step = element.limit_step
             if step is None:
-                step = element.extra = limit.bind(netfilter, table, limit.start(netfilter))
-            return step(skb, context)  # type: ignore[operator,no-any-return]
+                element.limit = limit
+                step = element.limit_step = limit.bind(netfilter, table, limit.start(netfilter))
+            return None if step is None else step(skb, context)
 
         return change
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from emulator.kernel.netfilter.nft.datatype import Datatype, Scalar
 from emulator.kernel.netfilter.nft.time import format_time
 from emulator.kernel.netfilter.nft.verdict import Outcome
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.nft.limit import Limit
+    from emulator.kernel.netfilter.nft.statement import Step
 
 
 class Span(NamedTuple):
@@ -50,10 +54,10 @@ class Counted:
 class Element:
     """An element. `timeout` is in milliseconds, 0 for the set's own; `expires` is when it ends, 0.0 for never.
 
-    `extra` is what else the element remembers, by the set's statements (a `limit` of its own).
+    `limit` is one of its own, that a rule gave it, and `limit_step` what asks it.
     """
 
-    __slots__ = ("comment", "counter", "data", "expires", "extra", "key", "timeout")
+    __slots__ = ("comment", "counter", "data", "expires", "key", "limit", "limit_step", "timeout")
 
     def __init__(
         self,
@@ -69,7 +73,8 @@ class Element:
         self.timeout = timeout
         self.expires = 0.0
         self.counter = counter
-        self.extra: object | None = None
+        self.limit: Limit | None = None
+        self.limit_step: Step | None = None
 
     def parts(self) -> tuple[Part, ...]:
         """Return the parts of its key, one where it is no concatenation."""
@@ -85,6 +90,8 @@ class Element:
             words = [" . ".join(format_part(kind, part) for kind, part in zip(types, self.parts(), strict=True))]
         if self.counter is not None:
             words.append(self.counter.format(stateless=stateless))
+        if self.limit is not None:
+            words.append(self.limit.format())
         if self.timeout:
             words.append(f"timeout {format_time(self.timeout)}")
         if self.expires and not stateless:

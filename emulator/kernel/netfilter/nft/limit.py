@@ -49,6 +49,10 @@ class Limit(Statement):
         return f"limit rate {over}{_sized(self.rate)}/{self.unit}{burst}"
 
     def json(self, state: object = None, *, stateless: bool = False) -> object:
+        return self.json_values()
+
+    def json_values(self) -> dict[str, object]:
+        """Return it as JSON has it, as a member of what it belongs to."""
         values: dict[str, object] = {"rate": self.rate, "burst": self.burst, "per": self.unit}
         if self.of_bytes:
             values["rate"], values["rate_unit"] = _split(self.rate)

@@ -117,8 +117,6 @@ class Listing:
         lines = [f"\t{kind} {found.name} {{{self._handle(found.handle)}", f"\t\t{_type_line(found)}"]
         if declaration.comment:
             lines.append(f'\t\tcomment "{declaration.comment}"')
-        if declaration.counts:
-            lines.append("\t\tcounter")
         lines += [f"\t\t{line}" for line in _property_lines(found)]
         elements = self._elements(found)
         if elements:
@@ -166,6 +164,8 @@ def _property_lines(found: NftSet) -> Iterator[str]:
     flags = [flag for flag in FLAGS if flag in declaration.flags]
     if flags and not (declaration.timeout and flags == ["timeout"]):  # then it goes without saying
         yield f"flags {','.join(flags)}"
+    if declaration.counts:
+        yield "counter"
     if declaration.timeout:
         yield f"timeout {format_time(declaration.timeout)}"
     if declaration.gc_interval:

@@ -19,12 +19,28 @@ from emulator.kernel.netfilter.nft.statement import Reject, Statement
 from emulator.kernel.netfilter.tuple import TCP
 
 _WIDEST = 32  # bits that are compared at once
+_ANSWERED = {"icmp": (2, "ip"), "icmpv6": (10, "ip6")}
 _NETWORK_NUMBERS = {"ip": (2, 0x0800), "ip6": (10, 0x86DD)}
 
 
 def normalized(statements: Sequence[Statement], family: str) -> tuple[Statement, ...]:
     """Return the statements in the order, and with the omissions, of a listing."""
+    if family == "inet":
+        statements = _say_network(statements)
     return tuple(_hide_implied(_name_ports(_merge_fields(statements)), family))
+
+
+def _say_network(statements: Sequence[Statement]) -> Sequence[Statement]:
+    """Put the network protocol in front where an ICMP answer needs it and nothing else has told it."""
+    last = statements[-1] if statements else None
+    if not isinstance(last, Reject) or last.kind not in _ANSWERED:
+        return statements
+    number, network = _ANSWERED[last.kind]
+    for statement in statements[:-1]:
+        says = isinstance(statement, Match) and _says_network(statement, "inet") and statement.right == number
+        if says or _needs(statement)[1] == network:
+            return statements
+    return [Match(Meta("nfproto"), "==", number), *statements]
 
 
 def _plain(statement: Statement) -> Payload | None:
@@ -158,7 +174,7 @@ def _value(statement: Statement) -> object:
 def _needs(statement: Statement) -> tuple[int, str]:
     """Return the protocols that a statement implies: transport (-1 for none) and network."""
     if isinstance(statement, Reject):
-        return (TCP, "") if statement.kind == "tcp reset" else (-1, "")
+        return TCP if statement.kind == "tcp reset" else -1, _ANSWERED.get(statement.kind, (0, ""))[1]
     if isinstance(statement, Match | FlagMatch):
         return statement.left.transport, statement.left.network
     if isinstance(statement, VerdictMap):
@@ -173,4 +189,4 @@ def _show_tcp(statements: list[Statement]) -> list[Statement]:
     said = any(
         _needs(each)[0] == TCP or (isinstance(each, Match) and says_transport(each.left)) for each in statements[:-1]
     )
-    return statements if said else [*statements[:-1], Match(Meta("l4proto"), "==", TCP), statements[-1]]
+    return statements if said else [Match(Meta("l4proto"), "==", TCP), *statements]

@@ -178,25 +178,29 @@ def _port(skb: Skb, at: int) -> int | None:
 def _sport(skb: Skb, context: Context) -> Key | None:
     if skb.fragment & _FRAGMENT_OFFSET or skb.protocol not in PORT_PROTOCOLS:
         return _port(skb, 0)
-    return skb.sport
+    return skb.sport or _port(skb, 0)  # 0 may be a header that is cut short
 
 
 def _dport(skb: Skb, context: Context) -> Key | None:
     if skb.fragment & _FRAGMENT_OFFSET or skb.protocol not in PORT_PROTOCOLS:
         return _port(skb, 2)
-    return skb.dport
+    return skb.dport or _port(skb, 2)
 
 
 def _dport_of(protocol: int) -> Getter:
     def dport(skb: Skb, context: Context) -> Key | None:
-        return skb.dport if skb.protocol == protocol and not skb.fragment & _FRAGMENT_OFFSET else None
+        if skb.protocol != protocol or skb.fragment & _FRAGMENT_OFFSET:
+            return None
+        return skb.dport or _port(skb, 2)
 
     return dport
 
 
 def _sport_of(protocol: int) -> Getter:
     def sport(skb: Skb, context: Context) -> Key | None:
-        return skb.sport if skb.protocol == protocol and not skb.fragment & _FRAGMENT_OFFSET else None
+        if skb.protocol != protocol or skb.fragment & _FRAGMENT_OFFSET:
+            return None
+        return skb.sport or _port(skb, 0)
 
     return sport
 

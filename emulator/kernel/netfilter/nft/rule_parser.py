@@ -354,7 +354,8 @@ def _dynamic(scope: Scope) -> Statement:
     times = read[0] or operation == "update"
     if (times and "timeout" not in found.declaration.flags) or found.declaration.interval:
         raise tokens.error_at("Could not process rule: Operation not supported", name_at - 2, tokens.at - 1)
-    return Dynamic(operation, name, key, read[0], read[1], read[2], value)  # type: ignore[arg-type]
+    counts = read[1] and not found.declaration.counts  # else the set sees to it
+    return Dynamic(operation, name, key, read[0], counts, read[2], value)  # type: ignore[arg-type]
 
 
 def _dynamic_options(scope: Scope) -> tuple[int, bool, Limit | None]:

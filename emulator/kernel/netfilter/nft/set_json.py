@@ -38,6 +38,8 @@ def element_json(element: Element, declaration: Declaration, now: float, *, stat
         more["comment"] = element.comment
     if element.counter is not None:
         more["counter"] = element.counter.json(stateless=stateless)
+    if element.limit is not None:
+        more.update(element.limit.json_values())
     if more:
         key = {"elem": {"val": key, **more}}
     return key if element.data is None else [key, data_json(declaration.data_types, element.data)]

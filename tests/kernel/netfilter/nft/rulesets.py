@@ -58,7 +58,7 @@ add chain ip kube-proxy endpoint-5OJB2KTY-ns1/svc1/tcp/p80__10.0.2.2/80
 add chain ip kube-proxy service-ULMVA6XW-ns1/svc1/tcp/p80
 add rule ip kube-proxy endpoint-5OJB2KTY-ns1/svc1/tcp/p80__10.0.2.2/80 ip saddr 10.0.2.2 jump mark-for-masquerade
 add rule ip kube-proxy endpoint-5OJB2KTY-ns1/svc1/tcp/p80__10.0.2.2/80 meta l4proto tcp dnat to 10.0.2.2:80
-add rule ip kube-proxy service-ULMVA6XW-ns1/svc1/tcp/p80 ip daddr 172.30.0.41 ip saddr != 10.0.0.0/9 jump mark-for-masquerade
+add rule ip kube-proxy service-ULMVA6XW-ns1/svc1/tcp/p80 ip daddr 172.30.0.41 ip saddr != 10.0.1.0/24 jump mark-for-masquerade
 add rule ip kube-proxy service-ULMVA6XW-ns1/svc1/tcp/p80 numgen random mod 1 vmap { 0 : goto endpoint-5OJB2KTY-ns1/svc1/tcp/p80__10.0.2.2/80 }
 add element ip kube-proxy cluster-ips { 172.30.0.41 }
 add element ip kube-proxy service-ips { 172.30.0.41 . tcp . 80 : goto service-ULMVA6XW-ns1/svc1/tcp/p80 }
@@ -66,7 +66,7 @@ add chain ip kube-proxy endpoint-UEIP74TE-ns3/svc3/tcp/p80__10.0.2.3/80
 add chain ip kube-proxy service-4AT6LBPK-ns3/svc3/tcp/p80
 add rule ip kube-proxy endpoint-UEIP74TE-ns3/svc3/tcp/p80__10.0.2.3/80 ip saddr 10.0.2.3 jump mark-for-masquerade
 add rule ip kube-proxy endpoint-UEIP74TE-ns3/svc3/tcp/p80__10.0.2.3/80 meta l4proto tcp dnat to 10.0.2.3:80
-add rule ip kube-proxy service-4AT6LBPK-ns3/svc3/tcp/p80 ip daddr 172.30.0.43 ip saddr != 10.0.0.0/9 jump mark-for-masquerade
+add rule ip kube-proxy service-4AT6LBPK-ns3/svc3/tcp/p80 ip daddr 172.30.0.43 ip saddr != 10.0.1.0/24 jump mark-for-masquerade
 add rule ip kube-proxy service-4AT6LBPK-ns3/svc3/tcp/p80 numgen random mod 1 vmap { 0 : goto endpoint-UEIP74TE-ns3/svc3/tcp/p80__10.0.2.3/80 }
 add element ip kube-proxy cluster-ips { 172.30.0.43 }
 add element ip kube-proxy service-ips { 172.30.0.43 . tcp . 80 : goto service-4AT6LBPK-ns3/svc3/tcp/p80 }
@@ -80,7 +80,7 @@ add chain ip kube-proxy service-HVFWP5L3-ns5/svc5/tcp/p80
 add rule ip kube-proxy endpoint-GTK6MW7G-ns5/svc5/tcp/p80__10.0.2.4/80 ip saddr 10.0.2.4 jump mark-for-masquerade
 add rule ip kube-proxy endpoint-GTK6MW7G-ns5/svc5/tcp/p80__10.0.2.4/80 update @affinity-GTK6MW7G-ns5/svc5/tcp/p80__10.0.2.4/80 { ip saddr }
 add rule ip kube-proxy endpoint-GTK6MW7G-ns5/svc5/tcp/p80__10.0.2.4/80 meta l4proto tcp dnat to 10.0.2.4:80
-add rule ip kube-proxy service-HVFWP5L3-ns5/svc5/tcp/p80 ip daddr 172.30.0.45 ip saddr != 10.0.0.0/9 jump mark-for-masquerade
+add rule ip kube-proxy service-HVFWP5L3-ns5/svc5/tcp/p80 ip daddr 172.30.0.45 ip saddr != 10.0.1.0/24 jump mark-for-masquerade
 add rule ip kube-proxy service-HVFWP5L3-ns5/svc5/tcp/p80 ip saddr @affinity-GTK6MW7G-ns5/svc5/tcp/p80__10.0.2.4/80 goto endpoint-GTK6MW7G-ns5/svc5/tcp/p80__10.0.2.4/80
 add rule ip kube-proxy service-HVFWP5L3-ns5/svc5/tcp/p80 numgen random mod 1 vmap { 0 : goto endpoint-GTK6MW7G-ns5/svc5/tcp/p80__10.0.2.4/80 }
 add element ip kube-proxy cluster-ips { 172.30.0.45 }
@@ -91,18 +91,18 @@ add rule ip kube-proxy external-HVFWP5L3-ns5/svc5/tcp/p80 goto service-HVFWP5L3-
 add element ip kube-proxy service-ips { 5.6.7.8 . tcp . 80 : goto external-HVFWP5L3-ns5/svc5/tcp/p80 }
 add element ip kube-proxy service-nodeports { tcp . 3002 : goto external-HVFWP5L3-ns5/svc5/tcp/p80 }
 add chain ip kube-proxy firewall-HVFWP5L3-ns5/svc5/tcp/p80
-add rule ip kube-proxy firewall-HVFWP5L3-ns5/svc5/tcp/p80 ip saddr != { 203.0.113.0/25 } drop
+add rule ip kube-proxy firewall-HVFWP5L3-ns5/svc5/tcp/p80 ip saddr != { 10.0.3.0/29 } drop
 add element ip kube-proxy firewall-ips { 5.6.7.8 . tcp . 80 : goto firewall-HVFWP5L3-ns5/svc5/tcp/p80 }
 add chain ip kube-proxy endpoint-SGOXE6O3-ns2/svc2/tcp/p80__10.0.2.5/80
 add chain ip kube-proxy service-42NFTM6N-ns2/svc2/tcp/p80
 add rule ip kube-proxy endpoint-SGOXE6O3-ns2/svc2/tcp/p80__10.0.2.5/80 ip saddr 10.0.2.5 jump mark-for-masquerade
 add rule ip kube-proxy endpoint-SGOXE6O3-ns2/svc2/tcp/p80__10.0.2.5/80 meta l4proto tcp dnat to 10.0.2.5:80
-add rule ip kube-proxy service-42NFTM6N-ns2/svc2/tcp/p80 ip daddr 172.30.0.42 ip saddr != 10.0.0.0/9 jump mark-for-masquerade
+add rule ip kube-proxy service-42NFTM6N-ns2/svc2/tcp/p80 ip daddr 172.30.0.42 ip saddr != 10.0.1.0/24 jump mark-for-masquerade
 add rule ip kube-proxy service-42NFTM6N-ns2/svc2/tcp/p80 numgen random mod 1 vmap { 0 : goto endpoint-SGOXE6O3-ns2/svc2/tcp/p80__10.0.2.5/80 }
 add element ip kube-proxy cluster-ips { 172.30.0.42 }
 add element ip kube-proxy service-ips { 172.30.0.42 . tcp . 80 : goto service-42NFTM6N-ns2/svc2/tcp/p80 }
 add chain ip kube-proxy external-42NFTM6N-ns2/svc2/tcp/p80
-add rule ip kube-proxy external-42NFTM6N-ns2/svc2/tcp/p80 ip saddr 10.0.0.0/9 goto service-42NFTM6N-ns2/svc2/tcp/p80 comment "short-circuit pod traffic"
+add rule ip kube-proxy external-42NFTM6N-ns2/svc2/tcp/p80 ip saddr 10.0.1.0/24 goto service-42NFTM6N-ns2/svc2/tcp/p80 comment "short-circuit pod traffic"
 add rule ip kube-proxy external-42NFTM6N-ns2/svc2/tcp/p80 fib saddr type local jump mark-for-masquerade comment "masquerade local traffic"
 add rule ip kube-proxy external-42NFTM6N-ns2/svc2/tcp/p80 fib saddr type local goto service-42NFTM6N-ns2/svc2/tcp/p80 comment "short-circuit local traffic"
 add element ip kube-proxy service-ips { 1.2.3.4 . tcp . 80 : goto external-42NFTM6N-ns2/svc2/tcp/p80 }
