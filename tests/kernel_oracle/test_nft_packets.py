@@ -10,7 +10,7 @@ import pytest
 from tests.kernel.netfilter import wire
 from tests.kernel.netfilter.nft.rulesets import HOST, KUBE_PROXY
 from tests.kernel.netfilter.wire import ACK, FIN, PSH, RST, SYN
-from tests.kernel_oracle.netfilter_bed import RouterBed
+from tests.kernel_oracle.netfilter_bed import HOST_MAC, RouterBed
 
 pytestmark = pytest.mark.kernel
 
@@ -332,9 +332,12 @@ def kube_proxy() -> str:
 
 def test_kube_proxy(bed: NftBed) -> None:
     bed.load(kube_proxy())
-    bed.add_dummy("d", "02:00:00:00:00:09")  # where Services would leave by, if nothing stopped them
+    bed.add_link("d", "02:00:00:00:00:09")  # where Services would leave by, if nothing stopped them
     bed.add_address("d", "10.0.4.1/24")
+    bed.add_neighbours("d", ["10.0.4.9"], HOST_MAC)
     bed.add_route("default", via="10.0.4.9")
+    for link in ("all", "a", "b", "c"):
+        bed.set_sysctl(f"net.ipv4.conf.{link}.send_redirects", 0)  # their rate goes by the machine's clock
     services = ("172.30.0.41", "172.30.0.42", "172.30.0.43", "172.30.0.45", "172.30.0.46", "5.6.7.8", "1.2.3.4")
     for number, service in enumerate((*services, "172.30.0.99")):
         sources = (("a", CLIENT), ("c", OUTSIDE), ("c", "10.0.3.9"), ("b", "10.0.2.2"), ("b", "10.0.2.4"))

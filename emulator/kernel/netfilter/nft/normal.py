@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from emulator.kernel.netfilter.nft.expression import Concatenation
+from emulator.kernel.netfilter.nft.dynamic import Dynamic
+from emulator.kernel.netfilter.nft.expression import Concatenation, Expression
 from emulator.kernel.netfilter.nft.lookup import VerdictMap
 from emulator.kernel.netfilter.nft.mangle import SetMark
 from emulator.kernel.netfilter.nft.match import FlagMatch, Match
@@ -16,6 +17,7 @@ from emulator.kernel.netfilter.nft.meta import Meta
 from emulator.kernel.netfilter.nft.payload import TRANSPORT_NAMES, Payload
 from emulator.kernel.netfilter.nft.protocols import says_transport
 from emulator.kernel.netfilter.nft.statement import Reject, Statement
+from emulator.kernel.netfilter.nft.translate import Translate
 from emulator.kernel.netfilter.tuple import TCP
 
 _WIDEST = 32  # bits that are compared at once
@@ -179,7 +181,14 @@ def _needs(statement: Statement) -> tuple[int, str]:
         return statement.left.transport, statement.left.network
     if isinstance(statement, VerdictMap):
         return statement.key.transport, statement.key.network
-    return -1, ""
+    value: object = None
+    if isinstance(statement, SetMark):
+        value = statement.value
+    elif isinstance(statement, Dynamic):
+        value = statement.key
+    elif isinstance(statement, Translate):
+        value = statement.address
+    return (value.transport, value.network) if isinstance(value, Expression) else (-1, "")
 
 
 def _show_tcp(statements: list[Statement]) -> list[Statement]:
