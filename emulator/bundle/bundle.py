@@ -12,6 +12,7 @@ from emulator.bundle.link_spec import read_links
 from emulator.bundle.links import build_links
 from emulator.bundle.neighbours import StandIns, load_fdb, load_neighbours
 from emulator.bundle.netfilter import load_netfilter
+from emulator.bundle.nftables import load_nftables
 from emulator.bundle.not_evaluated import note_not_evaluated
 from emulator.bundle.problem import Problems
 from emulator.bundle.routes import Tables, load_routes, load_rules
@@ -61,6 +62,7 @@ def load_bundle(
     _load_links(netns, files, emit, problems)
     ignored_sysctls = load_sysctls(netns, files.text("sysctl.txt"), problems)
     _load_routing(netns, files, problems)
+    load_nftables(netns.netfilter, files, problems)
     ignored_rules = load_netfilter(netns.netfilter, files, problems, ignore_unknown=ignore_unknown)
     stand_ins = _load_neighbours(netns, files, problems, assume_neighbours)
     note_not_evaluated(files, problems)

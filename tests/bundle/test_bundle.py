@@ -276,7 +276,6 @@ def test_what_is_not_emulated_is_said(tmp_path: Path) -> None:
         "br1: VLAN filtering of bridges is not emulated; it has no effect",
         "ip6tables-save.txt is not evaluated: IPv6 is not emulated",
         "ipvsadm-save.txt is not evaluated yet: virtual servers have no effect",
-        "nft.txt is not evaluated yet: table inet own has no effect",
     )
 
 

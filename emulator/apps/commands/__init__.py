@@ -27,6 +27,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "iptables-save": "iptables_save",
         "nc": "nc",
         "netcat": "nc",
+        "nft": "nft",
         "nslookup": "nslookup",
         "ping": "ping",
         "sh": "shell",
