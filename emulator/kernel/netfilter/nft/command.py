@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from emulator.kernel.netfilter.bulk import collector_paused
 from emulator.kernel.netfilter.nft.define import expand
 from emulator.kernel.netfilter.nft.error import NO_ENTRY, NftError
 from emulator.kernel.netfilter.nft.lexer import END, MARK, NEWLINE, WORD, Tokens
@@ -38,6 +39,11 @@ _OBJECTS = ("table", "chain", "rule", "set", "map", "element", "counter")
 def run(nft: Nft, text: str, file: str, *, check: bool = False, handles: bool = False, stateless: bool = False,
         as_json: bool = False) -> str:  # fmt: skip
     """Run a script, all of it or nothing, and return what its `list` commands print. NftError."""
+    with collector_paused():
+        return _run(nft, text, file, check, handles, stateless, as_json)
+
+
+def _run(nft: Nft, text: str, file: str, check: bool, handles: bool, stateless: bool, as_json: bool) -> str:
     tokens = Tokens(text, file)
     expand(tokens)
     transaction = Transaction(nft)

@@ -56,7 +56,7 @@ class SetChanges:
                     waiting += statement.chains()
                     for set_name in statement.set_names():
                         if table.sets[set_name].declaration.data == "verdict":
-                            waiting += _targets(table.sets[set_name])
+                            waiting += targets(table.sets[set_name])
 
     def add_set(self, table: NftTable, name: str, declaration: Declaration, *, create: bool) -> NftSet:
         """Add a set; one that is declared alike may be there."""
@@ -82,20 +82,20 @@ class SetChanges:
     def flush_set(self, table: NftTable, found: NftSet) -> None:
         """Delete the elements of a set."""
         before, default = found.storage, found.default
-        self._count_targets(table, found, -1)
+        self._counttargets(table, found, -1)
         found.storage = type(before)()
         found.default = None
 
         def undo() -> None:
             found.storage, found.default = before, default
-            self._count_targets(table, found, 1)
+            self._counttargets(table, found, 1)
 
         self._undo.append(undo)
 
     @staticmethod
-    def _count_targets(table: NftTable, found: NftSet, change: int) -> None:
+    def _counttargets(table: NftTable, found: NftSet, change: int) -> None:
         if found.declaration.data == "verdict":
-            for name in _targets(found):
+            for name in targets(found):
                 table.chains[name].uses += change
 
     def add_element(self, table: NftTable, found: NftSet, element: Element, *, create: bool) -> None:
@@ -194,7 +194,8 @@ def forget(things: MutableMapping[_Key, _Any], key: _Key) -> None:
     del things[key]
 
 
-def _targets(found: NftSet) -> Iterable[str]:
+def targets(found: NftSet) -> Iterable[str]:
+    """Return the chains that a verdict map's elements go to."""
     return [each.data.chain for each in found if isinstance(each.data, Outcome) and each.data.chain]
 
 

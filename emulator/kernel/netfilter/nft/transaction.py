@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.nft.dynamic import DEFAULT_SIZE, Dynamic
 from emulator.kernel.netfilter.nft.error import BUSY, EXISTS, NO_ENTRY, NOT_SUPPORTED
-from emulator.kernel.netfilter.nft.set import NftSet
-from emulator.kernel.netfilter.nft.set_transaction import Refused, SetChanges, forget, remove
+from emulator.kernel.netfilter.nft.set import VERDICT, NftSet
+from emulator.kernel.netfilter.nft.set_transaction import Refused, SetChanges, forget, remove, targets
 from emulator.kernel.netfilter.nft.table import Base, NftChain, NftRule, NftTable
-from emulator.kernel.netfilter.nft.verdict import Outcome
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.nft.engine import Nft
@@ -213,9 +212,9 @@ class Transaction(SetChanges):
             for name in statement.chains():
                 self.check_loop(chain.table, {chain.name}, name)
             for name in statement.set_names():
-                for element in chain.table.sets[name]:
-                    if isinstance(element.data, Outcome) and element.data.chain:
-                        self.check_loop(chain.table, {chain.name}, element.data.chain)
+                if chain.table.sets[name].declaration.data == VERDICT:
+                    for target in targets(chain.table.sets[name]):
+                        self.check_loop(chain.table, {chain.name}, target)
 
     def _hold(self, chain: NftChain, rule: NftRule) -> None:
         self._count(chain, rule, 1)
