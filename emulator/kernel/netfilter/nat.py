@@ -261,7 +261,7 @@ class Nat:
         """
         if not self._used(key, connection):
             return False
-        if key.protocol not in CLASH_ALLOWED:
+        if key.protocol not in CLASH_ALLOWED or connection.status & NAT_MASK:
             return True
         reply = tuples.invert(key)
         zones = connection.reply.zone

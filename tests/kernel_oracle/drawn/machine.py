@@ -55,6 +55,8 @@ class Machine(RealSide):
         self.careful = False  # wait after each frame for what the real side might send too much
         self.identification = 0
         self._opened: list[socket.socket] = []
+        self._real_local: dict[tuple[str, int], Send] = {}
+        self._emulated_local: dict[tuple[str, int], Send] = {}
         self._real: Frames = {}
         self._emulated: Frames = {}
 
@@ -64,7 +66,6 @@ class Machine(RealSide):
         """Begin a case on both sides. RefusedError if one does not take it and the other does."""
         self.enter()
         self._clean()
-        self._close_local()
         self._make_emulated(seed)
         for name, value in case.sysctls:
             self._undo_sysctls.setdefault(name, read_sysctl(name))
@@ -191,12 +192,17 @@ class Machine(RealSide):
         opened.bind((source, port))
         return opened.send_to
 
+    def leave(self) -> None:
+        """Close the sockets of the case too, which would keep the namespace alive."""
+        self._close_local()
+        super().leave()
+
     def _close_local(self) -> None:
         for opened in self._opened:
             opened.close()
         self._opened.clear()
-        self._real_local: dict[tuple[str, int], Send] = {}
-        self._emulated_local: dict[tuple[str, int], Send] = {}
+        self._real_local.clear()
+        self._emulated_local.clear()
 
     def wait(self, seconds: float) -> tuple[Frames, Frames]:
         """Let real time go by."""

@@ -228,6 +228,11 @@ FOUND = {
         DatagramStep(0, CLIENT), DatagramStep(0, CLIENT), between=Conversation(UDP, "", "10.0.3.1", 80, "10.0.3.1", 80),
         rules=CONNTRACK,
     ),
+    "what is translated already moves out of the way of its reverse": Case(
+        "bridge", (), (), (), (), (table("nat", "PREROUTING -j DNAT --to-destination 10.97.0.1"),),
+        (Conversation(UDP, "", "10.97.0.1", 600, Q, 53), Conversation(UDP, "q", "10.0.4.5", 600, Q, 53)),
+        (DatagramStep(0, CLIENT), DatagramStep(1, SERVER)),
+    ),
     "pushed data with a wrong checksum": case(
         SYN_STEP, SYNACK_STEP, TcpStep(0, CLIENT, ACK | PSH, 10, shape=Shape(flaw="checksum")),
         rules=CONNTRACK, between=TO_A,
