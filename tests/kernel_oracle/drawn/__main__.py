@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import multiprocessing
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ def _work(pipe: Connection, seed: int, only: str, numbers: range, shrinking: boo
     try:
         for number in numbers:
             pipe.send(player.run(number))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):  # the parent has heard enough
         pass
     finally:
         player.close()
@@ -82,27 +83,34 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Return 1 if a case disagreed."""
     options = _parse(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):  # workers inherit it: whoever ends us, no namespace stays
+        signal.signal(number, signal.default_int_handler)
     numbers = range(options.first, options.first + options.cases)
     if options.case is not None:
         numbers = range(options.case, options.case + 1)
     total = Tally()
     started = time.monotonic()
     shown = 0.0
-    for tally in _results(options, numbers):
-        total.add(tally)
-        for text in tally.reports:
-            print(f"\r\033[K{text}\n", flush=True)
-        elapsed = time.monotonic() - started
-        if sys.stderr.isatty() or elapsed - shown > 30:
-            shown = elapsed
-            end = "" if sys.stderr.isatty() else "\n"
-            rate = total.cases / elapsed
-            print(f"\r{total.cases}/{len(numbers)} cases, {rate:.1f}/s, {total.disagreements} disagreements", end=end,
-                  file=sys.stderr, flush=True)  # fmt: skip
-        if total.disagreements and not options.keep_going:
-            break
+    with contextlib.suppress(KeyboardInterrupt):
+        for tally in _results(options, numbers):
+            total.add(tally)
+            for text in tally.reports:
+                print(f"\r\033[K{text}\n", flush=True)
+            shown = _progress(total, len(numbers), time.monotonic() - started, shown)
+            if total.disagreements and not options.keep_going:
+                break
     _summary(options, total, time.monotonic() - started)
     return 1 if total.disagreements else 0
+
+
+def _progress(total: Tally, cases: int, elapsed: float, shown: float) -> float:
+    """Tell how far it is: always on a terminal, else twice a minute. Returns when it last did, in seconds."""
+    on_terminal = sys.stderr.isatty()
+    if not on_terminal and elapsed - shown <= 30:
+        return shown
+    text = f"\r{total.cases}/{cases} cases, {total.cases / elapsed:.1f}/s, {total.disagreements} disagreements"
+    print(text, end="" if on_terminal else "\n", file=sys.stderr, flush=True)
+    return elapsed
 
 
 def _summary(options: argparse.Namespace, total: Tally, elapsed: float) -> None:
