@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 CONTROLLER = "controller"
 SUPERVISOR = "supervisor"
+NAME = "emulator"
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class Session:
     def program(self) -> str:
         """How the command is called for this cluster, for what is suggested to the user."""
         options = (("--state-dir", self.state_dir), ("--cluster", self.cluster))
-        return " ".join(["emulator", *(f"{name} {shlex.quote(value)}" for name, value in options if value)])
+        return " ".join([_called(), *(f"{name} {shlex.quote(value)}" for name, value in options if value)])
 
     def controller(self) -> Client:
         """Connect to the controller. Raises ControlError (UNAVAILABLE)."""
@@ -53,3 +54,16 @@ class Session:
         from emulator.cli.client import Client
 
         return Client(self.directory.socket(process), process)
+
+
+def _called() -> str:
+    """Return what a shell finds this command by: its name, or its path where it is not on the PATH (a `.venv`)."""
+    import os
+    import shutil
+    import sys
+
+    path = sys.argv[0]
+    if os.path.basename(path) != NAME or shutil.which(NAME) is not None:
+        return NAME
+    relative = os.path.relpath(path)
+    return shlex.quote(path if relative.startswith(os.pardir) else relative)
