@@ -11,7 +11,8 @@ WORD, NUMBER, QUOTED, MARK, NEWLINE, END = range(6)
 
 _TOKEN = re.compile(
     r"""
-    (?P<blank>(?:[ \t\r]|\\\n)+|\#[^\n]*)
+    (?:[ \t\r]|\\\n)*+
+    (?:(?P<blank>\#[^\n]*|\Z)
   | (?P<newline>\n)
   | "(?P<quoted>[^"\n]*)"
   | (?P<address>[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}(?![0-9a-fA-F:])
@@ -23,7 +24,7 @@ _TOKEN = re.compile(
   | (?P<time>(?:\d+(?:ms|[dhms]))+(?![\w]))
   | (?P<number>0[xX][0-9a-fA-F]+(?![\w])|\d+(?![\w]))
   | (?P<word>[A-Za-z_][\w/\-.]*\*?|\d\w*)
-  | (?P<mark>==|!=|<=|>=|<<|>>|[-<>&|^!{}()\[\]:;,./+@$=*])
+  | (?P<mark>==|!=|<=|>=|<<|>>|[-<>&|^!{}()\[\]:;,./+@$=*]))
     """,
     re.VERBOSE,
 )
@@ -55,12 +56,14 @@ class Tokens:
         while position < end:
             found = match(text, position)
             if found is None:
-                raise self.error("syntax error, unexpected junk", position, position + 1)
-            group = found.lastgroup
+                junk = len(text) - len(text[position:].lstrip(" \t\r"))
+                raise self.error("syntax error, unexpected junk", junk, junk + 1)
+            group = found.lastgroup or "mark"
             if group != "blank":
-                kinds.append(_KINDS[group or "mark"])
-                words.append(found.group(found.lastindex or 0))
-                starts.append(position)
+                kind = _KINDS[group]
+                kinds.append(kind)
+                words.append(found[group])
+                starts.append(found.start(group) - (kind == QUOTED))
             position = found.end()
         for kind, word in ((NEWLINE, "\n"), (END, "")):
             kinds.append(kind)
