@@ -14,6 +14,7 @@ from emulator.bundle.neighbours import StandIns, load_fdb, load_neighbours
 from emulator.bundle.netfilter import load_netfilter
 from emulator.bundle.nftables import load_nftables
 from emulator.bundle.not_evaluated import note_not_evaluated
+from emulator.bundle.not_there import note_not_saved, note_not_there
 from emulator.bundle.problem import Problems
 from emulator.bundle.routes import Tables, load_routes, load_rules
 from emulator.bundle.sysctls import load_sysctls
@@ -65,6 +66,8 @@ def load_bundle(
     load_nftables(netns.netfilter, files, problems)
     ignored_rules = load_netfilter(netns.netfilter, files, problems, ignore_unknown=ignore_unknown)
     stand_ins = _load_neighbours(netns, files, problems, assume_neighbours)
+    note_not_there(netns, files, problems, made_up=stand_ins is not None)
+    note_not_saved(netns.netfilter, problems)
     note_not_evaluated(files, problems)
     problems.check()
     return Bundle(netns.kernel, netns, tuple(problems.notes), stand_ins, ignored_rules, ignored_sysctls)

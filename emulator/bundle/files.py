@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ class Files:
             return (self._directory / name).stat().st_size > 0
         except OSError:
             return False
+
+    def is_there(self, name: str) -> bool:
+        """Whether there is such a file, though it may be empty: then the tool had nothing to print."""
+        return os.path.lexists(self._directory / name)
 
     def text(self, name: str) -> str | None:
         """Return a file's text, or None if it is not there. Bytes that are not UTF-8 stand in comments only."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from emulator.bundle.problem import Problems
 from emulator.packet.address import Buffer
-from emulator.packet.capture import CapturedPacket, CaptureError, Direction, read_capture
+from emulator.packet.capture import CapturedPacket, CaptureError, CutError, Direction, read_capture
 from emulator.packet.ethernet import SOURCE
 from emulator.packet.linktype import ETHERNET, OUTGOING, is_known, read_link_layer
 
@@ -37,15 +37,25 @@ class Arrival(NamedTuple):
 
 
 def read_inputs(sources: Sequence[Source], problems: Problems) -> list[Arrival]:
-    """Return the packets of all files by time; those of one time in the order of the sources and of each file."""
+    """Return the packets of all files by time; those of one time in the order of the sources and of each file.
+
+    Of a file that ends too early the whole packets are among them, and `problems.cut` tells of it.
+    """
     found: list[Arrival] = []
     for source in sources:
+        arrivals: list[Arrival] = []
         try:
-            found += _read(source)
+            _read(source, arrivals)
+        except CutError as error:
+            if arrivals:
+                problems.cut.append(f"{source.path}: {error}; {_before(len(arrivals))}")
+            else:
+                problems.add(source.path, str(error))
         except (CaptureError, _UnusableError) as error:
             problems.add(source.path, str(error))
         except OSError as error:
             problems.add(source.path, error.strerror or str(error))
+        found += arrivals
     found.sort(key=lambda arrival: arrival.packet.time)
     return found
 
@@ -54,15 +64,17 @@ class _UnusableError(Exception):
     """A file that is no capture of ours; the text is for the user."""
 
 
-def _read(source: Source) -> list[Arrival]:
-    arrivals = []
+def _before(count: int) -> str:
+    return "the packet before it was put in" if count == 1 else f"the {count} packets before it were put in"
+
+
+def _read(source: Source, arrivals: list[Arrival]) -> None:
     for number, packet in enumerate(read_capture(_contents(source.path)), 1):
         if not is_known(packet.linktype):
             raise _UnusableError(
                 f"packet {number} has link type {packet.linktype}; known are Ethernet, raw IP and Linux cooked captures"
             )
         arrivals.append(Arrival(source.link, packet))
-    return arrivals
 
 
 def _contents(path: str) -> Buffer:

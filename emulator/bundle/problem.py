@@ -27,6 +27,7 @@ class Problems:
     def __init__(self) -> None:
         self.found: list[str] = []
         self.notes: list[str] = []
+        self.cut: list[str] = []  # wrong too, but what comes before it can be used: told at the end
 
     def add(self, place: str, message: str) -> None:
         """Note what is wrong at a place: a file, a line or a JSON path."""

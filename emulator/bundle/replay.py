@@ -17,6 +17,7 @@ from emulator.bundle.edge import EdgeLink
 from emulator.bundle.frame import frame_of
 from emulator.bundle.inputs import LOCAL, Arrival, was_sent
 from emulator.bundle.local import take_deliveries
+from emulator.bundle.not_emulated import NOT_EMULATED, not_emulated
 from emulator.bundle.row import DELIVERED, DROPPED, FORWARDED, STOLEN, Output, Row
 from emulator.errors import PodwireError
 from emulator.kernel.drop import DropReason
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from emulator.kernel.trace import Trace
 
 FAULT = "EMULATOR_FAULT"
-_IPV4, _ARP, _IPV6 = b"\x08\x00", b"\x08\x06", b"\x86\xdd"
-_IPV6_NOTE = "IPv6 is not emulated: what the node does with this packet is not known"
+_IPV4, _ARP = b"\x08\x00", b"\x08\x06"
 
 
 class Outputs:
@@ -256,8 +256,9 @@ class Replay:
         row.ignored = [f"{chain.table.name}:{chain.name}:rule:{number}" for chain, number in record.ignored]
         row.state = record.state or None
         row.entry = self._entry(record)
-        if ethertype == _IPV6 and row.verdict == DROPPED:
-            row.notes.append(_IPV6_NOTE)
+        if row.reason == DropReason.UNHANDLED_PROTO.name and (kind := not_emulated(ethertype)):
+            row.reason = NOT_EMULATED
+            row.notes.append(f"{kind} is not emulated: what the node does with this packet is not known")
         stand_ins = self.bundle.stand_ins
         if stand_ins is not None:
             notes = (stand_ins.note(each.frame) for each in row.out if each.ethernet)

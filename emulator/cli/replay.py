@@ -112,7 +112,9 @@ def replay(
     """
     from emulator.bundle.replay import Options
 
-    run = _prepare(Path(bundle), sources, seed, Options(ignore_unknown, assume_neighbours, bool(verbose), skip_sent))
+    run, cut = _prepare(
+        Path(bundle), sources, seed, Options(ignore_unknown, assume_neighbours, bool(verbose), skip_sent)
+    )
     for line in run.bundle.notes:
         note(f"note: {line}")
     if run.sent and not skip_sent:
@@ -130,11 +132,16 @@ def replay(
         note(f"note: at the end {line}")
     if run.faults:
         note(f"error: {run.faults} packets met a fault of the emulator; their rows have it")
-    return FAILED if run.faults else OK
+    for line in cut:
+        note(f"error: {line}")
+    return FAILED if run.faults or cut else OK
 
 
-def _prepare(bundle: Path, sources: Sequence[Source], seed: int, options: Options) -> Replay:
-    """Read the captures and the bundle; what is wrong with any of them is told at once."""
+def _prepare(bundle: Path, sources: Sequence[Source], seed: int, options: Options) -> tuple[Replay, list[str]]:
+    """Read the captures and the bundle; what is wrong with any of them is told at once.
+
+    Only captures that end too early are told of after the rows: the lines of these are returned.
+    """
     from random import Random
 
     from emulator.bundle.inputs import read_inputs
@@ -151,7 +158,7 @@ def _prepare(bundle: Path, sources: Sequence[Source], seed: int, options: Option
         raise mistyped(str(error), error.known, error.link) from None
     else:
         problems.check()
-        return run
+        return run, problems.cut
     raise BundleError(problems.found)
 
 

@@ -29,6 +29,10 @@ class CaptureError(WireError):
         super().__init__(f"byte {offset}: {message}")
 
 
+class CutError(CaptureError):
+    """A capture file that ends too early, as of a tcpdump that was killed: the packets before that are whole."""
+
+
 class Direction(enum.Enum):
     """Which way a packet went through the link where it was captured, where the file says so."""
 

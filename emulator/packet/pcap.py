@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import MappingProxyType
 
 from emulator.packet.address import Buffer
-from emulator.packet.capture import MAXIMUM_PACKET, NANOSECONDS, CapturedPacket, CaptureError
+from emulator.packet.capture import MAXIMUM_PACKET, NANOSECONDS, CapturedPacket, CaptureError, CutError
 
 MAGICS = MappingProxyType(
     {
@@ -50,23 +50,20 @@ def _records(view: memoryview, header: struct.Struct, unit: int, field: int) -> 
     while position < size:
         number += 1
         if size - position < RECORD_HEADER:
-            raise CaptureError(size, f"the file ends inside the header of packet {number}; {_MEND}")
+            raise CutError(size, f"the file ends inside the header of packet {number}")
         seconds, fraction, captured, length = header.unpack_from(view, position)
         if captured > MAXIMUM_PACKET:
             raise CaptureError(position, f"packet {number} claims {captured} captured bytes; the file is damaged here")
         start = position + RECORD_HEADER
         end = start + captured
         if end > size:
-            raise CaptureError(size, f"the file ends inside packet {number}, which has {captured} bytes; {_MEND}")
+            raise CutError(size, f"the file ends inside packet {number}, which has {captured} bytes")
         kept, whole = captured, max(length, captured)
         if check_sequence:
             whole = max(whole - check_sequence, 0)
             kept = min(captured, whole)
         yield CapturedPacket(seconds * NANOSECONDS + fraction * unit, linktype, view[start : start + kept], whole)
         position = end
-
-
-_MEND = "`tcpdump -r FILE -w WHOLE` keeps the packets before it"
 
 
 def pcap_header(linktype: int, *, nanoseconds: bool = True) -> bytes:

@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from emulator.packet.address import Buffer
-from emulator.packet.capture import MAXIMUM_PACKET, NANOSECONDS, PCAPNG_MAGIC, CapturedPacket, CaptureError, Direction
+from emulator.packet.capture import (
+    MAXIMUM_PACKET,
+    NANOSECONDS,
+    PCAPNG_MAGIC,
+    CapturedPacket,
+    CaptureError,
+    CutError,
+    Direction,
+)
 
 SECTION_HEADER = 0x0A0D0D0A
 INTERFACE_DESCRIPTION = 1
@@ -24,7 +32,6 @@ _LEAST_BODY = {
 
 _END, _NAME, _FLAGS, _RESOLUTION, _OFFSET = 0, 2, 2, 9, 14
 _DIRECTIONS = {1: Direction.INBOUND, 2: Direction.OUTBOUND}
-_MEND = "`tcpdump -r FILE -w WHOLE` keeps the packets before it"
 
 
 class _Interface(Struct, frozen=True):
@@ -60,7 +67,7 @@ class _Reader:
         position, size = 0, len(view)
         while position < size:
             if size - position < 12:
-                raise CaptureError(size, f"the file ends inside the header of a block; {_MEND}")
+                raise CutError(size, "the file ends inside the header of a block")
             if bytes(view[position : position + 4]) == PCAPNG_MAGIC:
                 self._order = self._section_order(position)
                 self._interfaces = []
@@ -86,7 +93,7 @@ class _Reader:
             raise CaptureError(position + 4, f"a block of type {kind:#x} cannot be {length} bytes long")
         end = position + length
         if end > len(self._view):
-            raise CaptureError(len(self._view), f"the file ends inside a block of {length} bytes; {_MEND}")
+            raise CutError(len(self._view), f"the file ends inside a block of {length} bytes")
         (again,) = struct.unpack_from(f"{self._order}I", self._view, end - 4)
         if again != length:
             raise CaptureError(end - 4, f"a block of {length} bytes ends with the length {again}")

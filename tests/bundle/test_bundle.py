@@ -270,13 +270,14 @@ def test_what_is_not_emulated_is_said(tmp_path: Path) -> None:
         ipvsadm_save="-A -t 10.96.0.1:80 -s rr\n",
         iptables_save="*filter\nCOMMIT\n",
     )
-    assert load(tmp_path).notes == (
+    notes = [note for note in load(tmp_path).notes if not note.startswith("not there: ")]
+    assert notes == [
         "eth3: its master vrf0 is a VRF, which is not emulated; it has no effect",
         "v1: its port state blocking is not emulated; it is taken as forwarding",
         "br1: VLAN filtering of bridges is not emulated; it has no effect",
         "ip6tables-save.txt is not evaluated: IPv6 is not emulated",
         "ipvsadm-save.txt is not evaluated yet: virtual servers have no effect",
-    )
+    ]
 
 
 def test_a_minimal_file(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tests.bundle.maker import (
     ROUTER,
     ROUTER_NEIGHBOURS,
     START,
+    link,
     make,
     neighbour,
     router,
@@ -175,6 +176,26 @@ def test_fragments_wait_for_each_other(tmp_path: Path) -> None:
 def test_for_another_station(tmp_path: Path) -> None:
     (row,) = router(tmp_path).replay([udp_frame(HOST, FAR, mac="02:00:00:00:00:99")])
     assert (row.verdict, row.reason) == ("dropped", "OTHERHOST")
+
+
+def test_what_is_not_emulated_can_be_told_from_what_linux_drops(tmp_path: Path) -> None:
+    """Linux routes IPv6 and MPLS, below a VLAN's tag too; LLDP it drops, and what has the tag of no link."""
+    tag = b"\x81\x00\x00\x07"
+    frames = [ethernet(MACS["eth0"], PEER, b"\x60" + bytes(39), kind) for kind in (0x86DD, 0x8847, 0x88CC)]
+    frames += [frames[0][:12] + tag + frames[0][12:], frames[0][:12] + tag[:3] + b"\x08" + frames[0][12:]]
+    vlan = link("eth0.7", MACS["eth0"], link="eth0")
+    vlan["linkinfo"] = {"info_kind": "vlan", "info_data": {"protocol": "802.1Q", "id": 7}}
+    rows = router(tmp_path, links=[*ROUTER, vlan]).replay(frames)
+    unknown = [f"{kind} is not emulated: what the node does with this packet is not known" for kind in ("IPv6", "MPLS")]
+    assert [(row.verdict, row.reason, row.notes) for row in rows] == [
+        ("dropped", "NOT_EMULATED", unknown[:1]),
+        ("dropped", "NOT_EMULATED", unknown[1:]),
+        ("dropped", "UNHANDLED_PROTO", []),
+        ("dropped", "NOT_EMULATED", unknown[:1]),
+        ("dropped", "UNHANDLED_PROTO", []),
+    ]
+    (row,) = router(tmp_path).replay(frames[:1], "local")
+    assert (row.reason, row.notes) == ("NOT_EMULATED", unknown[:1])
 
 
 def test_without_conntrack_nothing_is_said_of_it(tmp_path: Path) -> None:
