@@ -45,6 +45,8 @@ def format_path(path: Path) -> str:
 
 def printable(text: str) -> str:
     """Return `text` with what a terminal would act on (controls, line ends) escaped."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 

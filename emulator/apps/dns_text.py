@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from emulator.packet.address import format_ipv4, format_ipv6
+from emulator.packet.digits import is_natural
 from emulator.packet.dns_record import TYPE_NAMES, A, Record, Soa, Srv
 
 
 def record_type(name: str) -> int | None:
     """Return the number of a type's name ("A", "TYPE65"), or None if there is none."""
     upper = name.upper()
-    if upper.startswith("TYPE") and upper[4:].isdigit() and int(upper[4:]) <= 0xFFFF:
+    if upper.startswith("TYPE") and is_natural(upper[4:]) and int(upper[4:]) <= 0xFFFF:
         return int(upper[4:])
     return next((number for number, known in TYPE_NAMES.items() if known == upper), None)
 

@@ -9,6 +9,7 @@ import h11
 
 from emulator.apps.environment import TcpStream
 from emulator.apps.http_message import Headers
+from emulator.packet.digits import is_natural
 
 HEADER_LIMIT = 100 << 10  # bytes of a response's head, as curl takes them
 _READ_SIZE = 65_536
@@ -97,7 +98,7 @@ class HttpConnection:
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers.raw_items())
         head = Head(event.status_code, event.reason.decode("latin-1"), event.http_version.decode("ascii"), headers)
         length = head.header("content-length")
-        self._expected = int(length) if length.isdigit() else None
+        self._expected = int(length) if is_natural(length) else None
         return head
 
     async def body(self) -> AsyncIterator[bytes]:

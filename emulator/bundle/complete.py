@@ -48,9 +48,11 @@ class _View:
 def complete(frame: bytearray, length: int) -> str:
     """Make a frame, of which `length` bytes there were, whole. Return what to say of it, or nothing."""
     captured = len(frame)
-    if length > captured:
-        return _mend(frame, captured, length)
     view = _View(frame)
+    if view.end:  # what comes behind the packet is padding, and a damaged file may claim any amount of it
+        length = min(length, max(view.end, captured))
+    if length > captured:
+        return _mend(frame, view, captured, length)
     if view.protocol in (TCP, UDP) and _fill_in(frame, view):
         return OFFLOADED
     return ""
@@ -78,8 +80,7 @@ def _set_checksum(frame: bytearray, start: int, end: int, protocol: int) -> None
     frame[place : place + 2] = value.to_bytes(2, "big")
 
 
-def _mend(frame: bytearray, captured: int, length: int) -> str:
-    view = _View(frame)
+def _mend(frame: bytearray, view: _View, captured: int, length: int) -> str:
     words = {"captured": captured, "length": length}
     need = view.transport + _LEAST_HEADER.get(view.protocol, 0)
     if view.protocol == TCP and captured >= need:

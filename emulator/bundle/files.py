@@ -38,9 +38,12 @@ class Files:
         return os.path.lexists(self._directory / name)
 
     def text(self, name: str) -> str | None:
-        """Return a file's text, or None if it is not there. Bytes that are not UTF-8 stand in comments only."""
+        """Return a file's text, or None if it is not there. Bytes that are not UTF-8 stand in comments only.
+
+        Lines that end as on Windows, where somebody had the file in an editor, are read as the tool wrote them.
+        """
         data = self._read(name, MOST_TEXT)
-        return None if data is None else data.decode("utf-8", "replace")
+        return None if data is None else data.decode("utf-8", "replace").replace("\r\n", "\n")
 
     def array(self, name: str) -> list[Any] | None:
         """Return a JSON file's array, or None if it is not there or empty: some `ip -j` print nothing for no entry."""
@@ -73,6 +76,8 @@ class Files:
             with path.open("rb") as file:
                 data = file.read(most + 1)
         except FileNotFoundError:
+            if path.is_symlink():
+                self._problems.add(name, "a symbolic link to a file that is not there")
             return None
         except OSError as error:
             self._problems.add(name, error.strerror or str(error))

@@ -8,11 +8,21 @@ import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from emulator.bundle.problem import Problems
+from emulator.errors import WireError
 from emulator.packet.address import Buffer
-from emulator.packet.capture import CapturedPacket, CaptureError, CutError, Direction, read_capture
+from emulator.packet.capture import (
+    LONGEST_MAGIC,
+    CapturedPacket,
+    CaptureError,
+    CutError,
+    Direction,
+    format_time,
+    is_capture,
+    read_capture,
+)
 from emulator.packet.ethernet import SOURCE
 from emulator.packet.linktype import ETHERNET, OUTGOING, is_known, read_link_layer
 
@@ -20,6 +30,8 @@ LOCAL = "local"
 """In place of a link: packets that the node itself makes."""
 
 STANDARD_INPUT = "-"
+_LATEST = 1 << 63
+"""Nanoseconds, in the year 2262: a time beyond it is a damaged one, and no clock of 64 bits tells it."""
 
 
 class Source(NamedTuple):
@@ -74,20 +86,29 @@ def _read(source: Source, arrivals: list[Arrival]) -> None:
             raise _UnusableError(
                 f"packet {number} has link type {packet.linktype}; known are Ethernet, raw IP and Linux cooked captures"
             )
+        if not 0 <= packet.time < _LATEST:
+            time = format_time(packet.time)
+            raise _UnusableError(f"packet {number} has the time {time}, as no clock has; `editcap -t` shifts times")
         arrivals.append(Arrival(source.link, packet))
 
 
 def _contents(path: str) -> Buffer:
     """Return a file's bytes; a regular one is mapped, so that packets are not in memory twice."""
     if path == STANDARD_INPUT:
-        return sys.stdin.buffer.read()
+        return _stream(sys.stdin.buffer)
     with Path(path).open("rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            return file.read()
+            return _stream(file)
         if status.st_size == 0:
             return b""
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _stream(file: BinaryIO) -> bytes:
+    """Read a pipe or device to its end, which it may not have: only if it begins as a capture does."""
+    begin = file.read(LONGEST_MAGIC)
+    return begin + file.read() if is_capture(begin) else begin
 
 
 def was_sent(packet: CapturedPacket, mac: bytes | None) -> bool:
@@ -98,5 +119,5 @@ def was_sent(packet: CapturedPacket, mac: bytes | None) -> bool:
         return mac is not None and bytes(packet.data[SOURCE : SOURCE + 6]) == mac
     try:
         return read_link_layer(packet.linktype, packet.data).packet_type == OUTGOING
-    except CaptureError:
+    except WireError:
         return False

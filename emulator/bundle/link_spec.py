@@ -11,10 +11,12 @@ from emulator.bundle.item import Item
 from emulator.bundle.problem import Problems
 from emulator.kernel.link import Address
 from emulator.kernel.route import Scope
+from emulator.packet.digits import is_natural
 
 FILE = "links.json"
-_NAME = re.compile(r"[^\s/]{1,15}")
+_NAME = re.compile(r"[^\s/:\0\ud800-\udfff]{1,15}")  # dev_valid_name
 _ETHERNET = frozenset({"ether", "loopback"})
+_DEEPEST = 8  # MAX_NEST_DEV
 _VLAN_TYPES = {"802.1Q": 0x8100, "802.1ad": 0x88A8}
 _SCOPES = {"global": Scope.UNIVERSE, "site": Scope.SITE, "link": Scope.LINK, "host": Scope.HOST}
 
@@ -66,7 +68,7 @@ def read_links(values: list[Any], problems: Problems) -> dict[str, LinkSpec]:
         if name in specs:
             item.wrong("ifname", f"{name} comes twice")
         elif _NAME.fullmatch(name) is None or name in (".", ".."):
-            item.wrong("ifname", f"{name!r} is no name of a link: 1 to 15 characters, none of them / or blank")
+            item.wrong("ifname", f"{name!r} is no name of a link: 1 to 15 characters, none of them /, : or blank")
         else:
             specs[name] = _read(item, name)
     _check_references(specs.values(), specs)
@@ -132,7 +134,7 @@ def _address(item: Item) -> Address | None:
             item.wrong("local", "missing")
         return None
     scope = item.text("scope", "global")
-    if scope not in _SCOPES and not (scope.isdigit() and int(scope) in set(Scope)):
+    if scope not in _SCOPES and not (is_natural(scope) and int(scope) in set(Scope)):
         item.wrong("scope", f"{scope!r} is not one of {', '.join(_SCOPES)}")
         return None
     return Address(
@@ -145,16 +147,27 @@ def _address(item: Item) -> Address | None:
 
 
 def _check_references(found: Iterable[LinkSpec], specs: dict[str, LinkSpec]) -> None:
-    """Check that masters are there, and that no VLAN is, over others, its own parent."""
+    """Check that masters are there, and that no link is above itself: a master above its slaves, a VLAN its parent."""
+    below: dict[str, list[str]] = {name: [] for name in specs}
     for spec in found:
         if spec.master and spec.master not in specs:
             spec.item.wrong("master", f"no link {spec.master} is in the file")
-        parents = {spec.name}
-        parent = specs.get(spec.other)
-        while spec.kind == "vlan" and parent is not None and parent.kind == "vlan":
-            if parent.name in parents:
-                spec.item.wrong("link", f"{spec.name} is over other VLANs its own parent")
-                spec.other = ""
-                break
-            parents.add(parent.name)
-            parent = specs.get(parent.other)
+        elif spec.master:
+            below[spec.master].append(spec.name)
+        if spec.kind == "vlan" and spec.other in specs:
+            below[spec.name].append(spec.other)
+    for spec in found:
+        wrong = _nesting(spec.name, below)
+        if wrong:
+            spec.item.wrong("link" if spec.kind == "vlan" else "master", f"{spec.name} is {wrong}")
+            spec.master = spec.other = ""
+
+
+def _nesting(name: str, below: dict[str, list[str]]) -> str:
+    """Return what is wrong with the links below a link, if anything."""
+    level = {name}
+    for _ in range(_DEEPEST):
+        level = {lower for upper in level for lower in below[upper]}
+        if name in level:
+            return "above itself, by way of its slaves and parents"
+    return f"above more than {_DEEPEST} others, one on another" if level else ""

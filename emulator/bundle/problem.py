@@ -10,11 +10,15 @@ MOST = 20
 """So many lines are enough of one bundle."""
 
 
+MOST_CHARACTERS = 1_000
+"""Of one line: what is quoted in it may be any garbage."""
+
+
 class BundleError(PodwireError):
     """A bundle that cannot be used. `problems` has one line for each thing that is wrong, with its file and place."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        self.problems: tuple[str, ...] = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(dict.fromkeys(problems))
         shown = list(self.problems[:MOST])
         if len(self.problems) > MOST:
             shown.append(f"and {len(self.problems) - MOST} more")
@@ -31,7 +35,7 @@ class Problems:
 
     def add(self, place: str, message: str) -> None:
         """Note what is wrong at a place: a file, a line or a JSON path."""
-        self.found.append(f"{place}: {message}")
+        self.found.append(f"{place}: {message}"[:MOST_CHARACTERS])
 
     def note(self, message: str) -> None:
         """Say something that the reader of the answers must know."""

@@ -23,6 +23,7 @@ from emulator.kernel.route import (
     Scope,
 )
 from emulator.packet.address import MASKS, parse_interface
+from emulator.packet.digits import is_natural
 
 if TYPE_CHECKING:
     from emulator.bundle.problem import Problems
@@ -44,7 +45,7 @@ class Tables:
 
     def number(self, name: str) -> int:
         """Return a table's number."""
-        if name.isdigit():
+        if is_natural(name):
             return int(name)
         return self._numbers.setdefault(name, _FIRST_NAMED + len(self._numbers))
 
@@ -156,9 +157,13 @@ def _read_rule(item: Item, tables: Tables) -> Rule | None:
     if action not in _ACTIONS:
         item.wrong("action", f"{action!r} is not one of {', '.join(_ACTIONS)}")
         return None
+    priority, target = item.number("priority"), item.number("goto") if item.has("goto") else 0
+    if action == "goto" and target <= priority:  # as fib_nl_newrule: it would go round for ever
+        item.wrong("goto", f"{target} is not behind the rule's own priority {priority}")
+        return None
     has_mark = item.has("fwmark")
     return Rule(
-        item.number("priority"),
+        priority,
         tables.number(item.text("table", "main")) if action == "lookup" else 0,
         _selector(item, "src"),
         _selector(item, "dst"),
@@ -172,7 +177,7 @@ def _read_rule(item: Item, tables: Tables) -> Rule | None:
         _ports(item, "dport"),
         (item.number("uid_start"), item.number("uid_end")) if item.has("uid_start") else None,
         _ACTIONS[action],
-        item.number("goto") if item.has("goto") else 0,
+        target,
         item.has("not"),
         item.number("suppress_prefixlen", -1, high=32),
         0 if item.text("suppress_ifgroup") == "default" else -1,
@@ -192,7 +197,7 @@ def _selector(item: Item, field: str) -> tuple[int, int]:
 
 def _ip_protocol(item: Item) -> int:
     text = item.text("ipproto").removeprefix("ipproto-")
-    if text.isdigit() and int(text) < 256:
+    if is_natural(text) and int(text) < 256:
         return int(text)
     if text and text not in PROTOCOLS:
         item.wrong("ipproto", f"{text!r} is no protocol that is known; write its number")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.json import encode
 
+from emulator.api.problem import printable
 from emulator.packet.capture import format_time
 from emulator.packet.describe import describe_frame
 
@@ -76,7 +77,9 @@ class Row:
 
     def to_text(self, steps: Sequence[str] = ()) -> list[str]:
         """Return the row as lines for people, with the packet's steps in the middle if they were recorded."""
-        return [*(f"{'':10}a timer sent: {_output(each)}" for each in self.timers), *self._packet_lines(steps)]
+        timers = [f"{'':10}a timer sent: {_output(each)}" for each in self.timers]
+        # Names of links, chains and sets may hold what a terminal acts on.
+        return [printable(line) for line in (*timers, *self._packet_lines(steps))]
 
     def _packet_lines(self, steps: Sequence[str]) -> list[str]:
         reason = f" {self.reason}" if self.reason else ""

@@ -33,7 +33,7 @@ _AT_ONCE = 200
 
 def _read_sources(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Source, ...]:
     """Split each LINK=FILE; the files are opened later."""
-    from emulator.bundle.inputs import Source
+    from emulator.bundle.inputs import STANDARD_INPUT, Source
 
     sources = []
     for value in values:
@@ -41,6 +41,8 @@ def _read_sources(ctx: click.Context, parameter: click.Parameter, values: tuple[
         if not (link and equals and path):
             raise click.BadParameter(f"{value!r} is not LINK=FILE, such as eth0=eth0.pcap", ctx, parameter)
         sources.append(Source(link, path))
+    if sum(source.path == STANDARD_INPUT for source in sources) > 1:
+        raise click.BadParameter("standard input can be read once only", ctx, parameter)
     return tuple(sources)
 
 

@@ -25,6 +25,7 @@ DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 4
 _HEADER = struct.Struct("!14xBBHHHBBHII")  # room for the Ethernet header, then IPv4
 _TOS = 15
 _MAXIMUM = 0xFFFF
+_LEAST_PIECE = 8  # bytes of payload in a fragment that is not the last
 _GROUP_TYPES = frozenset({RouteType.BROADCAST, RouteType.MULTICAST})
 
 
@@ -172,6 +173,9 @@ class IpOutput:
         if skb.fragment & DONT_FRAGMENT and too_big:
             self._netns.drop(skb, DropReason.PKT_TOO_BIG)
             self._netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED, result.mtu)
+            return
+        if result.mtu < (skb.data[14] & 15) * 4 + _LEAST_PIECE:  # a route may have any MTU
+            self._netns.drop(skb, DropReason.PKT_TOO_BIG)
             return
         pieces = split(skb, result.mtu)
         if skb.trace is not None:

@@ -17,6 +17,7 @@ NANOSECONDS = 1_000_000_000
 MAXIMUM_PACKET = 262_144
 """No more captured bytes than this a packet (libpcap, MAXIMUM_SNAPLEN); more is garbage."""
 
+LONGEST_MAGIC = 4
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zX": "xz", b"BZh": "bzip2"}
 
@@ -55,12 +56,19 @@ class CapturedPacket(Struct, frozen=True):
     direction: Direction = Direction.UNKNOWN
 
 
+def is_capture(begin: bytes) -> bool:
+    """Whether a file that begins so claims to be a pcap or pcapng file."""
+    from emulator.packet.pcap import MAGICS
+
+    return begin == PCAPNG_MAGIC or begin in MAGICS
+
+
 def read_capture(buffer: Buffer) -> Iterator[CapturedPacket]:
     """Yield the packets of a pcap or pcapng file in the file's order. CaptureError at what is neither."""
     from emulator.packet.pcap import MAGICS, read_pcap
     from emulator.packet.pcapng import read_pcapng
 
-    magic = bytes(buffer[:4])
+    magic = bytes(buffer[:LONGEST_MAGIC])
     if magic == PCAPNG_MAGIC:
         return read_pcapng(buffer)
     if magic in MAGICS:

@@ -73,6 +73,7 @@ def test_what_the_node_sent_in_files(made: Made, tmp_path: Path) -> None:
     [
         (["--in", "eth0"], "'eth0' is not LINK=FILE, such as eth0=eth0.pcap"),
         (["--in", "eht0=CAPTURE"], "no link eht0 in the bundle's links.json; there are lo, eth0, eth1, local; did you"),
+        (["--in", "eth0=-", "--in", "local=-"], "standard input can be read once only"),
         ([], "Missing option '--in'"),
         (["--in", "eth0=CAPTURE", "-o", "yaml"], "'yaml' is not one of"),
     ],

@@ -21,6 +21,7 @@ from emulator.kernel.netfilter.sctp_state import SctpState
 from emulator.kernel.netfilter.tcp_state import TcpState
 from emulator.kernel.netfilter.tuple import Tuple
 from emulator.packet.address import ipv4_to_int, ipv6_to_int, prefix_mask
+from emulator.packet.digits import is_natural
 
 Condition = Callable[[Connection], bool]
 
@@ -54,7 +55,7 @@ def address(text: str) -> tuple[int, int, int]:
             raise UsageError(f"Invalid IP address `{text}'") from None
     if not slash:
         return value, family, -1
-    if not length.isdigit() or int(length) > (32 if family == 4 else 128):
+    if not is_natural(length) or int(length) > (32 if family == 4 else 128):
         raise UsageError("Invalid netmask")
     return value, family, int(length)
 
@@ -251,7 +252,7 @@ def nat_target(text: str | None, family: Family) -> tuple[int | None, int | None
         host, colon, port = text, "", ""
     if colon and not port:
         raise UsageError("No port specified after `:'")
-    if colon and not (port.isdigit() and int(port) <= 0xFFFF):
+    if colon and not (is_natural(port) and int(port) <= 0xFFFF):
         raise UsageError(f"Invalid port `{port}'")
     value, version, length = address(host)
     family.require(version)

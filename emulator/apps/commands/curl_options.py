@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from emulator.apps.options import UsageError
+from emulator.packet.digits import is_natural
 
 # Short letter -> long name, and the long names that take a value.
 SHORT: Mapping[str, str] = MappingProxyType(
@@ -186,7 +187,7 @@ def _take(options: CurlOptions, said: str, name: str, value: str) -> None:
             options.headers.append(value)
         case "resolve":
             host, port, address = (*value.lstrip("+").split(":"), "", "")[:3]
-            if not port.isdigit() or not address:
+            if not is_natural(port) or not address:
                 raise UsageError(f"option {said}: is badly used here")
             options.resolve[host.lower(), int(port)] = address
         case "data" | "data-ascii" | "data-binary" | "data-raw" | "json" | "data-urlencode":

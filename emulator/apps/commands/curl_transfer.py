@@ -14,6 +14,7 @@ from emulator.apps.commands.curl_url import CurlError, Url, parse_url, redirecte
 from emulator.apps.environment import Invocation, ResolveError, TcpStream
 from emulator.apps.http_client import EmptyReplyError, Head, HttpConnection, MalformedReplyError, ShortReplyError
 from emulator.apps.http_message import Headers
+from emulator.packet.digits import is_natural
 
 RESOLVE_FAILED, CONNECT_FAILED, PARTIAL_FILE, HTTP_ERROR = 6, 7, 18, 22
 TIMED_OUT, TOO_MANY_REDIRECTS, EMPTY_REPLY, SEND_FAILED, RECEIVE_FAILED = 28, 47, 52, 55, 56
@@ -118,7 +119,7 @@ class Transfer:
         if "include" in switches or "head" in switches:
             write("".join(f"{line}\r\n" for line in (*head.lines, "")))
         length = head.header("content-length")
-        report.expected = int(length) if length.isdigit() and method != "HEAD" else None
+        report.expected = int(length) if is_natural(length) and method != "HEAD" else None
         if head.status >= 400 and "fail" in switches:
             message = f"The requested URL returned error: {head.status}"
             await self._hang_up(message)

@@ -14,6 +14,7 @@ from emulator.apps.options import UsageError, port_number
 from emulator.errors import WireError
 from emulator.packet import dns
 from emulator.packet.address import ipv4_to_int
+from emulator.packet.digits import is_natural
 from emulator.packet.dns_record import CLASS_IN, OPT, PTR, A, Record, reverse_name, type_name
 
 VERSION = "DiG 9.18.49-1~deb12u3-Debian"
@@ -98,7 +99,7 @@ def _option(query: _Query, word: str, queue: list[str]) -> bool:
 def _set(query: _Query, text: str) -> None:
     name, equals, value = text.partition("=")
     if name in {"time", "timeout", "tries", "retry"}:
-        if not value.isdigit():
+        if not is_natural(value):
             raise UsageError(f"Couldn't parse {name}: '{value}': not a valid number")
         if name in {"time", "timeout"}:
             query.timeout = max(1.0, float(value))

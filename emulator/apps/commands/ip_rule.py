@@ -11,6 +11,7 @@ from emulator.kernel.fib import Fib, Rule
 from emulator.kernel.fib_rule import ANY_PORTS, RuleAction, RulePattern
 from emulator.kernel.route import TABLE_MAIN
 from emulator.kernel.rule_text import line, rule_fields
+from emulator.packet.digits import is_natural
 
 USAGE = """Usage: ip rule { add | del } SELECTOR ACTION
        ip rule { flush | save | restore }
@@ -165,7 +166,7 @@ def _read_link(name: str, what: str) -> Callable[[_Line, Words], None]:
 
 def _read_range(word: str, message: str, limit: int) -> tuple[int, int]:
     first, dash, last = word.partition("-")
-    if not first.isdigit() or (dash and not last.isdigit()):
+    if not is_natural(first) or (dash and not is_natural(last)):
         raise ip_words.wrong(word, message)
     return int(first) & limit, int(last if dash else first) & limit
 

@@ -12,6 +12,7 @@ import trio
 from emulator.apps.environment import Invocation, ResolveError, TcpStream, UdpEndpoint
 from emulator.apps.options import Options, UsageError, number, parse
 from emulator.apps.services import service_name, service_port
+from emulator.packet.digits import is_natural
 
 USAGE = """usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M ttl]
 \t  [-m minttl] [-O length] [-P proxy_username] [-p source_port]
@@ -90,7 +91,7 @@ def _listening_port(options: Options, protocol: str) -> int:
 def _ports(text: str, protocol: str) -> list[int]:
     """Read "80", "http" or "80-90"."""
     first, dash, last = text.partition("-")
-    if dash and first.isdigit() and last.isdigit():
+    if dash and is_natural(first) and is_natural(last):
         low, high = sorted((int(first), int(last)))
         if not 1 <= low <= high <= 0xFFFF:
             raise UsageError(f"port number invalid: {text}")

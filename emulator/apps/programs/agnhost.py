@@ -17,6 +17,7 @@ from emulator.apps.programs.dial import dial
 from emulator.apps.programs.go_flags import parse_flags
 from emulator.apps.udp_server import serve_udp
 from emulator.kernel.udp import Datagram
+from emulator.packet.digits import is_natural
 
 _NETEXEC_FLAGS = {
     "http-port",
@@ -127,7 +128,7 @@ class Netexec:
         return None
 
     def _exit(self, code: str) -> Response:
-        if not code.isdigit() or not 0 <= int(code) <= 127:
+        if not is_natural(code) or not 0 <= int(code) <= 127:
             return text(f"argument 'code' must be an integer [0-127] or empty, got {code!r}\n", 400)
         self.status = int(code)
         self._ended.set()

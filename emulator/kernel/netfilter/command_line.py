@@ -15,6 +15,7 @@ from emulator.kernel.netfilter.match import MATCHES
 from emulator.kernel.netfilter.options import expand
 from emulator.kernel.netfilter.rule_parser import LONG_OPTIONS
 from emulator.kernel.netfilter.target import TARGETS
+from emulator.packet.digits import is_natural
 
 COMMANDS = {
     "--append": "-A",
@@ -122,7 +123,7 @@ def _take(line: CommandLine, word: str, remaining: deque[str]) -> None:
     elif option in ("-n", "-v", "-x", "-0"):
         line.flags.add(option)
     elif option == "-w":  # for other iptables that run at the same time; there are none
-        if remaining and remaining[0].isdigit():
+        if remaining and is_natural(remaining[0]):
             remaining.popleft()
     elif option != "-4":
         _keep(line, option, remaining)
@@ -192,6 +193,6 @@ def _odd(words: list[str]) -> str:
 
 def parse_rule_number(text: str) -> int:
     """Read the number of a rule, from 1."""
-    if not text.isdigit() or not int(text):
+    if not is_natural(text) or not int(text):
         raise RuleError(f"Invalid rule number `{text}'")
     return int(text)

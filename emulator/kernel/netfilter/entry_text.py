@@ -35,6 +35,7 @@ from emulator.kernel.netfilter.tcp_state import (
 )
 from emulator.kernel.netfilter.tuple import ICMP, PORT_PROTOCOLS, SCTP, TCP, Tuple, invert
 from emulator.packet.address import AF_INET, ipv4_to_int
+from emulator.packet.digits import is_natural
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.conntrack import Conntrack
@@ -116,7 +117,7 @@ class _Direction:
 
 def natural(name: str, text: str, most: int = 0xFFFFFFFF) -> int:
     """Read a number of a `NAME=NUMBER` word. ValueError otherwise."""
-    if not (text.isascii() and text.isdigit()) or int(text) > most:
+    if not is_natural(text) or int(text) > most:
         raise ValueError(f"{name}={text} is not a number from 0 to {most}")
     return int(text)
 

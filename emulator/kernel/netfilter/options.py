@@ -10,6 +10,7 @@ from msgspec import Struct
 from emulator.errors import WireError
 from emulator.kernel.netfilter.error import KernelError, RuleError
 from emulator.packet.address import MASKS, format_ipv4, ipv4_to_int
+from emulator.packet.digits import is_natural
 
 U32 = 0xFFFFFFFF
 
@@ -159,7 +160,7 @@ def format_masked(value: int, mask: int) -> str:
 
 def parse_port(text: str) -> int:
     """Read a port number or a service's name."""
-    if text.isascii() and text.isdigit() and int(text) <= 0xFFFF:
+    if is_natural(text) and int(text) <= 0xFFFF:
         return int(text)
     if text in SERVICES:
         return SERVICES[text]
@@ -168,7 +169,7 @@ def parse_port(text: str) -> int:
 
 def parse_long_port(text: str) -> int:
     """Read a port as iptables does for udp and conntrack: a number over 65535 loses its upper bits."""
-    return int(text) & 0xFFFF if text.isascii() and text.isdigit() and int(text) <= U32 else parse_port(text)
+    return int(text) & 0xFFFF if is_natural(text) and int(text) <= U32 else parse_port(text)
 
 
 def parse_port_range(text: str, separator: str = ":", *, loose: bool = False) -> tuple[int, int]:
@@ -192,7 +193,7 @@ def format_port_range(low: int, high: int, separator: str = ":") -> str:
 
 def parse_protocol(text: str) -> int:
     """Read a protocol's name or number; 0 is any."""
-    if text.isascii() and text.isdigit() and int(text) <= 255:
+    if is_natural(text) and int(text) <= 255:
         return int(text)
     number = PROTOCOLS.get(text.lower())
     if number is None:
@@ -221,7 +222,7 @@ def parse_address(text: str) -> int:
 def parse_host(text: str) -> int:
     """Read an address as inet_aton does: the last part fills what is left, so that 24 is 0.0.0.24."""
     parts = text.split(".")
-    if len(parts) == 4 or not all(part.isascii() and part.isdigit() for part in parts):
+    if len(parts) == 4 or not all(is_natural(part) for part in parts):
         return parse_address(text)
     last = int(parts[-1])
     if len(parts) > 4 or any(int(part) > 255 for part in parts[:-1]) or last >> 8 * (5 - len(parts)):
@@ -236,7 +237,7 @@ def parse_network(text: str) -> tuple[int, int]:
         mask = U32
     elif "." in length:
         mask = parse_address(length)
-    elif length.isascii() and length.isdigit() and int(length) <= 32:
+    elif is_natural(length) and int(length) <= 32:
         mask = MASKS[int(length)]
     else:
         raise RuleError(f"invalid mask `{length}' specified")

@@ -23,11 +23,12 @@ from emulator.kernel.netfilter.ignored import Ignored, IgnoredLine
 from emulator.kernel.netfilter.rule import RuleSpec
 from emulator.kernel.netfilter.rule_parser import Values, parse_rule
 from emulator.kernel.netfilter.words import split
+from emulator.packet.digits import is_natural
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.netfilter import Netfilter
 
-_COUNTERS = re.compile(r"\[(\d+):(\d+)\]", re.ASCII)
+_COUNTERS = re.compile(r"\[(\d{1,20}):(\d{1,20})\]", re.ASCII)
 
 
 class Restorer:
@@ -166,8 +167,8 @@ class Restorer:
             if not bracket or not colon:
                 raise RuleError(f"Bad line {self._number}: need ]")
             if self._counters:
-                if not packets.isdigit() or not octets.isdigit():
-                    raise RuleError(f"-c {'byte' if packets.isdigit() else 'packet'} counter not numeric")
+                if not is_natural(packets) or not is_natural(octets):
+                    raise RuleError(f"-c {'byte' if is_natural(packets) else 'packet'} counter not numeric")
                 counters = int(packets), int(octets)
             line = line.strip()
         words = split(line)
@@ -244,7 +245,7 @@ class RuleCommand(Struct, frozen=True):
         """Take a command apart that is known to be good."""
         command, number = COMMANDS.get(words[0], words[0]), None
         rest = words[2:]
-        if command in ("-I", "-D", "-R") and rest and rest[0].isdigit():
+        if command in ("-I", "-D", "-R") and rest and is_natural(rest[0]):
             number, rest = int(rest[0]), rest[1:]
         return cls(command, words[1], number, rest)
 

@@ -17,6 +17,7 @@ from emulator.kernel.netfilter.options import (
 )
 from emulator.kernel.netfilter.rule import Interface, Network, RuleSpec
 from emulator.kernel.netfilter.target import TARGETS
+from emulator.packet.digits import is_natural
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.match.base import Match
@@ -184,8 +185,8 @@ class RuleParser:
         if self._at >= len(self._words) or self._words[self._at][:1] in ("-", "!"):
             raise RuleError("-c requires packet and byte counter")
         octets = self._next(flag)
-        if not packets.isdigit() or not octets.isdigit():
-            raise RuleError(f"-c {'byte' if packets.isdigit() else 'packet'} counter not numeric")
+        if not is_natural(packets) or not is_natural(octets):
+            raise RuleError(f"-c {'byte' if is_natural(packets) else 'packet'} counter not numeric")
         self.counters = int(packets), int(octets)
 
     # Matches and targets

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from emulator.kernel.netfilter.error import RuleError
 
+_LONGEST = 1023
+"""Characters of one word."""
+
 
 def split(line: str) -> list[str]:
-    """Return the words of a line. A quoted word may be empty. RuleError for a quote that is never closed."""
+    """Return the words of a line. A quoted word may be empty.
+
+    RuleError for a quote that is never closed, and for a word that is too long (add_param_to_argv).
+    """
+    words = _split(line)
+    if len(line) > _LONGEST and max(map(len, words), default=0) > _LONGEST:
+        raise RuleError("Parameter too long!")
+    return words
+
+
+def _split(line: str) -> list[str]:
     if '"' not in line:
         return line.split()
     parts = line.split('"')

@@ -248,6 +248,31 @@ def test_the_short_way_of_splitting_is_the_long_one(line: str) -> None:
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "-I FORWARD ² -j ACCEPT",
+        "-D FORWARD ²",
+        "-A FORWARD -c ² ² -j ACCEPT",
+        "-A FORWARD -p tcp -m tcp --dport " + "9" * 1000 + " -j ACCEPT",
+        "-A FORWARD -p tcp -m tcp --dport " + "9" * 5000 + " -j ACCEPT",
+        "-A FORWARD -m limit --limit " + "9" * 5000 + "/s -j ACCEPT",
+    ],
+)
+def test_numbers_that_int_refuses(rule: str) -> None:
+    with pytest.raises(RestoreError) as caught:
+        Router(f"*filter\n{rule}\nCOMMIT\n")
+    assert caught.value.line == 2
+
+
+def test_the_longest_word() -> None:
+    """As `iptables-restore` 1.8.9 has it: 1,023 characters."""
+    assert words.split(f"-A F {'x' * 1023}")[2] == "x" * 1023
+    for line in (f"-A F {'x' * 1024}", f'-A F "{"x" * 1024}"'):
+        with pytest.raises(RuleError, match="Parameter too long!"):
+            words.split(line)
+
+
 def test_a_list_of_recent_addresses_ends_with_the_last_rule_that_names_it() -> None:
     router = Router("*filter\n-A FORWARD -m recent --name one --set\n-A FORWARD -m recent --name two --set\nCOMMIT\n")
     netfilter = router.ns.netfilter

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.packet.address import MASKS, format_ipv4, format_ipv6, ipv4_to_int
+from emulator.packet.digits import is_natural
 
 
 def _parse_ipv4(text: str) -> int | None:
@@ -18,7 +19,7 @@ def _parse_ipv4(text: str) -> int | None:
     except WireError:
         pass
     parts = text.split(".")
-    if len(parts) > 4 or not all(part.isascii() and part.isdigit() for part in parts):
+    if len(parts) > 4 or not all(is_natural(part) for part in parts):
         return None
     numbers = [int(part) for part in parts]
     rest = 1 << 8 * (5 - len(numbers))

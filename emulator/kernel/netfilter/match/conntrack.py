@@ -23,6 +23,7 @@ from emulator.kernel.netfilter.options import (
 )
 from emulator.kernel.skb import CtInfo
 from emulator.packet.address import MASKS
+from emulator.packet.digits import is_natural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,7 +223,7 @@ def _parse_host(text: str) -> tuple[int, int]:
     value = parse_host(address)
     if not slash:
         return value, U32
-    if length.isdigit():
+    if is_natural(length):
         return value, MASKS[min(int(length), 32)]
     mask = parse_address(length)
     return value, mask if mask in MASKS else U32

@@ -35,8 +35,8 @@ _DEFAULT_INTERVAL = 1_000  # ms between two looks for expired entries
 _BYTE_EXPIRE, _BYTE_EXPIRE_BURST = 15, 60  # s
 _FACTORS = {"k": 1 << 10, "m": 1 << 20}
 _SIZES = (("m", 1 << 20), ("k", 1 << 10), ("", 1))
-_NUMBER = re.compile(r"\s*\+?(\d+)", re.ASCII)
-_BURST = re.compile(r"(0[xX][0-9a-fA-F]+|\d+)(.?)", re.ASCII)
+_NUMBER = re.compile(r"\s*\+?(\d{1,4000})", re.ASCII)
+_BURST = re.compile(r"(0[xX][0-9a-fA-F]{1,4000}|\d{1,4000})(.?)", re.ASCII)
 _UPTO = ("--hashlimit-upto", "--hashlimit")
 
 

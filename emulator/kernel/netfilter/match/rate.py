@@ -8,7 +8,7 @@ from emulator.kernel.netfilter.error import RuleError
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("min", 60), ("sec", 1))
 _SPELLED = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
-_NUMBER = re.compile(r"\s*\+?(\d+)", re.ASCII)
+_NUMBER = re.compile(r"\s*\+?(\d{1,4000})", re.ASCII)
 
 
 def parse_rate(text: str, scale: int) -> tuple[int, int] | None:

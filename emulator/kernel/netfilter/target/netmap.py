@@ -10,6 +10,7 @@ from emulator.kernel.netfilter.nat import Range
 from emulator.kernel.netfilter.options import U32, format_network, parse_address
 from emulator.kernel.netfilter.target.base import Target
 from emulator.packet.address import MASKS
+from emulator.packet.digits import is_natural
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
@@ -55,7 +56,7 @@ class Netmap(Target, frozen=True):
 
 def _parse_mask(text: str) -> int:
     """Read a length, or a mask that is one; the real tool takes whatever else for 32."""
-    if text.isascii() and text.isdigit():
+    if is_natural(text):
         return MASKS[min(int(text), 32)]
     mask = parse_address(text)
     return mask if mask in MASKS else U32
