@@ -147,7 +147,9 @@ class Nat:
     @staticmethod
     def _reroute(netns: Netns, skb: Skb) -> Verdict:
         """Find the way to where a local packet goes now, before later tables see it (`nf_nat_ipv4_local_fn`)."""
+        link = skb.out_link
         decision = netns.ip.reroute(skb)
+        skb.out_link = link  # what `-o` sees stays as it was until all of OUTPUT has passed (nf_hook_state.out)
         if isinstance(decision, DropReason):
             skb.route = None
             netns.drop(skb, decision)

@@ -233,6 +233,10 @@ FOUND = {
         (Conversation(UDP, "", "10.97.0.1", 600, Q, 53), Conversation(UDP, "q", "10.0.4.5", 600, Q, 53)),
         (DatagramStep(0, CLIENT), DatagramStep(1, SERVER)),
     ),
+    "what NAT reroutes in OUTPUT still goes out by its old link there": case(
+        SYN_STEP, between=tcp("10.0.1.3", "10.0.2.1"),
+        rules=(table("nat", "INPUT -j SNAT --to-source 10.0.1.1"), table("filter", "OUTPUT ! -o lo", "OUTPUT -o lo")),
+    ),
     "pushed data with a wrong checksum": case(
         SYN_STEP, SYNACK_STEP, TcpStep(0, CLIENT, ACK | PSH, 10, shape=Shape(flaw="checksum")),
         rules=CONNTRACK, between=TO_A,
