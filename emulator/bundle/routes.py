@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from emulator.bundle.item import Item
 from emulator.errors import WireError
 from emulator.kernel.fib_rule import DEFAULT_RULES, Rule, RuleAction
-from emulator.kernel.netfilter.options import PROTOCOLS
+from emulator.kernel.netfilter.service_names import PROTOCOLS
 from emulator.kernel.route import (
     NOWHERE_TYPES,
     TABLE_DEFAULT,

@@ -135,3 +135,12 @@ async def test_refuses_lines_as_the_real_tool_does(lab: Lab, autojump_clock: Moc
     # Of a jump to nowhere the real tool names the line of the COMMIT.
     same = without_targets(ours.error).replace("line: 3", "line: 4" if "NOPE" in text else "line: 3")
     assert (same, ours.status) == (judge.stderr, judge.returncode)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("option", ["-4", "-6", "--ipv4"])
+async def test_restore_has_no_option_for_a_family(lab: Lab, autojump_clock: MockClock, real: None, option: str) -> None:
+    judge, ours = judged(f"iptables-restore {option}"), await lab.run(f"iptables-restore {option}", stdin=b"")
+    assert (ours.status, ours.out) == (judge.returncode, judge.stdout)
+    if not option.startswith("--"):  # getopt names the program by how it was called
+        assert ours.error == judge.stderr

@@ -270,6 +270,40 @@ nosuch
 -A INPUT -p tcp --sp=80
 -A INPUT -m comment --comment -t
 -A INPUT -m comment --comment -A
+-A INPUT -p 89
+-A INPUT -p OSPF
+-A INPUT -p mh -j ACCEPT
+-A INPUT -p OSPFIGP
+-A INPUT -p tcp --dport http-alt
+-A INPUT -p tcp --dport ntp
+-A INPUT -p udp --dport www
+-A INPUT -p sctp --dport amqp
+-A INPUT -p sctp --dport www
+-A INPUT -p udp -m multiport --dports www
+-A INPUT -p udp -m multiport --dports ntp,kerberos-sec
+-t nat -A PREROUTING -p udp -j REDIRECT --to-ports imap
+-A INPUT -m nosuch --dir in --pol ipsec -j ACCEPT
+-A INPUT --pol x -m nosuch
+-A INPUT -j NOSUCH --pol x
+-L -m nosuch
+-A INPUT -p tcp -dport 22
+-A INPUT -p tcp -sport 22 -j ACCEPT
+-A INPUT -p tcp -m tcp -sport 22
+-A INPUT -p tcp -dport=22
+-A INPUT -dport
+-A INPUT -s1.2.3.4
+-A INPUT -pudp --dport 3
+-A INPUT -io eth0
+-A INPUT -ieth0 -j ACCEPT
+-A INPUT -s nosuch -p tcp --dport 70000
+-A INPUT -s 1.1.1.1/40 --nosuch
+-A INPUT ! -s 0.0.0.0/0 -m nosuch
+-A INPUT -p tcp --dport=80 -j ACCEPT
+-6 -A INPUT -s 1.1.1.1
+-A INPUT -6 -s 1.1.1.1
+-A INPUT --ipv6
+-A INPUT -4 -s 1.1.1.1
+-A INPUT --ipv4 -s 1.1.1.1
 """
 
 
@@ -298,6 +332,18 @@ def comparable(text: str) -> str:
     text = re.sub(r" \((?:targets|known) are .*\)", "", text)
     text = text.replace(':\nThe "nat"', ': The "nat"')
     return re.sub(r"(Couldn't load (?:match|target) `[^']*'):.*", r"\1", text)
+
+
+def test_every_name_of_a_port_and_protocol_is_listed_alike(namespace: str) -> None:
+    protocols = "".join(f"-A INPUT -p {number}\n" for number in range(1, 256))
+    ports = (7, 21, 53, 67, 80, 88, 123, 143, 443, 512, 513, 514, 750, 2431, 5060, 5672, 7000, 8080, 60179, 60180)
+    ruled = "".join(f"-A INPUT -p {name} --dport {port}\n" for name in ("tcp", "udp", "sctp") for port in ports)
+    text = f"*filter\n{protocols}{ruled}COMMIT\n"
+    assert run(namespace, "iptables-restore", text=text).returncode == 0
+    netfilter = Netns(Kernel("machine", random.Random(1)), "test").netfilter
+    netfilter.restore(text)
+    assert iptables(netfilter, ["-S", "INPUT"]) == run(namespace, "iptables", "-S", "INPUT").stdout
+    assert iptables(netfilter, ["-L", "INPUT"]) == run(namespace, "iptables", "-L", "INPUT").stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS.strip().splitlines())

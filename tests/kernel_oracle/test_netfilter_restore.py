@@ -153,6 +153,11 @@ TEXTS = (
     "*filter\n-A INPUT -j ACCEPT\nCOMMIT\n*nat\n-A FOO\nCOMMIT\n*filter\n-A OUTPUT\nCOMMIT\n",
     "*filter\n-A ONE -g ONE\nCOMMIT\n",
     "*filter\n-R INPUT 1 -j ACCEPT\nCOMMIT\n",
+    "*filter\n-4 -A INPUT -s 1.1.1.1\n-6 -A INPUT -s ::1\n-A INPUT -4 -s 1.1.1.2\n-A INPUT -6 -s ::2\nCOMMIT\n",
+    "*filter\n--ipv4 -A INPUT -s 1.1.1.1\n-A INPUT --ipv4 -s 1.1.1.2\n-A INPUT --ipv6 -s ::2\nCOMMIT\n",
+    "*filter\n[1:2] -4 -A INPUT -s 1.1.1.1\n-4 -F OUTPUT\n-6 -F INPUT\nCOMMIT\n",
+    "*filter\n-A INPUT -p tcp -dport 22\nCOMMIT\n",
+    "*filter\n-A INPUT -p tcp --dport=22 -j ACCEPT\nCOMMIT\n",
 )
 
 

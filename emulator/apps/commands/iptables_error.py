@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 
-from emulator.kernel.netfilter.error import KernelError, RefusedError, RestoreError, RuleError, TableError
+from emulator.kernel.netfilter.error import (
+    KernelError,
+    OtherFamilyError,
+    RefusedError,
+    RestoreError,
+    RuleError,
+    TableError,
+)
 
 VERSION = "v1.8.9 (nf_tables)"
 USAGE_STATUS = 2
@@ -24,6 +31,8 @@ def told(error: RuleError) -> tuple[str, int]:
         name = f"iptables {VERSION}" if str(error).endswith("'nft' tool.") else "iptables"
         return f"{name}: {error}{_SEE_LOG if str(error) == _BAD_POLICY else ''}\n", 1
     hint = "Try `iptables -h' or 'iptables --help' for more information.\n"
+    if isinstance(error, OtherFamilyError):
+        return hint, USAGE_STATUS
     return f"{_program('iptables', error)}{_shown(str(error))}\n{hint}", USAGE_STATUS
 
 

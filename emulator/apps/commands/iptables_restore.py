@@ -18,14 +18,14 @@ USAGE = """Usage: iptables-restore [-c] [-n] [-t] [-T TABLE] [-h] [-V] < RULES
 
 It reads standard input: emulator exec -i TARGET -- iptables-restore < RULES
 """
-_LONG = ("counters", "noflush", "test", "table=", "help", "version", "verbose", "wait", "ipv4")
+_LONG = ("counters", "noflush", "test", "table=", "help", "version", "verbose", "wait")
 _ALIASES = {"counters": "c", "noflush": "n", "test": "t", "table": "T", "help": "h", "version": "V"}
 
 
 async def main(invocation: Invocation) -> int:
     """Run `iptables-restore`. Exit status 0; 1 what is not there, 2 what cannot be read, 4 what the kernel refuses."""
     try:
-        options = parse(invocation.argv[1:], "cntT:hVvw4", _LONG, aliases=_ALIASES)
+        options = parse(invocation.argv[1:], "cntT:hVvw", _LONG, aliases=_ALIASES)
     except UsageError as error:
         invocation.write_error(f"iptables-restore: {error}\nTry `iptables-restore -h' for more information.\n")
         return 1

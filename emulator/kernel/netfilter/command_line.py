@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.error import OtherFamilyError, RuleError
 from emulator.kernel.netfilter.listing import Style
 from emulator.kernel.netfilter.match import MATCHES
 from emulator.kernel.netfilter.options import expand
-from emulator.kernel.netfilter.rule_parser import LONG_OPTIONS
+from emulator.kernel.netfilter.rule_parser import LONG_OPTIONS, joined, unknown_match
 from emulator.kernel.netfilter.target import TARGETS
 from emulator.packet.digits import is_natural
 
@@ -40,7 +40,6 @@ _GENERAL = {
     "--exact": "-x",
     "--line-numbers": "-0",
     "--wait": "-w",
-    "--ipv4": "-4",
     "--modprobe": "-M",
 }
 _LONG = {**COMMANDS, **_GENERAL, **LONG_OPTIONS}
@@ -125,13 +124,20 @@ def _take(line: CommandLine, word: str, remaining: deque[str]) -> None:
     elif option == "-w":  # for other iptables that run at the same time; there are none
         if remaining and is_natural(remaining[0]):
             remaining.popleft()
+    elif option == "-6":
+        raise OtherFamilyError
     elif option != "-4":
         _keep(line, option, remaining)
 
 
 def _keep(line: CommandLine, option: str, remaining: deque[str]) -> None:
     """Leave a word to the rule, and what it takes with it: a value may look like an option."""
+    if joined(option):
+        remaining.appendleft(option)
+        option = option[:2]
     line.words.append(option)
+    if option == "-m" and remaining and remaining[0] not in MATCHES:
+        raise unknown_match(remaining[0])
     shown = "-j" if option == "-g" else option
     if shown in _TOLD:
         line.flags.add(shown)

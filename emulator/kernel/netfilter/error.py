@@ -35,6 +35,13 @@ class TableError(RuleError):
         super().__init__(f"table name '{name}' invalid; there are {', '.join(sorted(known))}")
 
 
+class OtherFamilyError(RuleError):
+    """A command for ip6tables (`-6`): iptables ends with status 2 and no word; iptables-restore skips it."""
+
+    def __init__(self) -> None:
+        super().__init__("-6 is for ip6tables")
+
+
 class RefusedError(RuleError):
     """What iptables finds not to be there, or there already, as `nft_strerror` says it. It ends with status 1."""
 

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emulator.kernel.netfilter.options import SERVICES, U32, format_network, format_protocol, parse_protocol
+from emulator.kernel.netfilter.options import U32, format_network, format_protocol
+from emulator.kernel.netfilter.service_names import service_name
 from emulator.packet.address import format_ipv4
 
-TCP, UDP = parse_protocol("tcp"), parse_protocol("udp")
-_ONLY_UDP = frozenset({"bootpc", "bootps", "ntp", "syslog", "tftp"})
-_ALSO_UDP = frozenset({"domain", "https", "ldap", "snmp", "sunrpc"})
-_BY_PORT = {
-    TCP: {port: name for name, port in SERVICES.items() if name not in _ONLY_UDP},
-    UDP: {port: name for name, port in SERVICES.items() if name in _ONLY_UDP | _ALSO_UDP},
-}
 _NETWORKS = {0x7F000000: "loopback", 0xA9FE0000: "link-local"}  # /etc/networks
 _HOSTS = {0x7F000001: "localhost"}
 
@@ -29,7 +23,7 @@ class Names:
         """Print a port."""
         if self.numeric:
             return str(port)
-        return _BY_PORT.get(self.protocol, {}).get(port, str(port))
+        return service_name(port, format_protocol(self.protocol)) or str(port)
 
     def port_range(self, low: int, high: int) -> str:
         """Print one port, or `low:high`."""

@@ -3,61 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from functools import partial
 
 from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.kernel.netfilter.error import KernelError, RuleError
+from emulator.kernel.netfilter.service_names import PROTOCOL_NAMES, PROTOCOLS, service_port
 from emulator.packet.address import MASKS, format_ipv4, ipv4_to_int
 from emulator.packet.digits import is_natural
 
 U32 = 0xFFFFFFFF
 
-# Names that scripts use in place of numbers (/etc/services, /etc/protocols).
-SERVICES: Mapping[str, int] = MappingProxyType(
-    {
-        "ftp": 21,
-        "ssh": 22,
-        "telnet": 23,
-        "smtp": 25,
-        "domain": 53,
-        "bootps": 67,
-        "bootpc": 68,
-        "tftp": 69,
-        "http": 80,
-        "pop3": 110,
-        "sunrpc": 111,
-        "ntp": 123,
-        "imap2": 143,
-        "snmp": 161,
-        "bgp": 179,
-        "ldap": 389,
-        "https": 443,
-        "syslog": 514,
-        "mysql": 3306,
-        "postgresql": 5432,
-    }
-)
-PROTOCOLS: Mapping[str, int] = MappingProxyType(
-    {
-        "all": 0,
-        "icmp": 1,
-        "igmp": 2,
-        "ipencap": 4,
-        "tcp": 6,
-        "udp": 17,
-        "dccp": 33,
-        "ipv6": 41,
-        "gre": 47,
-        "esp": 50,
-        "ah": 51,
-        "ipv6-icmp": 58,
-        "sctp": 132,
-        "udplite": 136,
-    }
-)
-_PROTOCOL_NAMES = MappingProxyType({number: name for name, number in PROTOCOLS.items() if number})
+_SPECIAL_PROTOCOLS = {"all": 0, "icmpv6": 58, "ipv6-mh": 135, "mh": 135}  # xtables_chain_protos
 
 
 class Option(Struct, frozen=True, gc=False):
@@ -158,12 +116,13 @@ def format_masked(value: int, mask: int) -> str:
     return f"{value:#x}" if mask == U32 else f"{value:#x}/{mask:#x}"
 
 
-def parse_port(text: str) -> int:
-    """Read a port number or a service's name."""
+def parse_port(text: str, protocol: str | None = None) -> int:
+    """Read a port number or the name of a service, of whatever protocol if none is named."""
     if is_natural(text) and int(text) <= 0xFFFF:
         return int(text)
-    if text in SERVICES:
-        return SERVICES[text]
+    port = service_port(text, protocol)
+    if port is not None:
+        return port
     raise RuleError(f"invalid port/service `{text}' specified")
 
 
@@ -172,13 +131,15 @@ def parse_long_port(text: str) -> int:
     return int(text) & 0xFFFF if is_natural(text) and int(text) <= U32 else parse_port(text)
 
 
-def parse_port_range(text: str, separator: str = ":", *, loose: bool = False) -> tuple[int, int]:
+def parse_port_range(
+    text: str, separator: str = ":", *, loose: bool = False, protocol: str | None = None
+) -> tuple[int, int]:
     """Read `port` or `low:high`; a missing end is the end of all ports.
 
     `loose`: as iptables reads them for udp and conntrack, where a range may be the wrong way round, of no port.
     """
     low, colon, high = text.partition(separator)
-    read = parse_long_port if loose else parse_port
+    read = parse_long_port if loose else partial(parse_port, protocol=protocol)
     first = read(low) if low or not colon else 0
     last = (read(high) if high else 0xFFFF) if colon else first
     if first > last and not loose:
@@ -195,15 +156,16 @@ def parse_protocol(text: str) -> int:
     """Read a protocol's name or number; 0 is any."""
     if is_natural(text) and int(text) <= 255:
         return int(text)
-    number = PROTOCOLS.get(text.lower())
+    name = text.lower()
+    number = _SPECIAL_PROTOCOLS.get(name, PROTOCOLS.get(name))
     if number is None:
-        raise RuleError(f'unknown protocol "{text}" specified')
+        raise RuleError(f'unknown protocol "{name}" specified')
     return number
 
 
 def format_protocol(number: int) -> str:
     """Print a protocol's name, or its number if it has none."""
-    return _PROTOCOL_NAMES.get(number, str(number))
+    return PROTOCOL_NAMES.get(number, str(number))
 
 
 def parse_address(text: str) -> int:

@@ -14,6 +14,7 @@ from emulator.kernel.netfilter.edit import NO_SUCH_RULE, Edit
 from emulator.kernel.netfilter.error import (
     KernelError,
     NoChainError,
+    OtherFamilyError,
     RefusedError,
     RestoreError,
     RuleError,
@@ -171,11 +172,16 @@ class Restorer:
                     raise RuleError(f"-c {'byte' if is_natural(packets) else 'packet'} counter not numeric")
                 counters = int(packets), int(octets)
             line = line.strip()
+        first, _, rest = line.partition(" ")
+        if first in ("-4", "--ipv4"):
+            line = rest.strip()
         words = split(line)
         if not words:
             raise RuleError("no command specified")
         try:
             apply(edit, words, counters, self._values)
+        except OtherFamilyError:
+            return  # as in a file that ip6tables-restore reads too
         except UnknownError as error:
             if not self._ignore_unknown:
                 raise

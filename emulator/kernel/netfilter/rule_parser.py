@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
-from emulator.kernel.netfilter.error import RuleError, Unknown, UnknownError
+from emulator.kernel.netfilter.error import OtherFamilyError, RuleError, Unknown, UnknownError
 from emulator.kernel.netfilter.match import MATCHES
 from emulator.kernel.netfilter.options import (
     Option,
@@ -38,7 +38,10 @@ LONG_OPTIONS = {
     "--goto": "-g",
     "--fragments": "-f",
     "--set-counters": "-c",
+    "--ipv4": "-4",
+    "--ipv6": "-6",
 }
+_JOINED = ("-s", "-d", "-p", "-i", "-o")
 _INTERFACE_LENGTH = 15
 _IMPLICIT = frozenset({"tcp", "udp", "sctp", "icmp"})  # loaded by `-p` when one of their options is met
 
@@ -83,8 +86,8 @@ class RuleParser:
         self._chains = chains
         self._values = values
         self._at = 0
-        self._sources: list[Network] = []
-        self._destinations: list[Network] = []
+        self._sources: tuple[str, bool] | None = None  # as written, and whether inverted
+        self._destinations: tuple[str, bool] | None = None
         self._in: Interface | None = None
         self._out: Interface | None = None
         self._protocol = 0
@@ -98,10 +101,9 @@ class RuleParser:
 
     def parse(self) -> list[RuleSpec]:
         """Return the rule, or several if -s or -d has a list of addresses."""
-        words = self._words
         inverted = False
-        while self._at < len(words):
-            word = words[self._at]
+        while self._at < len(self._words):  # which grow where a value is in the word of its option
+            word = self._words[self._at]
             self._at += 1
             handler = _HANDLERS.get(word)
             if handler is not None:
@@ -134,22 +136,38 @@ class RuleParser:
         else:
             if word[:1] != "-":
                 raise RuleError(f"Bad argument `{word}'")
+            if joined(word):
+                self._words = [*self._words[: self._at], word, *self._words[self._at :]]
+                _HANDLERS[word[:2]](self, word[:2], inverted)
+                return
             if word in ("-t", "--table"):
                 raise RuleError("The -t option cannot be used in iptables-restore.")
             raise UnknownError(Unknown("option", word), f'unknown option "{word}"')
 
     # Options of the rule itself
 
+    def _take_family(self, flag: str, inverted: bool) -> None:
+        if flag == "-6":
+            raise OtherFamilyError
+
     def _take_source(self, flag: str, inverted: bool) -> None:
-        self._sources = self._networks(self._next(flag), flag, inverted, bool(self._sources))
+        self._sources = self._addresses(self._next(flag), flag, inverted, self._sources is not None)
 
     def _take_destination(self, flag: str, inverted: bool) -> None:
-        self._destinations = self._networks(self._next(flag), flag, inverted, bool(self._destinations))
+        self._destinations = self._addresses(self._next(flag), flag, inverted, self._destinations is not None)
 
     @staticmethod
-    def _networks(text: str, flag: str, inverted: bool, again: bool) -> list[Network]:
+    def _addresses(text: str, flag: str, inverted: bool, again: bool) -> tuple[str, bool]:
         if again:
             raise RuleError(f"multiple {flag} flags not allowed")
+        return text, inverted
+
+    @staticmethod
+    def _networks(written: tuple[str, bool] | None, flag: str) -> list[Network]:
+        """Read addresses, as iptables does when all words are read."""
+        if written is None:
+            return []
+        text, inverted = written
         parts = text.split(",")
         if inverted and len(parts) > 1:
             raise RuleError(f"! not allowed with multiple addresses in {flag}")
@@ -196,10 +214,7 @@ class RuleParser:
         name = self._next(flag)
         kind = MATCHES.get(name)
         if kind is None:
-            known = ", ".join(sorted(MATCHES))
-            raise UnknownError(
-                Unknown("match", name), f"Couldn't load match `{name}': not supported; known are {known}"
-            )
+            raise unknown_match(name)
         self._matches.append(_Extension(kind))
 
     def _take_target(self, flag: str, inverted: bool) -> None:
@@ -280,6 +295,7 @@ class RuleParser:
         target = None
         if self._target is not None:
             target = cast("Target", self._read(self._target))
+        sources, destinations = self._networks(self._sources, "-s"), self._networks(self._destinations, "-d")
         return [
             RuleSpec(
                 source,
@@ -294,8 +310,8 @@ class RuleParser:
                 self._jump,
                 self._goto,
             )
-            for source in _one_or_none(self._sources)
-            for destination in _one_or_none(self._destinations)
+            for source in _one_or_none(sources)
+            for destination in _one_or_none(destinations)
         ]
 
     def _merged(self) -> list[_Extension]:
@@ -323,6 +339,20 @@ class RuleParser:
         return known
 
 
+def unknown_match(name: str) -> UnknownError:
+    """Return the error of a match that is not here."""
+    known = ", ".join(sorted(MATCHES))
+    return UnknownError(Unknown("match", name), f"Couldn't load match `{name}': not supported; known are {known}")
+
+
+def joined(word: str) -> bool:
+    """Whether a word is a short option with its value right behind it, `-s10.0.0.1`.
+
+    iptables 1.8.9 then takes the whole word for the value, `-s` and all: no address is called so, but `-dport` is read.
+    """
+    return len(word) > 2 and word[:2] in _JOINED
+
+
 def _one_or_none(networks: list[Network]) -> list[Network | None]:
     """Return what there is to test; 0.0.0.0/0 is nothing."""
     return [network if network.mask else None for network in networks] or [None]
@@ -334,6 +364,8 @@ def _refuse_not(flag: str, inverted: bool) -> None:
 
 
 _HANDLERS = {
+    "-4": RuleParser._take_family,
+    "-6": RuleParser._take_family,
     "-s": RuleParser._take_source,
     "-d": RuleParser._take_destination,
     "-i": RuleParser._take_in,

@@ -100,3 +100,21 @@ num   pkts bytes target     prot opt in     out     source               destina
     for words, message in refused:
         with pytest.raises(RuleError, match=message):
             iptables(netfilter, words.split())
+
+
+def test_names_of_ports_and_protocols_are_those_of_the_machine() -> None:
+    netfilter = fresh("-A INPUT -p 89", "-A INPUT -p tcp --dport webcache", "-A INPUT -p udp --dport 8080")
+    assert iptables(netfilter, ["-S", "INPUT"]).splitlines()[1:] == [
+        "-A INPUT -p ospf",
+        "-A INPUT -p tcp -m tcp --dport 8080",
+        "-A INPUT -p udp -m udp --dport 8080",
+    ]
+    listed = iptables(netfilter, ["-L", "INPUT"]).splitlines()[2:]
+    assert [line.split()[0] for line in listed] == ["ospf", "tcp", "udp"]
+    assert [line.split()[-1] for line in listed] == ["anywhere", "dpt:http-alt", "dpt:8080"]
+
+
+def test_a_line_for_ip6tables_is_skipped_and_one_for_iptables_is_not() -> None:
+    netfilter = fresh()
+    netfilter.restore("*filter\n-4 -A INPUT -s 1.1.1.1\n-6 -A INPUT -s ::1\n-A INPUT -6 -s ::2\nCOMMIT\n")
+    assert iptables(netfilter, ["-S", "INPUT"]).splitlines()[1:] == ["-A INPUT -s 1.1.1.1/32"]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from emulator.kernel.netfilter.ipset.error import IpsetError, IpsetSyntaxError
 from emulator.kernel.netfilter.ipset.family import INET, INET6, Family
 from emulator.kernel.netfilter.ipset.number import parse_number
-from emulator.kernel.netfilter.options import PROTOCOLS, SERVICES, format_protocol
+from emulator.kernel.netfilter.options import format_protocol
+from emulator.kernel.netfilter.service_names import PROTOCOL_ALIASES, PROTOCOLS, service_port
 
 if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
@@ -118,7 +119,8 @@ def parse_tcp_udp_port(text: str, family: Family) -> tuple[int, int | None]:
 
 
 def _parse_protocol(text: str) -> int:
-    number = PROTOCOLS.get("ipv6-icmp" if text.lower() == "icmpv6" else text.lower())
+    name = "ipv6-icmp" if text.lower() == "icmpv6" else text
+    number = PROTOCOLS.get(name, PROTOCOL_ALIASES.get(name))
     if number:
         return number
     with suppress(IpsetError):
@@ -140,8 +142,9 @@ def _parse_port(text: str, protocol: str) -> int:
     try:
         return parse_number(text, 0, 0xFFFF)
     except IpsetSyntaxError as error:
-        if text in SERVICES:
-            return SERVICES[text]
+        port = service_port(text, protocol)
+        if port is not None:
+            return port
         # The real tool adds what it tried next; it takes the protocol's name for a number on the way.
         tried = f"\nSyntax error: '{protocol}' is invalid as number\ncannot parse '{text}' as a {protocol} port"
         raise IpsetError(f"{error}{tried}") from None

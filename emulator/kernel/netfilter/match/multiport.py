@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Hotdrop, Match
 from emulator.kernel.netfilter.match.port import FRAGMENT_OFFSET
-from emulator.kernel.netfilter.options import format_port_range, parse_port_range
+from emulator.kernel.netfilter.options import format_port_range, format_protocol, parse_port_range
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
@@ -52,7 +52,9 @@ class Multiport(Match, frozen=True):
         if not options.has_protocol("tcp", "udp", "sctp", "dccp", "udplite"):
             raise RuleError("multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP")
         option = options.require(name)
-        ranges = tuple(parse_port_range(text) for text in option.value.split(","))
+        ranges = tuple(
+            parse_port_range(text, protocol=format_protocol(options.protocol)) for text in option.value.split(",")
+        )
         if sum(1 if low == high else 2 for low, high in ranges) > _MAXIMUM:
             raise RuleError("too many ports specified")
         return cls(_CANONICAL.get(name, name), ranges, option.inverted)

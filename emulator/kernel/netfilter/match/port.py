@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from emulator.kernel.netfilter.error import KernelError, RuleError
 from emulator.kernel.netfilter.match.base import Match
-from emulator.kernel.netfilter.options import PROTOCOLS, format_port_range, parse_port_range
+from emulator.kernel.netfilter.options import format_port_range, parse_port_range
+from emulator.kernel.netfilter.service_names import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ class Ports(Struct, frozen=True):
         option = option or other
         if option is None:
             return None
-        return cls(*parse_port_range(option.value, loose=options.owner == "udp"), option.inverted)
+        return cls(*_read_range(option.value, options.owner), option.inverted)
 
     def format(self, name: str) -> str:
         """Print it as an option."""
@@ -54,6 +55,11 @@ class Ports(Struct, frozen=True):
     def exact(self) -> int | None:
         """The port, if it is just one."""
         return self.low if self.low == self.high and not self.inverted else None
+
+
+def _read_range(text: str, owner: str) -> tuple[int, int]:
+    """Read a range as the match does: that of udp takes a service of any protocol."""
+    return parse_port_range(text, loose=True) if owner == "udp" else parse_port_range(text, protocol=owner)
 
 
 class PortMatch(Match, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.kernel.netfilter.options import SERVICES
+from emulator.kernel.netfilter.service_names import all_services
 
 INET_PROTOCOLS = {
     "ip": 0, "icmp": 1, "igmp": 2, "ggp": 3, "ipencap": 4, "st": 5, "tcp": 6, "egp": 8, "igp": 9, "pup": 12, "udp": 17,
@@ -13,7 +13,7 @@ INET_PROTOCOLS = {
     "sctp": 132, "fc": 133, "mobility-header": 135, "udplite": 136, "mpls-in-ip": 137, "manet": 138, "hip": 139,
     "shim6": 140, "wesp": 141, "rohc": 142, "icmpv6": 58, "comp": 108,
 }  # fmt: skip
-INET_SERVICES = SERVICES
+INET_SERVICES = all_services()
 CT_STATES = {"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64}
 CT_STATUSES = {
     "expected": 1, "seen-reply": 2, "assured": 4, "confirmed": 8, "snat": 16, "dnat": 32, "dying": 512,
