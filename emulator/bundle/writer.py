@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -15,7 +15,9 @@ from emulator.packet.capture import Direction
 from emulator.packet.linktype import ETHERNET, RAW
 from emulator.packet.pcapng import enhanced_packet, interface_description, section_header
 
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+_THERE = "is there already, and is not overwritten; remove it, or name another directory"
 
 
 class WriteError(PodwireError):
@@ -25,13 +27,17 @@ class WriteError(PodwireError):
 class Writer:
     """The files of one directory, made as links send; use it with `with`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, links: Iterable[str] = ()) -> None:
+        """Make the directory. WriteError at once if it has a file of one of these links: nothing is overwritten."""
         self._directory = directory
         self._files: dict[str, BinaryIO] = {}
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WriteError(f"{directory}: {error.strerror}") from None
+        for link in links:
+            if os.path.lexists(directory / f"{link}.pcapng"):
+                raise WriteError(f"{directory / f'{link}.pcapng'}: {_THERE}")
 
     def __enter__(self) -> Self:
         return self
@@ -49,12 +55,12 @@ class Writer:
             self._append(file, each.link, enhanced_packet(each.time, each.frame, direction=Direction.OUTBOUND))
 
     def _open(self, first: Output) -> BinaryIO:
-        """Begin a link's file. Its name has been checked to be no path; a symbolic link in its place is refused."""
+        """Begin a link's file. What is there already, a symbolic link too, is left alone."""
         path = self._path(first.link)
         try:
             descriptor = os.open(path, _FLAGS, 0o644)
         except OSError as error:
-            reason = "a symbolic link, which is not followed" if error.errno == errno.ELOOP else error.strerror
+            reason = _THERE if error.errno == errno.EEXIST else error.strerror
             raise WriteError(f"{path}: {reason}") from None
         file = os.fdopen(descriptor, "wb", buffering=0)
         self._files[first.link] = file

@@ -114,6 +114,8 @@ def replay(
     """
     from emulator.bundle.replay import Options
 
+    if directory is not None and Path(directory).resolve() == Path(bundle).resolve():
+        raise click.BadParameter(f"{directory} is the bundle itself; name another directory", param_hint="--write")
     run, cut = _prepare(
         Path(bundle), sources, seed, Options(ignore_unknown, assume_neighbours, bool(verbose), skip_sent)
     )
@@ -168,7 +170,7 @@ def _captured(run: Replay, directory: Path) -> Iterator[Row]:
     """Pass the rows on, and write what the node sent to files."""
     from emulator.bundle.writer import Writer
 
-    with Writer(directory) as writer:
+    with Writer(directory, run.bundle.netns.links) as writer:
         for row in run.rows():
             writer.write(row.timers)
             writer.write(row.out)

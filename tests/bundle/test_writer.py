@@ -33,18 +33,24 @@ def test_one_file_a_link(tmp_path: Path) -> None:
     assert contents(folder / "tun0.pcapng") == [(6, 101, b"raw", "tun0", out)]
 
 
-def test_a_file_that_was_there_begins_anew(tmp_path: Path) -> None:
-    for _ in range(2):
-        with Writer(tmp_path) as writer:
-            writer.write(FRAMES[:1])
-    assert len(contents(tmp_path / "eth0.pcapng")) == 1
+def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    """If the links are named, that is told before anything is written."""
+    with Writer(tmp_path, ["eth0", "eth1"]) as writer:
+        writer.write(FRAMES[:1])
+    before = (tmp_path / "eth0.pcapng").read_bytes()
+    message = "eth0.pcapng: is there already, and is not overwritten; remove it, or name another directory"
+    with pytest.raises(WriteError, match=message):
+        Writer(tmp_path, ["eth1", "eth0"])
+    with Writer(tmp_path, ["eth1"]) as writer, pytest.raises(WriteError, match=message):
+        writer.write(FRAMES)
+    assert (tmp_path / "eth0.pcapng").read_bytes() == before
 
 
 def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("precious")
     (tmp_path / "eth0.pcapng").symlink_to(target)
-    with Writer(tmp_path) as writer, pytest.raises(WriteError, match="a symbolic link, which is not followed"):
+    with Writer(tmp_path) as writer, pytest.raises(WriteError, match="is there already"):
         writer.write(FRAMES)
     assert target.read_text() == "precious"
 
@@ -62,7 +68,7 @@ def test_a_place_that_is_no_directory(tmp_path: Path) -> None:
         Writer(tmp_path / "file")
     with Writer(tmp_path) as writer:
         (tmp_path / "eth0.pcapng").mkdir()
-        with pytest.raises(WriteError, match="Is a directory"):
+        with pytest.raises(WriteError, match="is there already"):
             writer.write(FRAMES)
 
 

@@ -68,6 +68,19 @@ def test_what_the_node_sent_in_files(made: Made, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "sent").iterdir()] == ["eth1.pcapng"]
 
 
+def test_nothing_is_overwritten(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither files of a run before, of which the rows say nothing then, nor anything of the bundle."""
+    arguments = ["replay", str(made.path), "--in", f"eth0={made.capture([udp_frame(HOST, FAR)])}", "-w"]
+    assert run([*arguments, str(tmp_path / "sent")]) == OK
+    capsys.readouterr()
+    assert run([*arguments, str(tmp_path / "sent")]) == FAILED
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "sent/eth1.pcapng: is there already, and is not overwritten; remove it, or name" in printed.err
+    assert run([*arguments, f"{made.path}/."]) == USAGE
+    assert "is the bundle itself; name another directory" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
