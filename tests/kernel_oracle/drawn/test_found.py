@@ -106,6 +106,11 @@ FOUND = {
         rules=(table("filter", "FORWARD -p tcp -j REJECT --reject-with tcp-reset"),),
         between=TO_A,
     ),
+    "REJECT answers it where conntrack has checked it": case(
+        TcpStep(0, CLIENT, ACK, shape=Shape(options="0707040000000000")),
+        rules=(table("filter", "FORWARD -p tcp -j REJECT", "FORWARD -m state --state NEW"),),
+        between=TO_A,
+    ),
     "a reset has the TOS of what it answers": case(
         TcpStep(0, CLIENT, SYN, shape=Shape(tos=0x10)), TcpStep(0, CLIENT, SYN, shape=Shape(tos=3)),
         between=tcp(A, "10.0.1.1"),

@@ -13,7 +13,8 @@ from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.proto_tcp import set_closing
 from emulator.kernel.netfilter.target.base import Target
 from emulator.kernel.netfilter.tcp_window import ACK, RST, Segment
-from emulator.kernel.netfilter.tuple import TCP, UDP
+from emulator.kernel.netfilter.tuple import ICMP, TCP, UDP
+from emulator.kernel.skb import CtInfo
 from emulator.kernel.trace import StepKind
 from emulator.packet.checksum import is_valid, pseudo_header_sum, transport_checksum
 
@@ -81,7 +82,7 @@ class Reject(Target, frozen=True):
         return Verdict.DROP
 
     def after_drop(self, skb: Skb, context: Context) -> None:
-        if skb.fragment & 0x1FFF or not _is_sound(skb):
+        if skb.fragment & 0x1FFF or not _is_sound(skb, context):
             return
         if self.answer == _TCP_RESET:
             _send_reset(skb, context)
@@ -99,7 +100,7 @@ def _find(text: str) -> str:
     raise RuleError(f'unknown reject type "{text}"')
 
 
-def _is_sound(skb: Skb) -> bool:
+def _is_sound(skb: Skb, context: Context) -> bool:
     """Whether the checksum over the payload holds: nothing answers a broken packet (`nf_reject_verify_csum`).
 
     Of protocols unknown to it Linux expects one too, as ICMP's is.
@@ -110,10 +111,17 @@ def _is_sound(skb: Skb) -> bool:
         return True
     if protocol == UDP and length >= 8 and not data[transport + 6] and not data[transport + 7]:
         return True
-    if skb.options is not None and skb.options.changed:
+    if skb.options is not None and skb.options.changed and not _was_checked(skb, context):
         return False  # Linux sums over the IP header too, whose checksum is stale until the packet is forwarded
     pseudo = pseudo_header_sum(skb.saddr, skb.daddr, protocol, length) if protocol in (TCP, UDP) else 0
     return is_valid(data[transport:], pseudo)
+
+
+def _was_checked(skb: Skb, context: Context) -> bool:
+    """Whether conntrack has looked at the checksum already, so that nobody does again (CHECKSUM_UNNECESSARY)."""
+    conntrack = context.netfilter.conntrack
+    tracked = conntrack.enabled and conntrack.checksum and skb.ctinfo is not CtInfo.UNTRACKED
+    return tracked and skb.protocol in (TCP, UDP, ICMP)
 
 
 def _send_reset(skb: Skb, context: Context) -> None:
