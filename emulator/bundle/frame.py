@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from emulator.bundle.neighbours import STAND_IN
 from emulator.errors import WireError
 from emulator.packet.address import mac_to_bytes, multicast_mac
 from emulator.packet.capture import CapturedPacket
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from emulator.kernel.link import Link
 
 _BROADCAST = b"\xff" * 6
-_STAND_IN = 0x0200_0000_0000
 _NO_HEADER = bytes(14)
 
 
@@ -53,5 +53,5 @@ def _addresses(link: Link, layer: LinkLayer, payload: bytes | bytearray | memory
     elif kind == MULTICAST:
         destination = mac_to_bytes(multicast_mac(daddr))
     elif kind == OTHERHOST:
-        destination = mac_to_bytes(_STAND_IN | daddr)
-    return destination + (layer.source or mac_to_bytes(_STAND_IN | saddr)) + b"\0\0"
+        destination = mac_to_bytes(STAND_IN | daddr)
+    return destination + (layer.source or mac_to_bytes(STAND_IN | saddr)) + b"\0\0"

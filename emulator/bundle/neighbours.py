@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from emulator.kernel.netns import Netns
 
 NEIGHBOURS, FDB = "neigh.json", "fdb.json"
-_STAND_IN = 0x0200_0000_0000
-"""A locally administered MAC; the address follows its first two bytes."""
+STAND_IN = 0x0200_0000_0000
+"""A locally administered MAC, for whom none is known; the IPv4 address follows its first two bytes."""
 
 
 def load_neighbours(netns: Netns, values: list[Any], problems: Problems) -> None:
@@ -66,7 +66,7 @@ class StandIns:
 
     def assume(self, link: Link, address: int) -> int:
         """Return a MAC for an address on a link."""
-        mac = _STAND_IN | address
+        mac = STAND_IN | address
         self._made[mac_to_bytes(mac)] = (link.name, address)
         return mac
 

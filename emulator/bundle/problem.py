@@ -34,8 +34,8 @@ class Problems:
         self.cut: list[str] = []  # wrong too, but what comes before it can be used: told at the end
 
     def add(self, place: str, message: str) -> None:
-        """Note what is wrong at a place: a file, a line or a JSON path."""
-        self.found.append(f"{place}: {message}"[:MOST_CHARACTERS])
+        """Note what is wrong at a place, a file, a line or a JSON path, in one line: ipset takes several for some."""
+        self.found.append(f"{place}: {'; '.join(message.splitlines())}"[:MOST_CHARACTERS])
 
     def note(self, message: str) -> None:
         """Say something that the reader of the answers must know."""

@@ -133,6 +133,12 @@ def test_one_mistake_is_told_once_and_not_at_length(tmp_path: Path) -> None:
     assert problems(tmp_path) == ["iptables-save.txt: not a regular file"]
 
 
+def test_a_mistake_that_ipset_tells_in_several_lines(tmp_path: Path) -> None:
+    make(tmp_path, links=ROUTER, ipset_save="create a hash:ip,port family inet\nadd a 10.0.0.1,tcp:1e90\n")
+    (problem,) = problems(tmp_path)
+    assert problem.startswith("ipset-save.txt: line 2: Syntax error: '1e90' is invalid as number; Syntax error: ")
+
+
 def test_line_ends_of_windows(tmp_path: Path) -> None:
     rules = "*filter\r\n:FORWARD ACCEPT [0:0]\r\n-A FORWARD -p udp -j DROP\r\nCOMMIT\r\n"
     made = router(tmp_path, rules, sysctl="net.ipv4.ip_forward = 1\r\n")
