@@ -221,7 +221,10 @@ def _rule(detail: Detail, _step: TraceStep, _names: Names) -> Written:
     if comment:
         text += f'  "{comment}"'
     style = Style.DROP if verdict in ("DROP", "REJECT") else Style.RULE
-    return detail.get("table", "rule"), f"{text}  {tests}".rstrip(), style
+    text = f"{text}  {tests}".rstrip()
+    if detail.get("logged"):
+        text += f"  log: {detail['logged']}"
+    return detail.get("table", "rule"), text, style
 
 
 def rule_comment(rule: str) -> str:

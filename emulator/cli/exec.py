@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 import sys
 import time
 from types import FrameType, TracebackType
@@ -71,6 +72,8 @@ def exec_command(
     with session.controller() as controller:
         found = find_target(controller, target, namespace or DEFAULT_NAMESPACE)
     passes_input = stdin and _has_input()
+    if not stdin and _reads_input(words) and _is_given_input():
+        click.echo("note: standard input is passed only with -i", err=True)
     params = ExecParams(
         command=words, namespace=found.namespace, pod=found.pod, container=container, stdin=passes_input
     )
@@ -85,6 +88,26 @@ def _has_input() -> bool:
     except OSError:
         return False
     return True
+
+
+def _reads_input(words: tuple[str, ...]) -> bool:
+    """Whether a command does nothing of use without standard input."""
+    name, arguments = words[0].rpartition("/")[2], words[1:]
+    if name == "iptables-restore":
+        return not {"-h", "--help", "-V", "--version"} & {*arguments}
+    if name == "ipset":
+        return "restore" in arguments and not {"-f", "-file"} & {*arguments}
+    if name == "nft":
+        return "-" in arguments
+    return name == "cat" and (not arguments or "-" in arguments)
+
+
+def _is_given_input() -> bool:
+    """Whether standard input is a file or a pipe: not a terminal, nor /dev/null."""
+    if not _has_input():
+        return False
+    mode = os.fstat(_STDIN).st_mode
+    return stat.S_ISREG(mode) or stat.S_ISFIFO(mode)
 
 
 def _run(client: Client, params: ExecParams) -> int:

@@ -198,3 +198,9 @@ def test_unfolded_each_has_its_line() -> None:
     lines = [line for line in render(MISSES, NAMES, unfolded=True) if line.style is Style.MISS]
     assert len(lines) == 314
     assert "KUBE-SERVICES:200 no match: destination is 10.0.2.2, wants 10.96.0.200/32" in lines[199].text
+
+
+def test_a_log_rule_shows_its_line() -> None:
+    rule = "-A INPUT -p icmp -j LOG"
+    steps = [step(1, "rule", table="filter", chain="INPUT", number=1, rule=rule, verdict="LOG", logged="in: IN=eth0")]
+    assert [line.text for line in render(steps, NAMES)][-1].endswith("INPUT:1 → LOG  -p icmp  log: in: IN=eth0")

@@ -92,6 +92,15 @@ async def test_usage(lab: Lab, autojump_clock: MockClock) -> None:
     assert (done.status, done.error) == (1, "Can't open rules.txt: No such file or directory\n")
 
 
+async def test_dmesg_shows_what_log_rules_wrote(lab: Lab, autojump_clock: MockClock) -> None:
+    await lab.run("iptables -A INPUT -p icmp -j LOG --log-prefix in:", "server")
+    await lab.run("ping -c 1 -W 1 10.244.1.3")
+    shown = (await lab.run("dmesg -c", "server")).out
+    assert re.fullmatch(r"\[ *\d+\.\d{6}\] in:IN=eth0 OUT= MAC=\S+ SRC=10\.244\.1\.2 .* ID=\d+ SEQ=1 \n", shown), shown
+    assert (await lab.run("dmesg", "server")).out == ""
+    assert (await lab.run("dmesg -w", "server")).error.startswith("dmesg: invalid option -- 'w'\n")
+
+
 REAL = f"pwi-tables-{os.getpid()}"
 
 

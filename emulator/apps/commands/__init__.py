@@ -16,6 +16,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "conntrack": "conntrack",
         "curl": "curl",
         "dig": "dig",
+        "dmesg": "dmesg",
         "echo": "echo",
         "false": "echo",
         "getent": "getent",

@@ -197,6 +197,7 @@ def _note_match(chain: Chain, rule: Rule, skb: Skb, context: Context) -> None:
         verdict = rule.chain.name
     else:
         verdict = "CONTINUE" if rule.spec.target is None else rule.spec.target.name
+    logged = "" if rule.spec.target is None else rule.spec.target.logged(skb)
     skb.step(
         context.netns,
         StepKind.RULE,
@@ -205,4 +206,5 @@ def _note_match(chain: Chain, rule: Rule, skb: Skb, context: Context) -> None:
         number=rule.number,
         rule=f"-A {chain.name} {rule.spec.format()}",
         verdict=verdict,
+        **({"logged": logged} if logged else {}),
     )

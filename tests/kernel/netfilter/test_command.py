@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netfilter.command import iptables
 from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.match import MATCHES
 from emulator.kernel.netfilter.netfilter import Netfilter
+from emulator.kernel.netfilter.target import TARGETS
 from emulator.kernel.netns import Netns
 
 
@@ -118,3 +121,9 @@ def test_a_line_for_ip6tables_is_skipped_and_one_for_iptables_is_not() -> None:
     netfilter = fresh()
     netfilter.restore("*filter\n-4 -A INPUT -s 1.1.1.1\n-6 -A INPUT -s ::1\n-A INPUT -6 -s ::2\nCOMMIT\n")
     assert iptables(netfilter, ["-S", "INPUT"]).splitlines()[1:] == ["-A INPUT -s 1.1.1.1/32"]
+
+
+def test_the_guide_names_every_match_and_target() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "netfilter.md").read_text()
+    for kind, known in (("matches", MATCHES), ("targets", TARGETS)):
+        assert f"| {kind} | {', '.join(f'`{name}`' for name in sorted(known))} |" in guide

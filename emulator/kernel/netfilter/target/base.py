@@ -69,6 +69,10 @@ class Target(Struct, metaclass=AbstractStructMeta, frozen=True):
     def check(self, netfilter: Netfilter, table: str, chain: str) -> None:
         """Refuse with RuleError what the namespace does not have, before the rule is taken in."""
 
+    def logged(self, skb: Skb) -> str:
+        """Return the line that it writes to the kernel's log about a packet; empty if it writes none."""
+        return ""
+
     @abstractmethod
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
         """Do it. None: the next rule is looked at. On DROP the caller counts the packet with `reason`."""

@@ -71,8 +71,11 @@ class Log(Target, frozen=True):
             words.append(f'prefix "{self.prefix}"')
         return " ".join(words)
 
+    def logged(self, skb: Skb) -> str:
+        return self.prefix + packet_words(skb)
+
     def apply(self, skb: Skb, context: Context) -> Verdict | None:
-        context.netfilter.log.append((context.netns.kernel.now, self.level, self.prefix + packet_words(skb)))
+        context.netfilter.log.append((context.netns.kernel.now, self.level, self.logged(skb)))
         return None
 
 
