@@ -322,7 +322,7 @@ def _piece(skb: Skb, payload: memoryview, field: int, *, first: bool) -> Skb:
     header = bytes(skb.data[: skb.transport])
     piece = skb.clone_without_data(bytearray(b"".join((header, payload))))
     header_length = skb.transport - NETWORK
-    if not first and header_length > 20 and not skb.fragment & OFFSET_MASK:
+    if not first and skb.options is not None and not skb.fragment & OFFSET_MASK:  # a bridge has not read them
         _blank_options(piece.data, skb.transport)
     piece.data[NETWORK + 2 : NETWORK + 4] = (header_length + len(payload)).to_bytes(2, "big")
     piece.data[NETWORK + 6 : NETWORK + 8] = field.to_bytes(2, "big")

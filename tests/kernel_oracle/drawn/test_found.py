@@ -111,6 +111,10 @@ FOUND = {
         rules=(table("filter", "FORWARD -p tcp -j REJECT", "FORWARD -m state --state NEW"),),
         between=TO_A,
     ),
+    "options in bridged fragments stay as they are": case(
+        DatagramStep(0, CLIENT, 100, Shape(options="070b080a0002020000000000", cut=Cut((3, 10), ()))),
+        rules=CONNTRACK, topology="bridge", between=Conversation(UDP, "q", Q, 4000, P, 53),
+    ),
     "a reset has the TOS of what it answers": case(
         TcpStep(0, CLIENT, SYN, shape=Shape(tos=0x10)), TcpStep(0, CLIENT, SYN, shape=Shape(tos=3)),
         between=tcp(A, "10.0.1.1"),
