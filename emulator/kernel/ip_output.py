@@ -118,21 +118,15 @@ class IpOutput:
         return skb
 
     def local_out(self, skb: Skb, result: RouteResult) -> DropReason | None:
-        """Send a packet that this machine made: OUTPUT, rerouted if that changed it (ip_local_out)."""
+        """Send a packet that this machine made: OUTPUT, which may have it go another way (ip_local_out)."""
         skb.route = result
         skb.out_link = result.link
         if skb.trace is not None:
             self._trace_send(skb, result)
-        before = (skb.daddr, skb.saddr, skb.mark, skb.data[_TOS])
         if self._netfilter.run(Hook.OUTPUT, skb) is not Verdict.ACCEPT:
             return _refusal(skb)
-        if before != (skb.daddr, skb.saddr, skb.mark, skb.data[_TOS]):
-            rerouted = self.reroute(skb)
-            if not isinstance(rerouted, RouteResult):
-                self._netns.drop(skb, rerouted)
-                return rerouted
-            result = rerouted
-        return self.transmit(skb, result)
+        skb.out_link = skb.route.link
+        return self.transmit(skb, skb.route)
 
     def transmit(self, skb: Skb, result: RouteResult) -> DropReason | None:
         """Send a routed packet: POSTROUTING, then to the next hop (ip_output, ip_mc_output).

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.reroute import rerouting
 from emulator.kernel.netns import Netns
 from emulator.kernel.route import Route, RouteResult, RouteType
 from emulator.kernel.skb import Skb
@@ -119,7 +122,8 @@ def test_a_stale_route_is_looked_up_again() -> None:
     assert len(router.taken(router.a)) == 1
 
 
-def test_output_is_routed_again_when_a_hook_changes_the_destination() -> None:
+@pytest.mark.parametrize("anew", [True, False])
+def test_output_is_routed_again_by_the_hooks_that_do_so(anew: bool) -> None:
     router = Router()
 
     def redirect(netns: Netns, hook: Hook, skb: Skb) -> Verdict:
@@ -127,10 +131,9 @@ def test_output_is_routed_again_when_a_hook_changes_the_destination() -> None:
         skb.data[30:34] = skb.daddr.to_bytes(4, "big")
         return Verdict.ACCEPT
 
-    router.ns.netfilter.register(Hook.OUTPUT, 0, "test", redirect)
+    router.ns.netfilter.register(Hook.OUTPUT, 0, "test", rerouting(redirect) if anew else redirect)
     router.ns.ip.output(17, bytes(8), daddr=ipv4_to_int(SERVER))
-    assert len(router.taken(router.a)) == 1
-    assert router.taken(router.b) == []
+    assert (len(router.taken(router.a)), len(router.taken(router.b))) == ((1, 0) if anew else (0, 1))
 
 
 def test_hooks_see_the_links_of_each_place() -> None:

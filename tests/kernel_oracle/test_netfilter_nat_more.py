@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from emulator.kernel.fib_rule import Rule
 from emulator.packet.address import ipv4_to_int
 from tests.kernel.netfilter import wire
 from tests.kernel.netfilter.wire import ACK, FIN, PSH, RST, SYN
@@ -154,3 +155,16 @@ def test_a_conversation_through_nat_in_full(bed: RouterBed) -> None:
     bed.send(("a", wire.tcp(*forth, FIN | ACK, 1015, 5008)), ("b", wire.tcp(*back, ACK, 5008, 1016)))
     bed.send(("a", wire.tcp(*forth, SYN, 90_000)), ("b", wire.tcp(*back, RST | ACK, 0, 90_001)))
     bed.compare_counters("nat")
+
+
+@pytest.mark.parametrize("table", ["raw", "mangle", "nat", "filter", "security"])
+def test_a_mark_that_mangle_sets_routes_a_local_packet_anew_and_no_other_table_s_does(
+    bed: RouterBed, table: str
+) -> None:
+    bed.build(f"*{table}\n-A OUTPUT -p udp -m udp --dport 53 -j MARK --set-mark 5\nCOMMIT\n")
+    bed.add_route("198.51.100.0/24", via=CLIENT)
+    bed.add_route("198.51.100.0/24", via=SERVER, table=77)
+    bed.ip("rule add priority 100 fwmark 5 lookup 77")
+    bed.ns.fib.add_rule(Rule(100, 77, mark=5, mask=0xFFFFFFFF))
+    send_locally(bed, "198.51.100.7", 53, 4001)
+    send_locally(bed, "198.51.100.7", 54, 4002)

@@ -27,6 +27,7 @@ from emulator.kernel.netfilter.connection import (
 from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
 from emulator.kernel.netfilter.jhash import choose_in_range
 from emulator.kernel.netfilter.nat_packet import is_translatable_gre, rewrite, rewrite_error
+from emulator.kernel.netfilter.reroute import reroute
 from emulator.kernel.netfilter.tcp_state import END, TcpState
 from emulator.kernel.netfilter.tuple import CLASH_ALLOWED, GRE, ICMP, PORT_PROTOCOLS, TCP, Tuple
 from emulator.kernel.skb import CtInfo
@@ -106,7 +107,8 @@ class Nat:
             self._enabled = True
             for each in (Hook.PREROUTING, Hook.INPUT, Hook.OUTPUT, Hook.POSTROUTING):
                 place = Priority.NAT_SRC if each in _SOURCE_HOOKS else Priority.NAT_DST
-                self._netfilter.register(each, place, _NAT, self.handle)
+                handle = self.handle_local if each is Hook.OUTPUT else self.handle
+                self._netfilter.register(each, place, _NAT, handle)
         asked = self._asked[hook]
         asked.insert(
             next((i for i, entry in enumerate(asked) if entry[0] >= priority), len(asked)), (priority, function)
@@ -137,24 +139,16 @@ class Nat:
             netns.drop(skb, DropReason.NETFILTER_DROP, table="nat", rule="MASQUERADE chose another link's address")
             return Verdict.DROP
         if connection.status & NAT_MASK:
-            before = skb.daddr
-            verdict = self._rewrite(netns, skb, connection, info in _REPLY_INFO, source)
-            if hook is Hook.OUTPUT and skb.daddr != before and verdict is Verdict.ACCEPT:
-                return self._reroute(netns, skb)
-            return verdict
+            return self._rewrite(netns, skb, connection, info in _REPLY_INFO, source)
         return Verdict.ACCEPT
 
-    @staticmethod
-    def _reroute(netns: Netns, skb: Skb) -> Verdict:
-        """Find the way to where a local packet goes now, before later tables see it (`nf_nat_ipv4_local_fn`)."""
-        link = skb.out_link
-        decision = netns.ip.reroute(skb)
-        skb.out_link = link  # what `-o` sees stays as it was until all of OUTPUT has passed (nf_hook_state.out)
-        if isinstance(decision, DropReason):
-            skb.route = None
-            netns.drop(skb, decision)
-            return Verdict.DROP
-        return Verdict.ACCEPT
+    def handle_local(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
+        """Do so in OUTPUT, and find the way to another destination at once (`nf_nat_ipv4_local_fn`)."""
+        before = skb.daddr
+        verdict = self.handle(netns, hook, skb)
+        if verdict is Verdict.ACCEPT and skb.daddr != before:
+            return reroute(netns, skb)
+        return verdict
 
     def _bind(self, hook: Hook, skb: Skb, connection: Connection, source: bool) -> Verdict:
         for _, function in self._asked[hook]:

@@ -19,6 +19,7 @@ from emulator.kernel.netfilter.match.hashlimit import Hashlimit
 from emulator.kernel.netfilter.match.hashlimit_table import HashlimitTable
 from emulator.kernel.netfilter.match.recent import Recent, RecentList
 from emulator.kernel.netfilter.nat import Nat
+from emulator.kernel.netfilter.reroute import rerouting
 from emulator.kernel.netfilter.restore import restore
 from emulator.kernel.netfilter.save import save
 from emulator.kernel.netfilter.sysctl import register_sysctls
@@ -155,7 +156,9 @@ class Netfilter:
                 self.nat.attach(hook, priority, table.handle)
             return
         for hook, priority in table.kind.hooks.items():
-            self.register(hook, priority, f"iptable_{table.name}", table.handle)
+            routes = table.name == "mangle" and hook is Hook.OUTPUT
+            handle = rerouting(table.handle) if routes else table.handle
+            self.register(hook, priority, f"iptable_{table.name}", handle)
 
     def uninstall(self, table: Table) -> None:
         """Take a table out, and its hooks, as if nothing had ever been written to it."""

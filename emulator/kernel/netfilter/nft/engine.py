@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.hook import Hook
 from emulator.kernel.netfilter.nft.table import NftChain, NftTable
+from emulator.kernel.netfilter.reroute import rerouting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +83,8 @@ class Nft:
         if base.kind == "nat":
             self.netfilter.nat.attach(hook, base.priority, chain.packets_hook)
         else:
-            self.netfilter.register(hook, base.priority, _hook_name(chain), chain.packets_hook)
+            handle = rerouting(chain.packets_hook) if base.kind == "route" else chain.packets_hook
+            self.netfilter.register(hook, base.priority, _hook_name(chain), handle)
 
     def unhook(self, chain: NftChain) -> None:
         """Let no packets enter it any more."""
