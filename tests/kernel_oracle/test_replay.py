@@ -69,7 +69,8 @@ class Saved:
         arrivals = read_inputs(sources, problems)
         problems.check()
         run = Replay(self.path, arrivals, [source.link for source in sources], Random(1))
-        assert run.bundle.notes == ()
+        counted = "--mode nth" in (self.path / "iptables-save.txt").read_text()
+        assert [note.partition(":")[0] for note in run.bundle.notes] == ["statistic"] * counted
         rows = list(run.rows())
         assert not run.faults
         assert [row.link for row in rows] == [link for link, _ in packets]
