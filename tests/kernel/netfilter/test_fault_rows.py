@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter.error import RestoreError
 from tests.kernel.frames import ipv4
 from tests.kernel.netfilter import wire
 from tests.kernel.netfilter.router import Router
@@ -154,3 +155,14 @@ def test_fault_row_22_fragments_that_overlap_or_never_end_are_dropped() -> None:
     assert router.ns.drops[DropReason.FRAG_REASM_TIMEOUT] == 1
     assert router.connections() == []
     assert len(router.ns.reassembler) == 0
+
+
+@pytest.mark.parametrize(
+    "rules", ["-A FORWARD -j A\n-A A -j A", "-A OUTPUT -j A\n-A A -g B\n-A B -j C\n-A C -p tcp -g A"]
+)
+def test_fault_row_30_a_jump_cycle_is_refused_and_the_table_stays_as_it_was(rules: str) -> None:
+    router = Router(TRACK)
+    before = router.ns.netfilter.save()
+    with pytest.raises(RestoreError):
+        router.ns.netfilter.restore(f"*filter\n:A - [0:0]\n:B - [0:0]\n:C - [0:0]\n{rules}\nCOMMIT\n")
+    assert router.ns.netfilter.save() == before
