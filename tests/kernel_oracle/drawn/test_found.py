@@ -111,6 +111,11 @@ FOUND = {
         rules=(table("filter", "FORWARD -p tcp -j REJECT", "FORWARD -m state --state NEW"),),
         between=TO_A,
     ),
+    "REJECT resets nothing whose IP checksum is stale, conntrack or not": case(
+        TcpStep(0, CLIENT, ACK, shape=Shape(options="0707040000000000")),
+        rules=(table("filter", "FORWARD -p tcp -j REJECT --reject-with tcp-reset", "FORWARD -m state --state NEW"),),
+        between=TO_A,
+    ),
     "options in bridged fragments stay as they are": case(
         DatagramStep(0, CLIENT, 100, Shape(options="070b080a0002020000000000", cut=Cut((3, 10), ()))),
         rules=CONNTRACK, topology="bridge", between=Conversation(UDP, "q", Q, 4000, P, 53),

@@ -85,7 +85,8 @@ class Reject(Target, frozen=True):
         if skb.fragment & 0x1FFF or not _is_sound(skb, context):
             return
         if self.answer == _TCP_RESET:
-            _send_reset(skb, context)
+            if skb.options is None or not skb.options.changed:  # who resets sums again, over the stale header too
+                _send_reset(skb, context)
         else:
             context.netns.icmp.send_error(skb, _UNREACHABLE, _CODES[self.answer])
 
