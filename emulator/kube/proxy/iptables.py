@@ -18,8 +18,10 @@ from emulator.kube.proxy.iptables_fixed import (
     node_port_dispatch,
 )
 from emulator.kube.proxy.iptables_service import ServiceRules
+from emulator.kube.proxy.proxier import Writes
 from emulator.kube.proxy.service_port import Endpoint, ServicePort, ServicePortName
 from emulator.kube.proxy.settings import LARGE_CLUSTER_ENDPOINTS, ProxyNode, ProxySettings
+from emulator.kube.proxy.tracker import ServiceTracker
 
 
 class IptablesProxy:
@@ -31,12 +33,22 @@ class IptablesProxy:
         self._written: frozenset[str] = frozenset()
         self._jumps_installed = False
 
-    def sync(
+    def sync(self, services: ServiceTracker, now: float) -> Writes:
+        """Return the text for `iptables-restore --noflush` that makes the node's rules what they should be now."""
+        del now
+        services.take_changes()
+        return Writes(iptables=self.text(services.ports, services.endpoints))
+
+    def next_sync(self) -> float | None:
+        """Return None: nothing here waits."""
+        return None
+
+    def text(
         self,
         ports: Mapping[ServicePortName, ServicePort],
         endpoints: Mapping[ServicePortName, Sequence[Endpoint]],
     ) -> str:
-        """Return the text for `iptables-restore --noflush` that makes the node's rules what they should be now."""
+        """Return the restore text for these service ports."""
         rules = self._service_rules(ports, endpoints)
         nat_chains = frozenset(rules.nat_chains)
         stale = sorted(self._written - nat_chains)
@@ -59,6 +71,20 @@ class IptablesProxy:
         """Start anew after somebody flushed the tables: the next sync installs the jumps again."""
         self._written = frozenset()
         self._jumps_installed = False
+
+    def cleanup(self) -> Writes:
+        """Return the text that takes away this mode's chains and the jumps to them."""
+        mangle = ["*mangle", ":KUBE-PROXY-CANARY - [0:0]", "-X KUBE-PROXY-CANARY", "COMMIT"]
+        lines = [] if not self._jumps_installed else mangle
+        for table, chains in (("filter", FIXED_FILTER_CHAINS), ("nat", (*FIXED_NAT_CHAINS, *sorted(self._written)))):
+            lines += [f"*{table}", *(f":{chain} - [0:0]" for chain in chains)]
+            if self._jumps_installed:
+                lines += [
+                    rule.replace("-I ", "-D ", 1).replace(" 1 ", " ", 1) for rule in jump_rules(table, self.settings)
+                ]
+            lines += [*(f"-X {chain}" for chain in chains), "COMMIT"]
+        self.forget()
+        return Writes(iptables="\n".join((*lines, "")))
 
     def _service_rules(
         self,

@@ -110,7 +110,7 @@ class _Pair:
         ports = service_ports([view(service, Service) for service, _ in objects])
         endpoints = endpoints_by_port([view(endpoint_slice, EndpointSlice) for _, endpoint_slice in objects])
         for node in (self.near, self.far):
-            node.root.netfilter.restore(node.proxy.sync(ports, endpoints), noflush=True)
+            node.root.netfilter.restore(node.proxy.text(ports, endpoints), noflush=True)
 
     @property
     def rules(self) -> int:

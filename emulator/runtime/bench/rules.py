@@ -80,7 +80,7 @@ def _text(services: int) -> str:
     objects = [service_objects(number, _ENDPOINTS) for number in range(services)]
     ports = service_ports([view(service, Service) for service, _ in objects])
     endpoints = endpoints_by_port([view(endpoint_slice, EndpointSlice) for _, endpoint_slice in objects])
-    return IptablesProxy(_NODE, ProxySettings()).sync(ports, endpoints)
+    return IptablesProxy(_NODE, ProxySettings()).text(ports, endpoints)
 
 
 def _run(text: str) -> tuple[float, float, float]:

@@ -8,9 +8,10 @@ from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service
 from emulator.kernel.netfilter.tuple import UDP
 from emulator.kernel.netns import Netns
+from emulator.kube.proxy.apply import apply_writes
 from emulator.kube.proxy.conntrack import UdpFrontends, udp_frontends
-from emulator.kube.proxy.iptables import IptablesProxy
-from emulator.kube.proxy.service_port import endpoints_by_port, service_ports
+from emulator.kube.proxy.proxier import Proxier
+from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.runtime.machine import Machine
 from emulator.runtime.node.object_cache import ObjectCache
 
@@ -27,7 +28,7 @@ class ServiceProxy:
     else, with thousands of Services, a storm of changes would leave no time to read the rest of it.
     """
 
-    def __init__(self, machine: Machine, root: Netns, proxy: IptablesProxy, cache: ObjectCache) -> None:
+    def __init__(self, machine: Machine, root: Netns, proxy: Proxier, cache: ObjectCache) -> None:
         self._machine = machine
         self._root = root
         self._proxy = proxy
@@ -52,12 +53,13 @@ class ServiceProxy:
             await self._changed.wait()
 
     def _sync(self) -> None:
-        ports = service_ports(self._cache.views("Service", Service))
-        endpoints = endpoints_by_port(self._cache.views("EndpointSlice", EndpointSlice))
-        text = self._proxy.sync(ports, endpoints)
+        services = ServiceTracker(
+            self._cache.views("Service", Service), self._cache.views("EndpointSlice", EndpointSlice)
+        )
+        writes = self._proxy.sync(services, trio.current_time())
         self._machine.enter()
-        self._root.netfilter.restore(text, noflush=True)
-        self._clear_stale(udp_frontends(ports, endpoints))
+        apply_writes(self._root, writes)
+        self._clear_stale(udp_frontends(services.ports, services.endpoints))
 
     def _clear_stale(self, frontends: UdpFrontends) -> None:
         """Delete the UDP entries that the new rules would not make, once they are in force."""

@@ -34,7 +34,7 @@ def slice_of(*endpoints: tuple[str, str], port: int = 80, name: str = "p80") -> 
 
 def render(spec: dict[str, Any], *slices: EndpointSlice, settings: ProxySettings | None = None, **status: Any) -> str:
     proxy = IptablesProxy(NODE, settings or ProxySettings())
-    return proxy.sync(service_ports([service(spec, status)]), endpoints_by_port(slices))
+    return proxy.text(service_ports([service(spec, status)]), endpoints_by_port(slices))
 
 
 CLUSTER_IP = {"clusterIP": "172.30.0.41", "ports": [{"name": "p80", "port": 80}]}
@@ -125,8 +125,8 @@ def test_affinity_is_checked_before_chance() -> None:
 def test_stale_chains_are_flushed_and_deleted() -> None:
     proxy = IptablesProxy(NODE, ProxySettings())
     ports = service_ports([service(CLUSTER_IP)])
-    proxy.sync(ports, endpoints_by_port([slice_of(("10.180.0.1", "node-b"))]))
-    text = proxy.sync(ports, endpoints_by_port([slice_of(("10.180.0.2", "node-b"))]))
+    proxy.text(ports, endpoints_by_port([slice_of(("10.180.0.1", "node-b"))]))
+    text = proxy.text(ports, endpoints_by_port([slice_of(("10.180.0.2", "node-b"))]))
     assert ":KUBE-SEP-SXIVWICOYRO3J4NJ - [0:0]" in text
     assert "-X KUBE-SEP-SXIVWICOYRO3J4NJ" in text
     assert "-I " not in text
@@ -150,7 +150,7 @@ def test_the_real_iptables_restore_loads_every_sync(spec: dict[str, Any]) -> Non
     subprocess.run(["ip", "netns", "add", netns], check=True)
     try:
         for endpoints in ((("10.0.0.1", "node-a"), ("10.0.0.2", "node-b")), (("10.0.0.3", "node-b"),), ()):
-            text = proxy.sync(ports, endpoints_by_port([slice_of(*endpoints)] if endpoints else []))
+            text = proxy.text(ports, endpoints_by_port([slice_of(*endpoints)] if endpoints else []))
             command = ["ip", "netns", "exec", netns, "iptables-restore", "--noflush"]
             loaded = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
             assert loaded.returncode == 0, loaded.stderr

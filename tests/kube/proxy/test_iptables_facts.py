@@ -195,7 +195,7 @@ def lines(saved: str) -> list[str]:
 def test_the_kernel_and_our_netfilter_hold_the_same_rules(spec: dict[str, Any]) -> None:
     service = view({"metadata": {"namespace": "ns1", "name": "svc1"}, "spec": spec, "status": INGRESS}, Service)
     endpoints = endpoints_by_port([slice_of(("10.0.0.1", "node-b"), ("10.0.0.2", "node-a"))])
-    text = IptablesProxy(NODE, ProxySettings()).sync(service_ports([service]), endpoints)
+    text = IptablesProxy(NODE, ProxySettings()).text(service_ports([service]), endpoints)
     netns = Netns(Kernel("node-a", random.Random(1), 0.0), "root")
     netns.netfilter.restore(text, noflush=True)
     assert lines(netns.netfilter.save()) == saved_really(text)

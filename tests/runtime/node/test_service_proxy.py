@@ -25,12 +25,12 @@ class SlowProxy(IptablesProxy):
 
     loads = 0
 
-    def sync(self, ports, endpoints):
+    def sync(self, services, now):
         self.loads += 1
         time.sleep(0.02)
-        if len(ports) == 100:
+        if len(services.ports) == 100:
             self.complete.set()
-        return super().sync(ports, endpoints)
+        return super().sync(services, now)
 
 
 def service(number: int) -> Object:
