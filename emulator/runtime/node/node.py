@@ -28,7 +28,7 @@ from emulator.kernel.nic import Nic
 from emulator.kernel.route import Route
 from emulator.kube.cni.bridge import BridgePlugin, NodeNetwork
 from emulator.kube.ipam import dns_address
-from emulator.kube.proxy.iptables import IptablesProxy
+from emulator.kube.proxy.modes import make_proxier
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.packet.address import format_mac, mac_to_int
 from emulator.runtime.control.server import serve
@@ -148,7 +148,8 @@ class NodeMachine:
         )
         pods = PodRunner(self.machine, host, plugin, setting.log, writer.put)
         proxy_node = ProxyNode(node.metadata.name, (str(address),), node.spec.pod_cidr, node.zone)
-        proxy = ServiceProxy(self.machine, self.root, IptablesProxy(proxy_node, ProxySettings()), self.cache)
+        proxier = make_proxier(setting.config.proxy_mode, proxy_node, ProxySettings())
+        proxy = ServiceProxy(self.machine, self.root, proxier, self.cache)
         nursery.start_soon(proxy.run)
         nursery.start_soon(writer.run)
         await nursery.start(pods.run)
