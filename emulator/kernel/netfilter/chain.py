@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.hook import Verdict
+from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.rule import BY_DADDR, BY_DPORT, BY_PROTOCOL, BY_SADDR, BY_SPORT, Rule
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ _FIELDS = (
     (BY_SPORT, "sport"),
     (BY_DPORT, "dport"),
 )
+ALL_HOOKS = (1 << len(Hook)) - 1
+"""All hooks, as bits."""
+
 _SELECTIVE = BY_SADDR | BY_DADDR | BY_SPORT | BY_DPORT
 _SHORTEST_RUN = 4
 _FRAGMENT_OFFSET = 0x1FFF
@@ -42,7 +45,8 @@ class Run:
         self._by_key: dict[object, tuple[Rule, ...]] = {}
         for values, rule in keyed:
             key = values[0] if len(names) == 1 else values
-            self._by_key[key] = (*self._by_key.get(key, ()), rule)
+            found = self._by_key.get(key)
+            self._by_key[key] = (rule,) if found is None else (*found, rule)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -60,9 +64,25 @@ Program = tuple["Rule | Run", ...]
 
 
 class Chain:
-    """A list of rules. A built-in chain has a policy and counts the packets that it decided."""
+    """A list of rules. A built-in chain has a policy and counts the packets that it decided.
 
-    __slots__ = ("bytes", "name", "packets", "policy", "program", "rules", "table")
+    `users` is how many rules of the table jump to it. `height` is at least how many jumps in one another can follow in
+    it, and `hooks` has (as bits) no hook that a part of it or of a chain below it does not allow: bounds, by which most
+    changes are seen to be right without a look at the whole table.
+    """
+
+    __slots__ = (
+        "bytes",
+        "height",
+        "hooks",
+        "name",
+        "packets",
+        "policy",
+        "program",
+        "rules",
+        "table",
+        "users",
+    )
 
     def __init__(self, table: Table, name: str, policy: Verdict | None = None) -> None:
         self.table = table
@@ -72,6 +92,26 @@ class Chain:
         self.bytes = 0
         self.rules: list[Rule] = []
         self.program: Program | None = None
+        self.users = 0
+        self.height = 0
+        self.hooks = ALL_HOOKS
+
+    def copy(self) -> Chain:
+        """Return a chain to be changed in its stead; the rules are the same ones."""
+        copied = Chain(self.table, self.name, self.policy)
+        copied.take(self)
+        copied.rules = self.rules.copy()
+        return copied
+
+    def emptied(self) -> Chain:
+        """Return the built-in chain as it is in a table that nobody wrote to."""
+        return Chain(self.table, self.name, Verdict.ACCEPT)
+
+    def take(self, other: Chain) -> None:
+        """Become what another chain is; whoever refers to this one means that from now on."""
+        self.policy, self.packets, self.bytes = other.policy, other.packets, other.bytes
+        self.rules, self.users, self.height, self.hooks = other.rules, other.users, other.height, other.hooks
+        self.program = None
 
     @property
     def builtin(self) -> bool:
@@ -96,11 +136,13 @@ class Chain:
         run_shape = 0
         for number, rule in enumerate(self.rules, 1):
             rule.number = number
-            if rule.spec.ignored is not None:
-                rule.predicates = (rule.spec.ignored.predicate(self, number),)
-            rule.bind(netfilter)
-            rule.chain = chains[rule.spec.jump] if rule.spec.jump else None
-            shape, key = rule.spec.key()
+            spec = rule.spec
+            if spec.ignored is not None:
+                rule.predicates = (spec.ignored.predicate(self, number),)
+            elif rule.predicates is None:
+                rule.bind(netfilter)
+            rule.chain = chains[spec.jump] if spec.jump else None
+            shape, key = rule.key
             if not shape & _SELECTIVE or shape != run_shape:
                 _close(program, run, run_shape)
                 run = []

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from emulator.kernel.netfilter.chain import Chain
+from emulator.kernel.netfilter.draft import Draft
 from emulator.kernel.netfilter.error import KernelError, NoChainError, RefusedError, RuleError, TableError, Unknown
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.match import MATCHES
+from emulator.kernel.netfilter.reach import bits_of, check_whole, names_of, settle
 from emulator.kernel.netfilter.rule import Rule, RuleSpec
 from emulator.kernel.netfilter.table import TABLE_KINDS, Table
 from emulator.kernel.netfilter.target import TARGETS
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from emulator.kernel.netfilter.netfilter import Netfilter
 
 MAXIMUM_NAME = 28
-_DEEPEST = 16  # jumps, one in another (NFT_JUMP_STACK_SIZE)
 _POLICIES = {"ACCEPT": Verdict.ACCEPT, "DROP": Verdict.DROP}
 _NO_OUT = frozenset({"PREROUTING", "INPUT"})
 _NO_IN = frozenset({"OUTPUT", "POSTROUTING"})
@@ -40,19 +41,17 @@ class Edit:
         self._live = netfilter.tables.get(name)
         self.table = self._live or Table(netfilter, kind)
         self.touched = False
-        self.chains: dict[str, Chain] = {}
-        for chain in self.table.chains.values():
-            if not flush or chain.builtin:
-                copy = Chain(self.table, chain.name, Verdict.ACCEPT if flush else chain.policy)
-                if not flush:
-                    copy.packets, copy.bytes, copy.rules = chain.packets, chain.bytes, list(chain.rules)
-                self.chains[chain.name] = copy
+        self._renamed = False
+        self._jumps: dict[str, set[str]] = {}  # by chain, where its new rules jump to
+        self.chains = Draft(self.table)
+        if flush:
+            self.chains.clear()
 
     # Chains
 
     def chain(self, name: str) -> Chain:
-        """Return a chain of the draft."""
-        found = self.chains.get(name)
+        """Return a chain of the draft, to be changed."""
+        found = self.chains.writable(name)
         if found is None:
             raise RefusedError(_NO_CHAIN)
         self.touched = True
@@ -62,13 +61,12 @@ class Edit:
         """`:CHAIN POLICY [p:b]`: make or empty a user chain, whatever its policy, or set a built-in chain's."""
         self.touched = True
         found = self.chains.get(name)
-        if found is not None and found.builtin:
-            if policy != "-":
-                self.set_policy(name, policy, counters)
-        elif found is not None:
-            found.rules = []
-        else:
+        if found is None:
             self.new_chain(name)
+        elif not found.builtin:
+            self._empty(self.chain(name))
+        elif policy != "-":
+            self.set_policy(name, policy, counters)
 
     def new_chain(self, name: str) -> None:
         """`-N`."""
@@ -76,20 +74,19 @@ class Edit:
         if name in self.chains:
             raise RefusedError("Chain already exists.")
         check_chain_name(name)
-        self.chains[name] = Chain(self.table, name)
+        self.chains.add(name)
 
     def delete_chain(self, name: str | None) -> None:
         """`-X`: one chain, or all user chains; none may have rules or be jumped to."""
-        used = {rule.spec.jump for chain in self.chains.values() for rule in chain.rules}
-        every = [each for each in self.chains.values() if not each.builtin]
+        every = [self.chain(each.name) for each in [*self.chains.values()] if not each.builtin] if name is None else []
         for chain in every if name is None else [self.chain(name)]:
             if chain.builtin:
                 raise RefusedError("Directory not empty.")  # a built-in chain goes only with its table
-            if chain.rules or chain.name in used:
+            if chain.rules or self.chains.jumps_to(chain.name):
                 why = "it has rules" if chain.rules else "rules jump to it"
                 place = f"chain {chain.name}"
                 raise KernelError("Device or resource busy", why, operation="CHAIN_DEL", place=place)
-            del self.chains[chain.name]
+            self.chains.remove(chain.name)
 
     def rename_chain(self, old: str, new: str) -> None:
         """`-E`; rules that jump to it follow."""
@@ -100,15 +97,18 @@ class Edit:
         if chain.builtin:
             raise KernelError("Operation not supported", operation="CHAIN_RENAME", place=f"chain {new}")
         self.new_chain(new)
-        del self.chains[old]
-        renamed = self.chains[new]
-        renamed.rules = chain.rules
-        for each in self.chains.values():
-            each.rules = [_follow(rule, old, new) for rule in each.rules]
+        renamed = self.chain(new)
+        renamed.rules, renamed.users = chain.rules, self.chains.jumps_to(old)
+        self._renamed = True
+        self.chains.users[old] = 0
+        self.chains.remove(old)
+        for each in [*self.chains.values()]:
+            if any(rule.spec.jump == old for rule in each.rules):
+                self.chain(each.name).rules = [_follow(rule, old, new) for rule in each.rules]
 
     def set_policy(self, name: str, policy: str, counters: tuple[int, int] = (0, 0)) -> None:
         """`-P`."""
-        chain = self.chains.get(name)
+        chain = self.chains.writable(name)
         if chain is None or not chain.builtin:
             raise RefusedError("Bad built-in chain name.")
         if policy not in _POLICIES:
@@ -119,8 +119,12 @@ class Edit:
 
     def flush(self, name: str | None) -> None:
         """`-F`: one chain, or all."""
-        for chain in self.chains.values() if name is None else [self.chain(name)]:
-            chain.rules = []
+        for each in [*self.chains] if name is None else [name]:
+            self._empty(self.chain(each))
+
+    def _empty(self, chain: Chain) -> None:
+        self.chains.uncount(chain.rules)
+        chain.rules = []
 
     # Rules
 
@@ -128,8 +132,7 @@ class Edit:
         """`-A`."""
         chain = self._chain_for(name, specs)
         for spec in specs:
-            self._check(chain, spec)
-            chain.rules.append(Rule(spec, *counters))
+            chain.rules.append(self._rule(chain, spec, counters))
 
     def insert(self, name: str, number: int, specs: Sequence[RuleSpec], counters: tuple[int, int] = (0, 0)) -> None:
         """`-I`: before rule `number`, from 1."""
@@ -137,8 +140,7 @@ class Edit:
         if not 1 <= number <= len(chain.rules) + 1:
             raise RefusedError("Index of insertion too big.")
         for spec in specs:  # each at the same place, so that they stand the other way round
-            self._check(chain, spec)
-            chain.rules.insert(number - 1, Rule(spec, *counters))
+            chain.rules.insert(number - 1, self._rule(chain, spec, counters))
 
     def replace(self, name: str, number: int, specs: Sequence[RuleSpec], counters: tuple[int, int] = (0, 0)) -> None:
         """`-R`."""
@@ -147,21 +149,22 @@ class Edit:
         chain = self._chain_for(name, specs)
         if not 1 <= number <= len(chain.rules):
             raise RefusedError("Index of replacement too big.")
-        self._check(chain, specs[0])
-        chain.rules[number - 1] = Rule(specs[0], *counters)
+        rule = self._rule(chain, specs[0], counters)
+        self.chains.uncount(chain.rules[number - 1 : number])
+        chain.rules[number - 1] = rule
 
     def delete_number(self, name: str, number: int) -> None:
         """`-D` by number."""
         chain = self.chain(name)
         if not 1 <= number <= len(chain.rules):
             raise RefusedError("Index of deletion too big.")
-        del chain.rules[number - 1]
+        self.chains.uncount([chain.rules.pop(number - 1)])
 
     def delete(self, name: str, specs: Sequence[RuleSpec]) -> None:
         """`-D` by what the rule says: the first one that does."""
         chain = self._known_chain_for(name, specs)
         for spec in specs:
-            del chain.rules[self.find(chain, spec)]
+            self.chains.uncount([chain.rules.pop(self.find(chain, spec))])
 
     def check(self, name: str, specs: Sequence[RuleSpec]) -> None:
         """`-C`."""
@@ -184,7 +187,7 @@ class Edit:
             for rule in chain.rules[number - 1 : number]:  # a number that no rule has is no error
                 rule.packets = rule.bytes = 0
             return
-        for chain in self.chains.values() if name is None else [self.chain(name)]:
+        for chain in [self.chain(each) for each in ([*self.chains] if name is None else [name])]:
             chain.packets = chain.bytes = 0
             for rule in chain.rules:
                 rule.packets = rule.bytes = 0
@@ -209,6 +212,15 @@ class Edit:
         if self.table.name == "nat":
             raise RuleError(_NAT_DROP)
 
+    def _rule(self, chain: Chain, spec: RuleSpec, counters: tuple[int, int]) -> Rule:
+        """Make a rule that is about to stand in a chain."""
+        self._check(chain, spec)
+        rule = Rule(spec, *counters)
+        self.chains.count(rule)
+        if spec.jump:
+            self._jumps.setdefault(chain.name, set()).add(spec.jump)
+        return rule
+
     def _check(self, chain: Chain, spec: RuleSpec) -> None:
         """Refuse what can be seen to be wrong in the rule alone."""
         table = self.table.name
@@ -218,10 +230,12 @@ class Edit:
         if target is not None and target.name == "DROP":
             self.refuse_drop()
         for part in spec.parts():
+            if len(part.hooks) < len(Hook):
+                chain.hooks &= bits_of(part.hooks)
             if part.tables and table not in part.tables:
                 raise KernelError("Invalid argument", f"{part.name} is for table {', '.join(sorted(part.tables))}")
             if chain.builtin and Hook[chain.name] not in part.hooks:
-                raise KernelError("Invalid argument", f"{part.name} is for {_names(part.hooks)}")
+                raise KernelError("Invalid argument", f"{part.name} is for {names_of(part.hooks)}")
             part.check(self._netfilter, table, chain.name)
         if spec.out_interface is not None and chain.name in _NO_OUT:
             raise RuleError(f"Can't use -o with {chain.name}")
@@ -232,19 +246,8 @@ class Edit:
 
     def validate(self) -> None:
         """Refuse loops, jumps too deep, and targets that a hook they can be reached from does not allow."""
-        jumps = {
-            chain.name: {rule.spec.jump for rule in chain.rules if rule.spec.jump} for chain in self.chains.values()
-        }
-        special = {
-            chain.name: [part for rule in chain.rules for part in rule.spec.parts() if len(part.hooks) < len(Hook)]
-            for chain in self.chains.values()
-        }
-        for hook in self.table.kind.hooks:
-            for name in _reachable(hook.name, jumps):
-                for part in special[name]:
-                    if hook not in part.hooks:
-                        why = f"{part.name} in chain {name} is reached from {hook.name}, not only {_names(part.hooks)}"
-                        raise KernelError("Invalid argument", why)
+        if self._renamed or not settle(self.chains, self._jumps):
+            self.chains.bounds = check_whole(self.table, self.chains)
 
     def commit(self) -> None:
         """Let packets see it. Call `validate` before."""
@@ -252,23 +255,20 @@ class Edit:
             if not self.touched:
                 return
             self._netfilter.install(self.table)
-        self.table.adopt(self.chains)
+        draft = self.chains
+        draft.apply()
+        self._netfilter.changed()
         if self._flush and not self.touched:
             self._netfilter.uninstall(self.table)
-        fresh = [rule for chain in self.chains.values() for rule in chain.rules if rule.predicates is None]
-        for rule in fresh:
+        for rule in draft.fresh:
             for match in rule.spec.matches:
                 if match.has_memory:
                     match.prepare(self._netfilter)
-        self._netfilter.forget_unused_lists()
-        if any(rule.spec.needs_conntrack for rule in fresh):
+        self._netfilter.count_memories(draft.memories)
+        if any(rule.spec.needs_conntrack for rule in draft.fresh):
             self._netfilter.conntrack.enable()
-        elif not self._netfilter.needs_conntrack():
+        elif draft.dropped and not self._netfilter.needs_conntrack():
             self._netfilter.conntrack.disable()
-
-
-def _names(hooks: Collection[Hook]) -> str:
-    return ", ".join(hook.name for hook in Hook if hook in hooks)
 
 
 def check_chain_name(name: str) -> None:
@@ -281,21 +281,6 @@ def check_chain_name(name: str) -> None:
         raise RuleError("Invalid chain name")
     if name in TARGETS:
         raise RuleError("chain name may not clash with target name")
-
-
-def _reachable(start: str, jumps: dict[str, set[str]]) -> set[str]:
-    """Return the chains that packets can get to from one. RuleError for a loop or too many jumps in one another."""
-    depth = {start: 0}
-    order = [start]
-    for name in order:  # grows while it is walked: a chain comes again when it is found deeper
-        for target in jumps[name]:
-            if depth.get(target, -1) < depth[name] + 1:
-                depth[target] = depth[name] + 1
-                if depth[target] >= _DEEPEST:
-                    why = f"jumps from {start} loop or go over {_DEEPEST - 1} deep, at {target}"
-                    raise KernelError("Too many links", why)
-                order.append(target)
-    return set(depth)
 
 
 def _follow(rule: Rule, old: str, new: str) -> Rule:

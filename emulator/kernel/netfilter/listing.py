@@ -49,8 +49,7 @@ def list_rule(chain: Chain, number: int, style: Style) -> str:
 
 def _list_chain(chain: Chain, chains: Mapping[str, Chain], style: Style) -> Iterator[str]:
     if chain.policy is None:
-        references = sum(rule.spec.jump == chain.name for each in chains.values() for rule in each.rules)
-        yield f"Chain {chain.name} ({references} references)"
+        yield f"Chain {chain.name} ({chain.users} references)"
     elif style.verbose:
         packets, octets = _count(chain.packets, style).strip(), _count(chain.bytes, style).strip()
         yield f"Chain {chain.name} (policy {chain.policy.name} {packets} packets, {octets} bytes)"

@@ -6,18 +6,17 @@ rule or the nat table needs it, so that a namespace without rules pays for one l
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from emulator.kernel.fragment import CONNTRACK_IN, CONNTRACK_OUT
 from emulator.kernel.netfilter.conntrack import Conntrack
 from emulator.kernel.netfilter.context import Context
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.ipset.sets import Sets
-from emulator.kernel.netfilter.match.hashlimit import Hashlimit
 from emulator.kernel.netfilter.match.hashlimit_table import HashlimitTable
-from emulator.kernel.netfilter.match.recent import Recent, RecentList
+from emulator.kernel.netfilter.match.recent import RecentList
 from emulator.kernel.netfilter.nat import Nat
 from emulator.kernel.netfilter.reroute import rerouting
 from emulator.kernel.netfilter.restore import restore
@@ -53,6 +52,7 @@ class Netfilter:
         self.nflog: deque[NflogMessage] = deque(maxlen=_LOG_LINES)  # of `-j NFLOG`
         self.trace_events: deque[TraceEvent] = deque(maxlen=_LOG_LINES)  # of `-j TRACE`
         self.log: deque[tuple[float, int, str]] = deque(maxlen=_LOG_LINES)  # time, level and line of `-j LOG`
+        self._memory_users: Counter[tuple[str, str]] = Counter()  # how many rules name each of these two
         self._registered: list[list[tuple[int, str, HookFunction]]] = [[] for _ in Hook]
         self._functions: list[tuple[HookFunction, ...]] = [() for _ in Hook]
         self.conntrack = Conntrack(self)
@@ -179,16 +179,15 @@ class Netfilter:
                     if rule.spec.target is not None:
                         yield from rule.spec.target.set_names()
 
-    def forget_unused_lists(self) -> None:
-        """Drop the lists of `-m recent` and the tables of `-m hashlimit` that no rule names any more."""
-        if not self.recent and not self.hashlimits:
-            return
-        chains = [chain for table in self.tables.values() for chain in table.chains.values()]
-        used = [match for chain in chains for rule in chain.rules for match in rule.spec.matches if match.has_memory]
-        for name in self.recent.keys() - {match.list_name for match in used if isinstance(match, Recent)}:
-            del self.recent[name]
-        for name in self.hashlimits.keys() - {match.table for match in used if isinstance(match, Hashlimit)}:
-            del self.hashlimits[name]
+    def count_memories(self, more: Mapping[tuple[str, str], int]) -> None:
+        """Take by how many more rules name each list of `recent` and table of `hashlimit`; drop what none does."""
+        for memory, count in more.items():
+            self._memory_users[memory] += count
+            if not self._memory_users[memory]:
+                del self._memory_users[memory]
+                kind, name = memory
+                kept: dict[str, Any] = self.recent if kind == "recent" else self.hashlimits
+                kept.pop(name, None)
 
     def restore(
         self,

@@ -124,10 +124,13 @@ def _not(inverted: bool) -> str:
     return "! " if inverted else ""
 
 
+_NO_KEY: tuple[int, tuple[int, ...]] = (0, ())
+
+
 class Rule:
     """A rule in a chain. `number` counts from 1 and is set when the chain is compiled."""
 
-    __slots__ = ("bytes", "chain", "number", "packets", "predicates", "returns", "spec", "target")
+    __slots__ = ("bytes", "chain", "key", "number", "packets", "predicates", "returns", "spec", "target")
 
     def __init__(self, spec: RuleSpec, packets: int = 0, octets: int = 0) -> None:
         self.spec = spec
@@ -136,6 +139,7 @@ class Rule:
         self.number = 0
         self.predicates: tuple[Predicate, ...] | None = None
         self.chain: Chain | None = None  # where it jumps to
+        self.key: tuple[int, tuple[int, ...]] = _NO_KEY  # its spec's, once it is bound
         self.returns = spec.target is not None and spec.target.name == "RETURN"
         self.target = None if self.returns else spec.target
 
@@ -151,6 +155,7 @@ class Rule:
         if self.predicates is None:
             matches = tuple(match.bind(netfilter) for match in self.spec.matches if match.name != "comment")
             self.predicates = header_predicates(self.spec) + matches
+            self.key = self.spec.key()
         return self.predicates
 
 

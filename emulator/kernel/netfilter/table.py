@@ -76,14 +76,6 @@ class Table:
         """Return the chains that hooks enter, in the order of the hooks."""
         return list(self._bases.values())
 
-    def adopt(self, chains: dict[str, Chain]) -> None:
-        """Take over a whole new set of chains, as one step."""
-        self.chains = chains
-        self._bases = {hook: chains[hook.name] for hook in self.kind.hooks}
-        for chain in chains.values():
-            chain.program = None
-        self.netfilter.changed()
-
     def handle(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
         """Let a packet meet the rules of a hook; on DROP it has been counted."""
         context = self.netfilter.contexts[hook]
