@@ -16,10 +16,11 @@ from emulator.kube.proxy.tracker import ServiceTracker
 class Writes(Struct, frozen=True, kw_only=True):
     """What one sync does to a node, in this order; an empty text is nothing to do.
 
-    `sysctls`: names and values. `dummy`: the dummy link to make, if it is not there. `add_addresses` and
-    `remove_addresses`: IPv4 addresses (/32) of that link. `ipset`: for `ipset -exist restore`. `ipvsadm`: lines as
-    `ipvsadm` takes them, each one command (`-A`, `-E`, `-D`, `-a`, `-e`, `-d`). `iptables`: for
-    `iptables-restore --noflush`. `nft`: for `nft -f -`. `remove_dummy`: the dummy link goes, after all else.
+    `sysctls`: names and values. `dummy`: the dummy link that the addresses are of, to be made if it is not there; its
+    state stays down, as kube-proxy leaves it. `add_addresses` and `remove_addresses`: IPv4 addresses (/32) of that
+    link. `ipset`: for `ipset -exist restore`. `ipvsadm`: lines as `ipvsadm` takes them, each one command (`-A`, `-E`,
+    `-D`, `-a`, `-e`, `-d`, `-C`, `--set`). `iptables`: for `iptables-restore --noflush`. `nft`: for `nft -f -`.
+    `destroy_sets`: names of ipsets, which no rule looks in by then. `remove_dummy`: the dummy link goes.
     """
 
     sysctls: tuple[tuple[str, int], ...] = ()
@@ -30,6 +31,7 @@ class Writes(Struct, frozen=True, kw_only=True):
     iptables: str = ""
     nft: str = ""
     remove_addresses: tuple[str, ...] = ()
+    destroy_sets: tuple[str, ...] = ()
     remove_dummy: bool = False
 
 

@@ -144,16 +144,20 @@ def _service_port(service: Service, port: ServicePortSpec, name: ServicePortName
         node_port=port.node_port,
         external_ips=_ipv4_only(spec.external_ips),
         load_balancer_ips=_ipv4_only(entry.ip for entry in ingress if entry.ip_mode != "Proxy"),
-        source_ranges=tuple(
-            str(ipaddress.IPv4Network(text.strip(), strict=False))
-            for text in spec.load_balancer_source_ranges
-            if text.strip() and ":" not in text
-        ),
+        source_ranges=_source_ranges(spec.load_balancer_source_ranges),
         affinity_seconds=affinity,
         internal_local=spec.internal_traffic_policy == "Local",
         external_local=external_local,
         health_check_node_port=spec.health_check_node_port if external_local and spec.type == "LoadBalancer" else 0,
     )
+
+
+def _source_ranges(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the IPv4 networks that may call a load balancer; 0.0.0.0/0 among them lets everybody, as none do."""
+    kept = tuple(
+        str(ipaddress.IPv4Network(text.strip(), strict=False)) for text in texts if text.strip() and ":" not in text
+    )
+    return () if "0.0.0.0/0" in kept else kept
 
 
 def _ipv4_only(addresses: Iterable[str]) -> tuple[str, ...]:

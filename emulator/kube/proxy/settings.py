@@ -22,6 +22,8 @@ class ProxySettings(Struct, frozen=True):
 
     `detect_local`: traffic from the node's pod CIDR counts as local (`--detect-local-mode NodeCIDR`).
     `node_port_addresses`: CIDRs whose addresses take node ports; empty for all.
+    `ipvs_timeouts`: of TCP, of TCP after a FIN and of UDP, in seconds; 0 leaves one as it is.
+    `ipvs_exclude_cidrs`: virtual servers at these addresses are not kube-proxy's to remove.
     """
 
     masquerade_all: bool = False
@@ -30,6 +32,10 @@ class ProxySettings(Struct, frozen=True):
     node_port_addresses: tuple[str, ...] = ()
     localhost_node_ports: bool = True
     conntrack_liberal: bool = False
+    ipvs_scheduler: str = "rr"
+    ipvs_strict_arp: bool = False
+    ipvs_timeouts: tuple[int, int, int] = (0, 0, 0)
+    ipvs_exclude_cidrs: tuple[str, ...] = ()
 
     @property
     def masquerade_mark(self) -> str:
