@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from emulator.errors import PodwireError
 from emulator.kube.proxy.proxier import Proxier
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
+
+if TYPE_CHECKING:
+    from emulator.kernel.netns import Netns
 
 
 class UnknownModeError(PodwireError):
@@ -16,19 +20,25 @@ class UnknownModeError(PodwireError):
         super().__init__(f'proxy mode "{mode}" is not there; choose one of {", ".join(MODES)}')
 
 
-def _iptables(node: ProxyNode, settings: ProxySettings) -> Proxier:
+def _iptables(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> Proxier:
     from emulator.kube.proxy.iptables import IptablesProxy
 
+    del netns  # it writes everything anew and need not look
     return IptablesProxy(node, settings)
 
 
-MODES: dict[str, Callable[..., Proxier]] = {"iptables": _iptables}
-"""What makes the proxier of a mode for a node: `MODES[mode](node, settings)`."""
+Maker = Callable[[ProxyNode, ProxySettings, "Netns | None"], Proxier]
+
+MODES: dict[str, Maker] = {"iptables": _iptables}
+"""What makes the proxier of a mode: `MODES[mode](node, settings, netns)`."""
 
 
-def make_proxier(mode: str, node: ProxyNode, settings: ProxySettings) -> Proxier:
-    """Return the proxier of a mode for one node. Raises UnknownModeError."""
+def make_proxier(mode: str, node: ProxyNode, settings: ProxySettings, netns: Netns | None = None) -> Proxier:
+    """Return the proxier of a mode for one node. Raises UnknownModeError.
+
+    `netns` is the node's own namespace, for modes that compare what is there; None for one that has nothing yet.
+    """
     make = MODES.get(mode)
     if make is None:
         raise UnknownModeError(mode)
-    return make(node, settings)
+    return make(node, settings, netns)
