@@ -15,17 +15,15 @@ from emulator.bundle.bundle import Bundle, load_bundle
 from emulator.bundle.complete import SEGMENTED, complete, segments
 from emulator.bundle.edge import EdgeLink
 from emulator.bundle.frame import frame_of
+from emulator.bundle.inject import receive, send
 from emulator.bundle.inputs import LOCAL, Arrival, was_sent
 from emulator.bundle.local import take_deliveries
 from emulator.bundle.not_emulated import NOT_EMULATED, not_emulated
 from emulator.bundle.row import DELIVERED, DROPPED, FORWARDED, STOLEN, Output, Row
 from emulator.errors import PodwireError
 from emulator.kernel.drop import DropReason
-from emulator.kernel.ip_header import parse
 from emulator.kernel.netfilter.connection import CONFIRMED, DYING
 from emulator.kernel.record import Record
-from emulator.kernel.route import RouteResult
-from emulator.kernel.skb import Skb
 from emulator.packet.capture import NANOSECONDS
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from emulator.kernel.trace import Trace
 
 FAULT = "EMULATOR_FAULT"
-_IPV4, _ARP = b"\x08\x00", b"\x08\x06"
+_ARP = b"\x08\x06"
 
 
 class Outputs:
@@ -173,42 +171,10 @@ class Replay:
     def _feed(self, row: Row, frame: bytearray, link: Link | None, record: Record, trace: Trace | None) -> None:
         """Put a packet in, in the pieces that the link carries."""
         if link is None:
-            self._send(row, frame, record, trace)
+            send(self._netns, frame, record, trace, cut=lambda whole, mtu: self._cut(row, whole, mtu))
             return
         for piece in self._cut(row, frame, link.mtu):
-            skb = Skb(piece, trace)
-            skb.record = record
-            self._kernel.enqueue(link, skb)
-            self._kernel.run(self._kernel.now)
-
-    def _send(self, row: Row, frame: bytearray, record: Record, trace: Trace | None) -> None:
-        """Put in a packet that the node makes: routed, through OUTPUT, and on (ip_queue_xmit)."""
-        skb = Skb(frame, trace)
-        skb.record = record
-        if frame[12:14] != _IPV4:
-            self._netns.drop(skb, DropReason.UNHANDLED_PROTO)
-            return
-        frame[12:14] = b"\0\0"  # the link layer is to come
-        reason = parse(skb)
-        if reason is not None:
-            self._netns.drop(skb, reason)
-            return
-        route = self._netns.routing.output(
-            skb.daddr,
-            saddr=skb.saddr,
-            any_source=True,
-            tos=skb.data[15],
-            protocol=skb.protocol,
-            ports=(skb.sport, skb.dport),
-        )
-        if not isinstance(route, RouteResult):
-            self._netns.drop(skb, route)
-            return
-        for piece in self._cut(row, skb.data, route.mtu):
-            each = Skb(piece, trace)
-            each.record = record
-            parse(each)
-            self._netns.ip.local_out(each, route)
+            receive(link, piece, record, trace)
 
     @staticmethod
     def _cut(row: Row, frame: bytearray, mtu: int) -> list[bytearray]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from emulator.kernel.choice import Choices, Drawn
 from emulator.kernel.drop import DropReason
 from emulator.kernel.timer import Timer, TimerHeap
 from emulator.kernel.trace import Step, Trace
@@ -69,6 +70,7 @@ class Kernel:
     def __init__(self, name: str, random: RandomSource, now: float = 0.0) -> None:
         self.name = name
         self.random = random
+        self.choices: Choices = Drawn(random)  # whoever wants to see every way a packet may take puts another here
         self.now = now
         self.timers = TimerHeap()
         self.namespaces: dict[str, Netns] = {}

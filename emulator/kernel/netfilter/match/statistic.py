@@ -82,7 +82,7 @@ class Statistic(Match, frozen=True):
 
     def matches(self, skb: Skb, context: Context) -> bool:
         """Draw. An nth rule counts in what `bind` returns."""
-        return (context.netns.kernel.random.getrandbits(31) < self.probability) is not self.inverted
+        return context.netns.kernel.choices.happens(self.probability) is not self.inverted
 
     def bind(self, netfilter: Netfilter) -> Callable[[Skb, Context], bool]:
         if not self.every:

@@ -40,8 +40,8 @@ class Numgen(Expression):
     def bind(self, netfilter: Netfilter) -> Getter:
         modulus, offset = self.modulus, self.offset
         if self.random:
-            draw = netfilter.netns.kernel.random.getrandbits
-            return lambda skb, context: (draw(32) * modulus >> 32) + offset
+            kernel = netfilter.netns.kernel
+            return lambda skb, context: kernel.choices.one_of(modulus) + offset
         counter = modulus - 1
 
         def increment(skb: Skb, context: Context) -> Key | None:

@@ -1,0 +1,91 @@
+"""The way back from `load_bundle`: a namespace's state as the standard tools print it, one text a file.
+
+Loaded again, it is the same node: the same links, addresses, routes, rules, sets and tables.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from emulator.kernel.link import Address, Link
+from emulator.kernel.netns import Netns
+from emulator.kernel.route_text import Field, route_fields
+from emulator.kernel.rule_text import rule_fields
+from emulator.packet.address import format_ipv4, format_mac
+
+FOREVER = 4_294_967_295
+_BROADCAST_MAC = "ff:ff:ff:ff:ff:ff"
+_SOFTWARE = frozenset({"bridge", "dummy", "veth"})  # kinds that `linkinfo` names
+
+
+def saved_files(netns: Netns) -> dict[str, str]:
+    """Return the text of each file, by name. Neighbours are left out, so that whoever reads it makes MACs up."""
+    netfilter = netns.netfilter
+    files = {
+        "links.json": _rows(_link(link) for link in sorted(netns.links.values(), key=lambda link: link.index)),
+        "routes.json": _rows(_fields(route_fields(route, show_table=True)) for route in netns.fib.routes(None)),
+        "rules.json": _rows(_fields(rule_fields(rule)) for rule in netns.fib.rules),
+        "sysctl.txt": "".join(f"{name} = {netns.sysctl.get(name)}\n" for name in netns.sysctl.names()),
+        "iptables-save.txt": netfilter.save(),
+        "ipset-save.txt": netfilter.sets.save(),
+        "conntrack.txt": "".join(f"{connection.format(netns.kernel.now)}\n" for connection in netfilter.conntrack),
+    }
+    if netfilter.nft.tables:
+        files["nft.txt"] = netfilter.nft.list_ruleset()
+    return files
+
+
+def write_files(directory: Path, files: Mapping[str, str]) -> None:
+    """Write them, in place of those of these names. OSError if that cannot be done."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (directory / name).write_text(text)
+
+
+def _rows(rows: Iterable[dict[str, Any]]) -> str:
+    """Return an array, a line for each entry: `ip -j` writes the same in one line."""
+    return "[" + ",\n".join(json.dumps(row) for row in rows) + "]\n"
+
+
+def _fields(fields: Iterable[Field]) -> dict[str, Any]:
+    return {key: value for key, value, _ in fields}
+
+
+def _link(link: Link) -> dict[str, Any]:
+    """Return a row of `ip -j -d addr`."""
+    ethernet = not link.loopback
+    row: dict[str, Any] = {
+        "ifindex": link.index,
+        "ifname": link.name,
+        "flags": _flags(link),
+        "mtu": link.mtu,
+        "operstate": "UNKNOWN" if link.loopback or link.kind == "dummy" else "UP" if link.carrier else "DOWN",
+        "link_type": "ether" if ethernet else "loopback",
+        "address": format_mac(link.mac),
+        "broadcast": _BROADCAST_MAC if ethernet else format_mac(0),
+    }
+    if link.kind in _SOFTWARE:
+        row["linkinfo"] = {"info_kind": link.kind}
+    row["addr_info"] = [_address(link, own) for own in link.addresses]
+    return row
+
+
+def _flags(link: Link) -> list[str]:
+    words = ["LOOPBACK"] if link.loopback else ["BROADCAST", "NOARP" if link.kind == "dummy" else "MULTICAST"]
+    if link.up:
+        words += ["UP", "LOWER_UP"] if link.carrier else ["NO-CARRIER", "UP"]
+    return words
+
+
+def _address(link: Link, own: Address) -> dict[str, Any]:
+    row: dict[str, Any] = {"family": "inet", "local": format_ipv4(own.address)}
+    if own.peer != own.address:
+        row["address"] = format_ipv4(own.peer)
+    row["prefixlen"] = own.prefix_length
+    if own.broadcast:
+        row["broadcast"] = format_ipv4(own.broadcast)
+    row |= {"scope": str(own.scope), "label": link.name}
+    return {**row, "valid_life_time": FOREVER, "preferred_life_time": FOREVER}

@@ -1,0 +1,17 @@
+"""`emulator proxy`: kube-proxy's rules, without a cluster or in the one that runs."""
+
+from __future__ import annotations
+
+from emulator.cli.command import LazyGroup
+
+proxy = LazyGroup(
+    "proxy",
+    modules={
+        "render": ("emulator.cli.proxy_render:render", "Print the rules that kube-proxy would load on a node."),
+        "check": (
+            "emulator.cli.proxy_check:check",
+            "Tell where flows go by those rules, and hold them against a file.",
+        ),
+    },
+    help="kube-proxy's rules for a node in each of its modes, from Kubernetes YAML.",
+)
