@@ -16,13 +16,17 @@ pass_session = click.make_pass_decorator(Session)
 
 
 class Command(click.Command):
-    """A command whose help ends with examples, and which takes the global options as kubectl does: anywhere."""
+    """A command whose help ends with examples, and which takes the global options as kubectl does: anywhere.
 
-    def __init__(self, *args: Any, examples: str = "", **attributes: Any) -> None:
+    One that is `offline` asks no cluster, and has these names for options of its own.
+    """
+
+    def __init__(self, *args: Any, examples: str = "", offline: bool = False, **attributes: Any) -> None:
         attributes.setdefault("context_settings", {}).update(HELP_OPTIONS)
         super().__init__(*args, **attributes)
         self.examples = examples
-        self.params += global_options(keep=_set_global)
+        if not offline:
+            self.params += global_options(keep=_set_global)
 
     def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples as they are."""

@@ -1,1 +1,1 @@
-"""Where flows go on a node by kube-proxy's rules, without a cluster: `emulator proxy render` and `emulator proxy check`."""
+"""Where flows go on a node by kube-proxy's rules, without a cluster: `emulator proxy render` and `check`."""

@@ -1,4 +1,4 @@
-"""The cluster as far as kube-proxy of one node has to know it: nodes, their networks, and how kube-proxy is configured."""
+"""The cluster as far as kube-proxy of one node knows it: nodes, their networks, and how kube-proxy is configured."""
 
 from __future__ import annotations
 

@@ -20,10 +20,9 @@ from emulator.api.cluster_file import read_cluster_file
 from emulator.api.objects.node import ZONE_LABEL
 from emulator.api.problem import printable, quoted
 from emulator.bundle.problem import Problems
-from emulator.errors import ManifestError
+from emulator.errors import ManifestError, WireError
 from emulator.kube.proxy.settings import ProxySettings
 from emulator.packet.address import ipv4_to_int
-from emulator.errors import WireError
 from emulator.reachability.cluster import ClusterModel, NodeModel, of_config
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -61,7 +60,9 @@ def read_cluster(path: str) -> ClusterModel:
     except OSError as error:
         raise ManifestError([f"{printable(path)}: cannot be read: {error.strerror or error}"]) from None
     if len(data) > MOST_BYTES:
-        raise ManifestError([f"{printable(path)}: larger than {MOST_BYTES >> 20} MiB; this is no cluster's description"])
+        raise ManifestError(
+            [f"{printable(path)}: larger than {MOST_BYTES >> 20} MiB; this is no cluster's description"]
+        )
     if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and file.suffix != ".json":
         return of_config(read_cluster_file(path))
     return parse_cluster(data, path)

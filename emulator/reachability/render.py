@@ -47,7 +47,9 @@ class Rendering(Struct, frozen=True):
         head = list(self._comments())
         if len(texts) <= 1:
             return "".join(f"{line}\n" for line in head) + "".join(texts.values())
-        sections = [f"# {_LOADERS[name]}\n{text if text.endswith(chr(10)) else text + chr(10)}" for name, text in texts.items()]
+        sections = [
+            f"# {_LOADERS[name]}\n{text if text.endswith(chr(10)) else text + chr(10)}" for name, text in texts.items()
+        ]
         return "".join(f"{line}\n" for line in head) + "".join(sections)
 
     def _comments(self) -> Iterator[str]:

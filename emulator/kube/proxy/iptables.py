@@ -23,6 +23,8 @@ from emulator.kube.proxy.service_port import Endpoint, ServicePort, ServicePortN
 from emulator.kube.proxy.settings import LARGE_CLUSTER_ENDPOINTS, ProxyNode, ProxySettings
 from emulator.kube.proxy.tracker import ServiceTracker
 
+ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet"
+
 
 class IptablesProxy:
     """Turns the state of the cluster into restore texts; remembers which chains it wrote, to delete them later."""
@@ -37,7 +39,9 @@ class IptablesProxy:
         """Return the text for `iptables-restore --noflush` that makes the node's rules what they should be now."""
         del now
         services.take_changes()
-        return Writes(iptables=self.text(services.ports, services.endpoints))
+        # Without it the kernel takes no packet from 127.0.0.1 that goes on to another machine.
+        sysctls = ((ROUTE_LOCALNET, 1),) if self.settings.localhost_node_ports and not self._jumps_installed else ()
+        return Writes(sysctls=sysctls, iptables=self.text(services.ports, services.endpoints))
 
     def next_sync(self) -> float | None:
         """Return None: nothing here waits."""
