@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -26,6 +26,22 @@ def bed() -> Iterator[RouterBed]:
 def table(name: str, *rules: str, chains: tuple[str, ...] = ()) -> str:
     declared = "".join(f":{chain} - [0:0]\n" for chain in chains)
     return f"*{name}\n{declared}" + "".join(f"-A {rule}\n" for rule in rules) + "COMMIT\n"
+
+
+def in_real_time(play: Callable[[RouterBed], None]) -> None:
+    """Play what depends on the real clock, up to three times.
+
+    When the kernel saw a packet is known only to within the time that sending took; on a busy machine that may fall on
+    an edge. A true difference comes back each time.
+    """
+    for tries_left in (2, 1, 0):
+        try:
+            with RouterBed() as bed:
+                play(bed)
+            return
+        except AssertionError:
+            if not tries_left:
+                raise
 
 
 def send_timed(bed: RouterBed, started: float, *packets: tuple[str, bytes]) -> None:
@@ -157,24 +173,29 @@ def test_buckets_by_address_and_port(bed: RouterBed) -> None:
                 bed.compare_counters("filter")
 
 
-def test_buckets_fill_again_and_expire(bed: RouterBed) -> None:
+def test_buckets_fill_again_and_expire() -> None:
+    """What expires is collected at a time of the kernel's own, so packets come long before or long after it."""
     rules = (
         "--hashlimit-upto 2/sec --hashlimit-burst 1 --hashlimit-name a",
         "--hashlimit-above 2/sec --hashlimit-burst 1 --hashlimit-name b",
         "--hashlimit-upto 2/sec --hashlimit-burst 2 --hashlimit-name c",
-        "--hashlimit-upto 1/hour --hashlimit-burst 1 --hashlimit-name d --hashlimit-htable-expire 500"
-        " --hashlimit-htable-gcinterval 500",
+        "--hashlimit-upto 1/hour --hashlimit-burst 1 --hashlimit-name d --hashlimit-htable-expire 1200"
+        " --hashlimit-htable-gcinterval 300",
         "--hashlimit-upto 1/hour --hashlimit-burst 1 --hashlimit-name e --hashlimit-htable-expire 600000",
     )
-    bed.build(table("filter", *[f"FORWARD -m hashlimit {rule}" for rule in rules]))
-    started = time.monotonic()
-    for wait in (0, 0, 0, 0.7, 0, 1.4, 0):
-        time.sleep(wait)
-        send_timed(bed, started, ("a", wire.udp(CLIENT, 1, SERVER, 2)))
-    assert counted(bed, "filter", "FORWARD")[3:] == [2, 1]
+
+    def play(bed: RouterBed) -> None:
+        bed.build(table("filter", *[f"FORWARD -m hashlimit {rule}" for rule in rules]))
+        started = time.monotonic()
+        for wait in (0, 0, 0, 0.7, 0, 2.0, 0):
+            time.sleep(wait)
+            send_timed(bed, started, ("a", wire.udp(CLIENT, 1, SERVER, 2)))
+        assert counted(bed, "filter", "FORWARD")[3:] == [2, 1]
+
+    in_real_time(play)
 
 
-def test_buckets_in_bytes(bed: RouterBed) -> None:
+def test_buckets_in_bytes() -> None:
     rules = (
         "--hashlimit-upto 1kb/s --hashlimit-name a",
         "--hashlimit-above 1kb/s --hashlimit-name b",
@@ -183,13 +204,17 @@ def test_buckets_in_bytes(bed: RouterBed) -> None:
         "--hashlimit-upto 1mb/s --hashlimit-name e",
         "--hashlimit-above 17b/s --hashlimit-name f",
     )
-    bed.build(table("filter", *[f"FORWARD -m hashlimit {rule}" for rule in rules]))
-    started = time.monotonic()
-    for size in (100, 500, 300, 100, 10, 900, 900, 900, 900, 900, 10, 10):
-        send_timed(bed, started, ("a", wire.udp(CLIENT, 1, SERVER, 2, b"x" * size)))
+
+    def play(bed: RouterBed) -> None:
+        bed.build(table("filter", *[f"FORWARD -m hashlimit {rule}" for rule in rules]))
+        started = time.monotonic()
+        for size in (100, 500, 300, 100, 10, 900, 900, 900, 900, 900, 10, 10):
+            send_timed(bed, started, ("a", wire.udp(CLIENT, 1, SERVER, 2, b"x" * size)))
+
+    in_real_time(play)
 
 
-def test_rates_that_are_matched(bed: RouterBed) -> None:
+def test_rates_that_are_matched() -> None:
     rules = (
         "--hashlimit-upto 3/sec --hashlimit-burst 2 --hashlimit-name a --hashlimit-rate-match",
         "--hashlimit-above 3/sec --hashlimit-burst 2 --hashlimit-name b --hashlimit-rate-match",
@@ -197,12 +222,16 @@ def test_rates_that_are_matched(bed: RouterBed) -> None:
         "--hashlimit-above 60/min --hashlimit-burst 1 --hashlimit-name d --hashlimit-rate-match "
         "--hashlimit-rate-interval 1",
     )
-    bed.build(table("filter", *[f"FORWARD -m hashlimit {rule}" for rule in rules]))
-    started = time.monotonic()
-    for count in (7, 2, 4):
-        for _ in range(count):
-            send_timed(bed, started, ("a", wire.udp(CLIENT, 1, SERVER, 2, b"x" * 200)))
-        time.sleep(1.1)
+
+    def play(bed: RouterBed) -> None:
+        bed.build(table("filter", *[f"FORWARD -m hashlimit {rule}" for rule in rules]))
+        started = time.monotonic()
+        for count in (7, 2, 4):
+            for _ in range(count):
+                send_timed(bed, started, ("a", wire.udp(CLIENT, 1, SERVER, 2, b"x" * 200)))
+            time.sleep(1.1)
+
+    in_real_time(play)
 
 
 def test_a_full_table_drops(bed: RouterBed) -> None:

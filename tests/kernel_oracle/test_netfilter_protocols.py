@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from emulator.kernel.netfilter.target.ct import Ct
 from emulator.packet.address import ipv4_to_int
 from emulator.packet.checksum import checksum, pseudo_header_sum
 from tests.kernel.netfilter import wire
@@ -89,10 +88,6 @@ def test_equal_tuples_in_two_zones(bed: RouterBed) -> None:
     )
 
 
-needs_zone_orig = pytest.mark.skipif("--zone-orig" not in Ct.options, reason="-j CT does not read --zone-orig yet")
-
-
-@needs_zone_orig
 @pytest.mark.parametrize("option", ["--zone-orig", "--zone-reply"])
 def test_a_zone_for_one_direction(bed: RouterBed, option: str) -> None:
     bed.build(RULES + ZONES.format(a=f"{option} 7", b=f"{option} 8", c="--zone 7"))
@@ -102,7 +97,6 @@ def test_a_zone_for_one_direction(bed: RouterBed, option: str) -> None:
     play(bed, ("a", wire.echo("10.0.1.2", "10.0.2.2", 9)), ("b", wire.echo("10.0.2.2", "10.0.1.2", 9, reply=True)))
 
 
-@needs_zone_orig
 def test_the_other_end_of_a_conversation_in_another_zone(bed: RouterBed) -> None:
     plain = RULES.partition("*filter")[2]
     bed.build("*filter" + plain + ZONES.format(a="--zone-orig 7", b="--zone-orig 8", c="--zone 7"))
@@ -112,7 +106,6 @@ def test_the_other_end_of_a_conversation_in_another_zone(bed: RouterBed) -> None
     play(bed, ("c", wire.tcp("10.0.2.2", 80, "10.0.1.2", 5, ACK, 1, 2)))
 
 
-@needs_zone_orig
 def test_the_mark_is_the_zone(bed: RouterBed) -> None:
     marks = "*raw\n-A PREROUTING -i a -p udp -j MARK --set-mark 0x10003\n" + "".join(
         f"-A PREROUTING -i {link} -j CT --zone-orig mark\n" for link in "ab"
