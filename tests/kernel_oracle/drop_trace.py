@@ -37,7 +37,7 @@ class DropTrace:
 
 @contextlib.contextmanager
 def drop_trace() -> Iterator[DropTrace]:
-    """Trace the drops of this process's frames; skips the test where the kernel has no tracefs, or fails it where kernel tests must run."""
+    """Trace the drops of this process's frames. Without tracefs the test is skipped, or fails where it must run."""
     with subprocess.Popen(
         ["unshare", "--mount", "sh", "-c", _HOLD],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
