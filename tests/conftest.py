@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 KERNEL_TOOLS = ("ip", "bridge", "iptables", "iptables-save", "iptables-restore", "ipset", "conntrack", "nft", "tcpdump")
 REQUIRE_KERNEL = "PODWIRE_REQUIRE_KERNEL"
@@ -53,11 +54,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Give the session a state directory, away from the user's own clusters; its path marks what the tests start.
 
+    With pytest-xdist each worker is a session of its own. Where kernel tests must run (CI), what is drawn is the same
+    in each run: a find of another draw is for `scripts/oracle` and for whoever runs the tests, and stops no landing.
+
     A Unix socket's path has 107 bytes, hence a short directory and not pytest's own.
     """
     directory = tempfile.mkdtemp(prefix="pw-")
+    if config.option.basetemp is None:
+        config.option.basetemp = f"{directory}/t"  # what tests start has sockets below it, too
     os.environ["XDG_RUNTIME_DIR"] = directory
     os.environ[SESSION] = directory
+    if os.environ.get(REQUIRE_KERNEL) == "1":
+        settings.register_profile("repeatable", derandomize=True)
+        settings.load_profile("repeatable")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

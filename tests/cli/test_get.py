@@ -15,7 +15,7 @@ from tests.cli.conftest import Ask, command, environment
 def test_pods_as_kubectl_prints_them(ask: Ask) -> None:
     header, client, *web = ask.lines("get", "pods")
     assert re.fullmatch(r"NAME {6,}READY {3}STATUS {4}RESTARTS {3}AGE", header)
-    assert re.fullmatch(r"client +1/1     Running   0          \d+s", client)
+    assert re.fullmatch(r"client +1/1     Running   0          \d+(s|m\d+s)", client)
     assert len(web) == 2
 
 
@@ -60,7 +60,7 @@ def test_several_kinds_have_their_names_before_objects(ask: Ask) -> None:
 def test_services_and_nodes(ask: Ask) -> None:
     header, row = ask.lines("get", "svc", "web")
     assert header.split() == ["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"]
-    assert re.fullmatch(r"web    ClusterIP   10\.\d+\.\d+\.\d+ +<none>        80/TCP    \d+s", row)
+    assert re.fullmatch(r"web    ClusterIP   10\.\d+\.\d+\.\d+ +<none>        80/TCP    \d+(s|m\d+s)", row)
     assert [line.split()[:3] for line in ask.lines("get", "nodes")] == [
         ["NAME", "STATUS", "ROLES"],
         ["node-a", "Ready", "<none>"],

@@ -157,9 +157,11 @@ def test_trace_shows_the_way_there_and_back(ask: Ask) -> None:
 
 def test_trace_tells_of_rules_that_did_not_match(ask: Ask) -> None:
     """In one line for those of one reason, or in a line each; not at all unless asked."""
-    folded = ask.ok("trace", "client", "web", "--considered")
+    pods = json.loads(ask.ok("get", "pods", "-l", "app=web", "-o", "json"))["items"]
+    address = pods[0]["status"]["podIP"]  # no Service's, so that all of KUBE-SERVICES is looked at
+    folded = ask.ok("trace", "client", address, "--tcp", "80", "--considered")
     assert re.search(r"KUBE-SERVICES:\d+-\d+ no match: \S+", folded)
-    unfolded = ask.ok("trace", "client", "web", "--considered", "--considered")
+    unfolded = ask.ok("trace", "client", address, "--tcp", "80", "--considered", "--considered")
     assert "no match: " in unfolded
     assert not re.search(r":\d+-\d+ no match", unfolded)
     assert "no match" not in ask.ok("trace", "client", "web")

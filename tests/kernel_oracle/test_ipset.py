@@ -158,7 +158,10 @@ def test_drawn_sets_are_the_same(judge: Judge, text: str) -> None:
     for line in text.splitlines():  # one by one, so that an error does not end it
         assert refusal(sets, line) == judge("restore", text=line + "\n").stderr, f"{line}\nafter\n{text}"
     assert_same(show_sets(sets, list(sets), Style()), judge("list").stdout, text)
-    assert_same(show_sets(sets, list(sets), Style(Mode.SAVE, sorted=True)), judge("save", "-sorted").stdout, text)
+    ours, real = show_sets(sets, list(sets), Style(Mode.SAVE, sorted=True)), judge("save", "-sorted").stdout
+    if "inet6" in text:  # each of three IPv6 networks may come before the next, and what the tool makes of it varies
+        ours, real = ("".join(sorted(lines.splitlines(keepends=True))) for lines in (ours, real))
+    assert_same(ours, real, text)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,6 +12,8 @@ from typing import Any, Self
 import trio
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENOUGH = 20
+"""Signals that are counted; who sends more has said the same often enough."""
 
 
 class Interruptions:
@@ -36,6 +38,10 @@ class Interruptions:
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
+        if self.count == ENOUGH:
+            # A handler is interrupted by the next signal: a storm of them would go as deep as Python lets it.
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
         if self._changed is not None:
             token, event = self._changed
             try:

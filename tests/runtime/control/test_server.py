@@ -286,7 +286,7 @@ async def test_a_file_in_the_way_is_kept(tmp_path):
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 async def test_another_user_is_refused(tmp_path, nursery):
     tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
+    for parent in tmp_path.parents[:-2]:
         parent.chmod(0o755)
     path = tmp_path / "control.sock"
     async with control_socket(path) as listener, trio.open_nursery() as inner:
