@@ -6,25 +6,29 @@ Source: pkg/proxy/iptables/proxier.go (`iptablesJumpChains` and the end of `sync
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
-from emulator.kube.proxy.settings import ProxyNode, ProxySettings
+from emulator.kube.proxy.settings import PRIMARY, ProxyNode, ProxySettings
 
-FIXED_FILTER_CHAINS = (
-    "KUBE-SERVICES",
-    "KUBE-EXTERNAL-SERVICES",
-    "KUBE-FORWARD",
-    "KUBE-NODEPORTS",
-    "KUBE-PROXY-FIREWALL",
-    "KUBE-FIREWALL",
-    "KUBE-PROXY-CANARY",
-)
-FIXED_NAT_CHAINS = (
-    "KUBE-SERVICES",
-    "KUBE-NODEPORTS",
-    "KUBE-POSTROUTING",
-    "KUBE-MARK-MASQ",
-    "KUBE-PROXY-CANARY",
+CANARY = "KUBE-PROXY-CANARY"
+"""A chain that nothing uses: where it is gone, somebody has flushed the tables."""
+
+# By table, in the order in which a sync writes them and in which kube-proxy looks for canaries.
+FIXED_CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "mangle": (CANARY,),
+        "filter": (
+            "KUBE-SERVICES",
+            "KUBE-EXTERNAL-SERVICES",
+            "KUBE-FORWARD",
+            "KUBE-NODEPORTS",
+            "KUBE-PROXY-FIREWALL",
+            "KUBE-FIREWALL",
+            CANARY,
+        ),
+        "nat": ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK-MASQ", CANARY),
+    }
 )
 
 _NEW = '-m conntrack --ctstate NEW -m comment --comment "{comment}"'
@@ -52,11 +56,11 @@ _JUMPS = (
 _FIREWALL_JUMPS = (("filter", "INPUT", "KUBE-FIREWALL", ""), ("filter", "OUTPUT", "KUBE-FIREWALL", ""))
 
 
-def jump_rules(table: str, settings: ProxySettings) -> list[str]:
-    """Return the jumps from `table`'s built-in chains, each prepended as kube-proxy does."""
-    jumps = (*_FIREWALL_JUMPS, *_JUMPS) if settings.localhost_node_ports else _JUMPS
+def jump_rules(table: str, settings: ProxySettings) -> list[tuple[str, str]]:
+    """Return the jumps from `table`'s built-in chains, and their chains, in the order of prepending them."""
+    jumps = (*_FIREWALL_JUMPS, *_JUMPS) if settings.serves_localhost else _JUMPS
     return [
-        " ".join(filter(None, (f"-I {source} 1", condition, f"-j {target}")))
+        (source, " ".join(filter(None, (condition, f"-j {target}"))))
         for in_table, source, target, condition in jumps
         if in_table == table
     ]
@@ -73,7 +77,7 @@ def fixed_filter_rules(settings: ProxySettings) -> list[str]:
             " -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
         ),
     ]
-    if settings.localhost_node_ports:
+    if settings.serves_localhost:
         rules.append(
             '-A KUBE-FIREWALL -m comment --comment "block incoming localnet connections" -d 127.0.0.0/8'
             " ! -s 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
@@ -102,12 +106,15 @@ def node_port_dispatch(node: ProxyNode, settings: ProxySettings) -> list[str]:
         '-A KUBE-SERVICES -m comment --comment "kubernetes service nodeports;'
         ' NOTE: this must be the last rule in this chain"'
     )
-    if settings.node_port_addresses:
+    if not settings.all_node_port_addresses:
         return [f"{start} -d {address} -j KUBE-NODEPORTS" for address in _node_port_addresses(node, settings)]
-    not_loopback = "" if settings.localhost_node_ports else " ! -d 127.0.0.0/8"
+    not_loopback = "" if settings.serves_localhost else " ! -d 127.0.0.0/8"
     return [f"{start} -m addrtype --dst-type LOCAL{not_loopback} -j KUBE-NODEPORTS"]
 
 
 def _node_port_addresses(node: ProxyNode, settings: ProxySettings) -> Sequence[str]:
-    networks = [ipaddress.IPv4Network(cidr) for cidr in settings.node_port_addresses]
-    return [text for text in node.addresses if any(ipaddress.IPv4Address(text) in network for network in networks)]
+    """Return the node's addresses that take node ports (`NodePortAddresses.GetNodeIPs`), the loopback link's last."""
+    networks = settings.node_port_networks
+    own = [*node.addresses, "127.0.0.1"] if settings.serves_localhost else node.addresses
+    primary = node.addresses[:1] if PRIMARY in settings.node_port_addresses else ()
+    return [text for text in own if text in primary or any(ipaddress.IPv4Address(text) in each for each in networks)]

@@ -1,4 +1,4 @@
-"""The rules of iptables mode for each service port: what leads to it, how it spreads, what happens when it is empty.
+"""The rules of iptables mode for one service port: what leads to it, how it spreads, what happens when it is empty.
 
 Source: pkg/proxy/iptables/proxier.go (`syncProxyRules`, `writeServiceToEndpointRules`).
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from enum import IntEnum
+
+from msgspec import Struct
 
 from emulator.kube.proxy import names
 from emulator.kube.proxy.endpoint_selection import Selection
@@ -14,161 +17,215 @@ from emulator.kube.proxy.service_port import Endpoint, ServicePort
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 
 
-class ServiceRules:
-    """Collects the rules of all service ports, in kube-proxy's order. `nat_chains` are those to declare."""
+class Shared(IntEnum):
+    """The chains in which rules of many service ports stand."""
 
-    def __init__(self, node: ProxyNode, settings: ProxySettings, *, with_comments: bool) -> None:
-        self.nat_chains: list[str] = []
-        self.nat: list[str] = []
-        self.filter: list[str] = []
-        self._node = node
-        self._settings = settings
-        self._with_comments = with_comments
+    SERVICES = 0  # nat
+    NODE_PORTS = 1  # nat
+    REFUSED = 2  # filter KUBE-SERVICES
+    REFUSED_FROM_OUTSIDE = 3
+    HEALTH_CHECKS = 4
+    FIREWALL = 5
 
-    def add(self, port: ServicePort, selection: Selection) -> None:
-        """Add one service port's rules."""
-        chains = _Chains(port, selection)
-        self._declare(port, selection, chains)
-        self._dispatch(port, selection, chains)
-        if chains.internal_served:
-            self._cluster_ip_masquerade(port, chains.internal)
-        if chains.external_used:
-            self._external(port, selection, chains)
-        if chains.firewall_used:
-            self._firewall(port, chains)
-        self._spread(port, chains.cluster, selection.cluster)
-        self._spread(port, chains.local, selection.local)
-        for endpoint in selection.all_reachable:
-            self._endpoint(port, endpoint)
 
-    # The comment's quotes are written only where it holds a blank, as kube-proxy's own text has it.
-    def _comment(self, text: str) -> str:
-        if not self._with_comments:
-            return ""
-        quoted = f'"{text}"' if " " in text else text
-        return f"-m comment --comment {quoted} "
+SHARED_CHAINS = (
+    ("nat", "KUBE-SERVICES"),
+    ("nat", "KUBE-NODEPORTS"),
+    ("filter", "KUBE-SERVICES"),
+    ("filter", "KUBE-EXTERNAL-SERVICES"),
+    ("filter", "KUBE-NODEPORTS"),
+    ("filter", "KUBE-PROXY-FIREWALL"),
+)
+"""Table and name of each `Shared`."""
 
-    def _declare(self, port: ServicePort, selection: Selection, chains: _Chains) -> None:
-        needed = (
-            (chains.cluster, selection.cluster),
-            (chains.local, selection.local),
-            (chains.external, chains.external_used),
-            (chains.firewall, chains.firewall_used),
+
+class PortRules(Struct, frozen=True):
+    """What one service port has in the tables.
+
+    `own`: the text of each nat chain that is only this port's, by the chain's name: a line `-A CHAIN …` a rule, without
+    the last newline. `shared`: for each shared chain that it is in, its rules there in order, without `-A CHAIN`.
+    """
+
+    own: dict[str, str]
+    shared: dict[Shared, tuple[str, ...]]
+
+
+class PortWriter:
+    """Writes the rules of service ports for one node.
+
+    In large clusters the rules of endpoints, which are most, have no comments (`appendServiceCommentLocked`).
+    """
+
+    def __init__(self, node: ProxyNode, settings: ProxySettings, *, large: bool = False) -> None:
+        self.node = node
+        self.settings = settings
+        self.large = large
+        self.pod_cidr = node.pod_cidr if settings.detect_local else ""
+        """What counts as traffic of this node's pods; empty if nothing does."""
+
+    def rules(self, port: ServicePort, selection: Selection) -> PortRules:
+        """Return one service port's rules."""
+        made = _Port(self, port, selection)
+        return PortRules(
+            {chain: "\n".join(lines) for chain, lines in made.own.items()},
+            {shared: tuple(lines) for shared, lines in made.shared.items()},
         )
-        self.nat_chains += [chain for chain, used in needed if used]
-        self.nat_chains += [_endpoint_chain(port, endpoint) for endpoint in selection.all_reachable]
 
-    def _dispatch(self, port: ServicePort, selection: Selection, chains: _Chains) -> None:
+
+# kube-proxy's own text has quotes only where a comment holds a blank.
+def _comment(text: str) -> str:
+    return f'-m comment --comment "{text}" '
+
+
+class _Port:
+    """One service port while its rules are written, in kube-proxy's order."""
+
+    def __init__(self, writer: PortWriter, port: ServicePort, selection: Selection) -> None:
+        self.own: dict[str, list[str]] = {}
+        self.shared: dict[Shared, list[str]] = {}
+        self._writer = writer
+        self._port = port
+        self._name = str(port.name)
+        self._protocol = port.protocol
+        self._selection = selection
+        self._chains = chains = _Chains(self._name, port, selection)
+        self._endpoint_chains = {
+            str(endpoint): names.endpoint_chain(self._name, self._protocol, str(endpoint))
+            for endpoint in selection.all_reachable
+        }
+        self._dispatch()
+        if chains.internal_served:
+            self._cluster_ip_masquerade(chains.internal)
+        if chains.external_used:
+            self._external()
+        if chains.firewall_used:
+            self._firewall()
+        self._spread(chains.cluster, selection.cluster)
+        self._spread(chains.local, selection.local)
+        for endpoint in selection.all_reachable:
+            self._endpoint(endpoint)
+
+    def _append(self, chain: str, rule: str) -> None:
+        self.own.setdefault(chain, []).append(f"-A {chain} {rule}")
+
+    def _share(self, shared: Shared, rule: str) -> None:
+        self.shared.setdefault(shared, []).append(rule)
+
+    def _match(self, address: str) -> str:
+        return f"-m {self._protocol} -p {self._protocol} -d {address} --dport {self._port.port}"
+
+    def _dispatch(self) -> None:
         """Lead each of the port's addresses to its chain, and refuse what nothing stands behind.
 
         External policy Local without a local endpoint has both: pods and the node itself are still led to the other
         nodes' endpoints, and what was not rewritten by then is refused.
         """
-        self._lead(port, port.cluster_ip, "cluster IP", chains.internal if chains.internal_served else "")
+        port, chains = self._port, self._chains
+        self._lead(port.cluster_ip, "cluster IP", chains.internal if chains.internal_served else "")
         if not chains.internal_served:
-            self._refuse("KUBE-SERVICES", port, _match(port, port.cluster_ip), selection)
+            self._refuse(Shared.REFUSED, self._match(port.cluster_ip))
         load_balancer_target = chains.firewall if chains.firewall_used else chains.external
         for addresses, what, target in (
             (port.external_ips, "external IP", chains.external),
             (port.load_balancer_ips, "loadbalancer IP", load_balancer_target),
         ):
             for address in addresses:
-                self._lead(port, address, what, target if chains.external_used else "")
+                self._lead(address, what, target if chains.external_used else "")
                 if not chains.external_served:
-                    self._refuse("KUBE-EXTERNAL-SERVICES", port, _match(port, address), selection)
+                    self._refuse(Shared.REFUSED_FROM_OUTSIDE, self._match(address))
         if chains.firewall_used:
-            comment = self._comment(f"{port.name} traffic not accepted by {chains.firewall}")
-            self.filter += [
-                f"-A KUBE-PROXY-FIREWALL {comment}{_match(port, address)} -j DROP" for address in port.load_balancer_ips
-            ]
+            comment = _comment(f"{self._name} traffic not accepted by {chains.firewall}")
+            for address in port.load_balancer_ips:
+                self._share(Shared.FIREWALL, f"{comment}{self._match(address)} -j DROP")
         if port.node_port:
-            self._node_port(port, chains, selection)
+            self._node_port()
         if port.health_check_node_port:
-            comment = self._comment(f"{port.name} health check node port")
-            self.filter.append(
-                f"-A KUBE-NODEPORTS {comment}-m tcp -p tcp --dport {port.health_check_node_port} -j ACCEPT"
-            )
+            comment = _comment(f"{self._name} health check node port")
+            rule = f"{comment}-m tcp -p tcp --dport {port.health_check_node_port} -j ACCEPT"
+            self._share(Shared.HEALTH_CHECKS, rule)
 
-    def _lead(self, port: ServicePort, address: str, what: str, target: str) -> None:
+    def _lead(self, address: str, what: str, target: str) -> None:
         if target:
-            comment = self._comment(f"{port.name} {what}")
-            self.nat.append(f"-A KUBE-SERVICES {comment}{_match(port, address)} -j {target}")
+            comment = _comment(f"{self._name} {what}")
+            self._share(Shared.SERVICES, f"{comment}{self._match(address)} -j {target}")
 
-    def _refuse(self, chain: str, port: ServicePort, match: str, selection: Selection) -> None:
+    def _refuse(self, shared: Shared, match: str) -> None:
         """REJECT where no endpoint exists at all, DROP where only other nodes have some."""
         verdict, why = (
-            ("DROP", "has no local endpoints") if selection.exist_anywhere else ("REJECT", "has no endpoints")
+            ("DROP", "has no local endpoints") if self._selection.exist_anywhere else ("REJECT", "has no endpoints")
         )
-        self.filter.append(f"-A {chain} {self._comment(f'{port.name} {why}')}{match} -j {verdict}")
+        self._share(shared, f"{_comment(f'{self._name} {why}')}{match} -j {verdict}")
 
-    def _node_port(self, port: ServicePort, chains: _Chains, selection: Selection) -> None:
-        match = f"-m {port.protocol} -p {port.protocol} --dport {port.node_port}"
+    def _node_port(self) -> None:
+        chains = self._chains
+        match = f"-m {self._protocol} -p {self._protocol} --dport {self._port.node_port}"
         if chains.external_used:
-            self.nat.append(f"-A KUBE-NODEPORTS {self._comment(str(port.name))}{match} -j {chains.external}")
+            self._share(Shared.NODE_PORTS, f"-m comment --comment {self._name} {match} -j {chains.external}")
         if not chains.external_served:
-            self._refuse("KUBE-EXTERNAL-SERVICES", port, f"-m addrtype --dst-type LOCAL {match}", selection)
+            self._refuse(Shared.REFUSED_FROM_OUTSIDE, f"-m addrtype --dst-type LOCAL {match}")
 
-    def _external(self, port: ServicePort, selection: Selection, chains: _Chains) -> None:
-        chain, name = chains.external, port.name
-        if not port.external_local:
-            comment = self._comment(f"masquerade traffic for {name} external destinations")
-            self.nat += [f"-A {chain} {comment}-j KUBE-MARK-MASQ", f"-A {chain} -j {chains.cluster}"]
+    def _external(self) -> None:
+        chain, name = self._chains.external, self._name
+        if not self._port.external_local:
+            comment = _comment(f"masquerade traffic for {name} external destinations")
+            self._append(chain, f"{comment}-j KUBE-MARK-MASQ")
+            self._append(chain, f"-j {self._chains.cluster}")
             return
-        if self._settings.detect_local and self._node.pod_cidr:
-            comment = self._comment(f"pod traffic for {name} external destinations")
-            self.nat.append(f"-A {chain} {comment}-s {self._node.pod_cidr} -j {chains.cluster}")
+        if self._writer.pod_cidr:
+            comment = _comment(f"pod traffic for {name} external destinations")
+            self._append(chain, f"{comment}-s {self._writer.pod_cidr} -j {self._chains.cluster}")
         local = "-m addrtype --src-type LOCAL"
-        comment = self._comment(f"masquerade LOCAL traffic for {name} external destinations")
-        self.nat.append(f"-A {chain} {comment}{local} -j KUBE-MARK-MASQ")
-        comment = self._comment(f"route LOCAL traffic for {name} external destinations")
-        self.nat.append(f"-A {chain} {comment}{local} -j {chains.cluster}")
-        if selection.local:
-            self.nat.append(f"-A {chain} -j {chains.local}")
+        comment = _comment(f"masquerade LOCAL traffic for {name} external destinations")
+        self._append(chain, f"{comment}{local} -j KUBE-MARK-MASQ")
+        comment = _comment(f"route LOCAL traffic for {name} external destinations")
+        self._append(chain, f"{comment}{local} -j {self._chains.cluster}")
+        if self._selection.local:
+            self._append(chain, f"-j {self._chains.local}")
 
-    def _firewall(self, port: ServicePort, chains: _Chains) -> None:
-        comment = self._comment(f"{port.name} loadbalancer IP")
-        networks = [ipaddress.IPv4Network(text) for text in port.source_ranges]
-        self.nat += [f"-A {chains.firewall} {comment}-s {network} -j {chains.external}" for network in networks]
-        primary = self._node.addresses[0] if self._node.addresses else ""
-        if primary and any(ipaddress.IPv4Address(primary) in network for network in networks):
+    def _firewall(self) -> None:
+        firewall, external = self._chains.firewall, self._chains.external
+        comment = _comment(f"{self._name} loadbalancer IP")
+        networks = [ipaddress.IPv4Network(text) for text in self._port.source_ranges]
+        for network in networks:
+            self._append(firewall, f"{comment}-s {network} -j {external}")
+        addresses = self._writer.node.addresses
+        if addresses and any(ipaddress.IPv4Address(addresses[0]) in network for network in networks):
             # The node's own traffic to the balancer's address has that address as its source in IPVS-like set-ups.
-            self.nat += [
-                f"-A {chains.firewall} {comment}-s {address} -j {chains.external}" for address in port.load_balancer_ips
-            ]
-        comment = self._comment(f"other traffic to {port.name} will be dropped by KUBE-PROXY-FIREWALL")
-        self.nat.append(f"-A {chains.firewall} {comment}".rstrip())
+            for address in self._port.load_balancer_ips:
+                self._append(firewall, f"{comment}-s {address} -j {external}")
+        comment = _comment(f"other traffic to {self._name} will be dropped by KUBE-PROXY-FIREWALL")
+        self._append(firewall, comment.rstrip())
 
-    def _cluster_ip_masquerade(self, port: ServicePort, chain: str) -> None:
-        comment = self._comment(f"{port.name} cluster IP")
-        match = _match(port, port.cluster_ip)
-        if self._settings.masquerade_all:
-            self.nat.append(f"-A {chain} {comment}{match} -j KUBE-MARK-MASQ")
-        elif self._settings.detect_local and self._node.pod_cidr:
-            self.nat.append(f"-A {chain} {comment}{match} ! -s {self._node.pod_cidr} -j KUBE-MARK-MASQ")
+    def _cluster_ip_masquerade(self, chain: str) -> None:
+        if not self._writer.settings.masquerade_all and not self._writer.pod_cidr:
+            return
+        source = "" if self._writer.settings.masquerade_all else f" ! -s {self._writer.pod_cidr}"
+        comment = _comment(f"{self._name} cluster IP")
+        self._append(chain, f"{comment}{self._match(self._port.cluster_ip)}{source} -j KUBE-MARK-MASQ")
 
-    def _spread(self, port: ServicePort, chain: str, endpoints: Sequence[Endpoint]) -> None:
-        if port.affinity_seconds:
+    def _spread(self, chain: str, endpoints: Sequence[Endpoint]) -> None:
+        seconds = self._port.affinity_seconds
+        if seconds:
             for endpoint in endpoints:
-                target = _endpoint_chain(port, endpoint)
-                comment = self._comment(f"{port.name} -> {endpoint}")
-                self.nat.append(
-                    f"-A {chain} {comment}-m recent --name {target} --rcheck"
-                    f" --seconds {port.affinity_seconds} --reap -j {target}"
-                )
+                target = self._endpoint_chains[str(endpoint)]
+                comment = self._endpoint_comment(endpoint)
+                recent = f"-m recent --name {target} --rcheck --seconds {seconds} --reap"
+                self._append(chain, f"{comment}{recent} -j {target}")
         for index, endpoint in enumerate(endpoints):
-            comment = self._comment(f"{port.name} -> {endpoint}")
+            comment = self._endpoint_comment(endpoint)
             left = len(endpoints) - index
             chance = f"-m statistic --mode random --probability {1 / left:0.10f} " if left > 1 else ""
-            self.nat.append(f"-A {chain} {comment}{chance}-j {_endpoint_chain(port, endpoint)}")
+            self._append(chain, f"{comment}{chance}-j {self._endpoint_chains[str(endpoint)]}")
 
-    def _endpoint(self, port: ServicePort, endpoint: Endpoint) -> None:
-        chain = _endpoint_chain(port, endpoint)
-        comment = self._comment(str(port.name))
-        self.nat.append(f"-A {chain} {comment}-s {endpoint.ip} -j KUBE-MARK-MASQ")
-        remember = f"-m recent --name {chain} --set " if port.affinity_seconds else ""
-        self.nat.append(
-            f"-A {chain} {comment}{remember}-m {port.protocol} -p {port.protocol} -j DNAT --to-destination {endpoint}"
-        )
+    def _endpoint_comment(self, endpoint: Endpoint) -> str:
+        return "" if self._writer.large else _comment(f"{self._name} -> {endpoint}")
+
+    def _endpoint(self, endpoint: Endpoint) -> None:
+        chain, protocol = self._endpoint_chains[str(endpoint)], self._protocol
+        comment = "" if self._writer.large else f"-m comment --comment {self._name} "
+        self._append(chain, f"{comment}-s {endpoint.ip} -j KUBE-MARK-MASQ")
+        remember = f"-m recent --name {chain} --set " if self._port.affinity_seconds else ""
+        self._append(chain, f"{comment}{remember}-m {protocol} -p {protocol} -j DNAT --to-destination {endpoint}")
 
 
 class _Chains:
@@ -186,22 +243,10 @@ class _Chains:
         "local",
     )
 
-    def __init__(self, port: ServicePort, selection: Selection) -> None:
-        identity = (str(port.name), port.protocol)
-        self.cluster = names.cluster_policy_chain(*identity)
-        self.local = names.local_policy_chain(*identity)
-        self.external = names.external_chain(*identity)
-        self.firewall = names.firewall_chain(*identity)
+    def __init__(self, name: str, port: ServicePort, selection: Selection) -> None:
+        self.cluster, self.local, self.external, self.firewall = names.port_chains(name, port.protocol)
         self.internal = self.local if port.internal_local else self.cluster
         self.internal_served = bool(selection.local) if port.internal_local else selection.exist_anywhere
         self.external_served = bool(selection.local) if port.external_local else selection.exist_anywhere
         self.external_used = selection.exist_anywhere and port.accessible
         self.firewall_used = bool(self.external_used and port.load_balancer_ips and port.source_ranges)
-
-
-def _endpoint_chain(port: ServicePort, endpoint: Endpoint) -> str:
-    return names.endpoint_chain(str(port.name), port.protocol, str(endpoint))
-
-
-def _match(port: ServicePort, address: str) -> str:
-    return f"-m {port.protocol} -p {port.protocol} -d {address} --dport {port.port}"

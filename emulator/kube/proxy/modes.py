@@ -22,9 +22,9 @@ class UnknownModeError(PodwireError):
 
 def _iptables(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> Proxier:
     from emulator.kube.proxy.iptables import IptablesProxy
+    from emulator.kube.proxy.iptables_node import NetnsRules
 
-    del netns  # it writes everything anew and need not look
-    return IptablesProxy(node, settings)
+    return IptablesProxy(node, settings, None if netns is None else NetnsRules(netns))
 
 
 Maker = Callable[[ProxyNode, ProxySettings, "Netns | None"], Proxier]

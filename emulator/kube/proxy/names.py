@@ -4,17 +4,21 @@ Source: pkg/proxy/iptables/proxier.go (`portProtoHash`, `servicePortEndpointChai
 """
 
 import base64
-import functools
 import hashlib
 
 
 def _hash(text: str) -> str:
-    return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[:16]
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()[:10]).decode()  # the first 16 characters of all
 
 
-@functools.cache
 def _port_hash(service_port: str, protocol: str) -> str:
     return _hash(service_port + protocol.lower())
+
+
+def port_chains(service_port: str, protocol: str) -> tuple[str, str, str, str]:
+    """Return the chains of a port: for all endpoints, for this node's, for traffic from outside, for source ranges."""
+    port_hash = _port_hash(service_port, protocol)
+    return f"KUBE-SVC-{port_hash}", f"KUBE-SVL-{port_hash}", f"KUBE-EXT-{port_hash}", f"KUBE-FW-{port_hash}"
 
 
 def cluster_policy_chain(service_port: str, protocol: str) -> str:
@@ -37,7 +41,6 @@ def firewall_chain(service_port: str, protocol: str) -> str:
     return "KUBE-FW-" + _port_hash(service_port, protocol)
 
 
-@functools.cache
 def endpoint_chain(service_port: str, protocol: str, endpoint: str) -> str:
     """Chain of one endpoint ("ip:port") of one service port."""
     return "KUBE-SEP-" + _hash(service_port + protocol.lower() + endpoint)

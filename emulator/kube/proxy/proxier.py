@@ -20,7 +20,8 @@ class Writes(Struct, frozen=True, kw_only=True):
     state stays down, as kube-proxy leaves it. `add_addresses` and `remove_addresses`: IPv4 addresses (/32) of that
     link. `ipset`: for `ipset -exist restore`. `ipvsadm`: lines as `ipvsadm` takes them, each one command (`-A`, `-E`,
     `-D`, `-a`, `-e`, `-d`, `-C`, `--set`). `iptables`: for `iptables-restore --noflush`. `nft`: for `nft -f -`.
-    `destroy_sets`: names of ipsets, which no rule looks in by then. `remove_dummy`: the dummy link goes.
+    `destroy_sets`: names of ipsets, which no rule looks in by then. `remove_dummy`: the dummy link goes. `canaries` are
+    not written: table and name of chains from now on there, whose end tells that somebody flushed the node's rules.
     """
 
     sysctls: tuple[tuple[str, int], ...] = ()
@@ -33,6 +34,7 @@ class Writes(Struct, frozen=True, kw_only=True):
     remove_addresses: tuple[str, ...] = ()
     destroy_sets: tuple[str, ...] = ()
     remove_dummy: bool = False
+    canaries: tuple[tuple[str, str], ...] = ()
 
 
 class Proxier(Protocol):

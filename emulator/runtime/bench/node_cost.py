@@ -22,9 +22,10 @@ from emulator.kernel.netns import Netns
 from emulator.kernel.nic import Nic
 from emulator.kernel.udp import UdpSocket
 from emulator.kube.cni.bridge import BridgePlugin, NodeNetwork
+from emulator.kube.proxy.apply import apply_writes
 from emulator.kube.proxy.iptables import IptablesProxy
-from emulator.kube.proxy.service_port import endpoints_by_port, service_ports
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
+from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.runtime.bench.cluster import BenchError
 from emulator.runtime.bench.spread import Spread
 
@@ -107,10 +108,10 @@ class _Pair:
 
     def _load_rules(self, services: int, addresses: list[str]) -> None:
         objects = [service_objects(number, addresses) for number in range(services)]
-        ports = service_ports([view(service, Service) for service, _ in objects])
-        endpoints = endpoints_by_port([view(endpoint_slice, EndpointSlice) for _, endpoint_slice in objects])
+        views = [view(service, Service) for service, _ in objects]
+        slices = [view(endpoint_slice, EndpointSlice) for _, endpoint_slice in objects]
         for node in (self.near, self.far):
-            node.root.netfilter.restore(node.proxy.text(ports, endpoints), noflush=True)
+            apply_writes(node.root, node.proxy.sync(ServiceTracker(views, slices), 0.0))
 
     @property
     def rules(self) -> int:

@@ -21,8 +21,8 @@ from emulator.api.objects.view import view
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
 from emulator.kube.proxy.iptables import IptablesProxy
-from emulator.kube.proxy.service_port import endpoints_by_port, service_ports
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
+from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.runtime.bench.cluster import BenchError
 from emulator.runtime.bench.node_cost import service_objects
 from emulator.runtime.bench.spread import Spread
@@ -78,9 +78,11 @@ def measure_rules(rules: int, runs: int, *, kernel: bool, say: Callable[[str], N
 
 def _text(services: int) -> str:
     objects = [service_objects(number, _ENDPOINTS) for number in range(services)]
-    ports = service_ports([view(service, Service) for service, _ in objects])
-    endpoints = endpoints_by_port([view(endpoint_slice, EndpointSlice) for _, endpoint_slice in objects])
-    return IptablesProxy(_NODE, ProxySettings()).text(ports, endpoints)
+    tracker = ServiceTracker(
+        (view(service, Service) for service, _ in objects),
+        (view(endpoint_slice, EndpointSlice) for _, endpoint_slice in objects),
+    )
+    return IptablesProxy(_NODE, ProxySettings()).sync(tracker, 0.0).iptables
 
 
 def _run(text: str) -> tuple[float, float, float]:

@@ -148,7 +148,7 @@ class NodeMachine:
         )
         pods = PodRunner(self.machine, host, plugin, setting.log, writer.put)
         proxy_node = ProxyNode(node.metadata.name, (str(address),), node.spec.pod_cidr, node.zone)
-        proxier = make_proxier(setting.config.proxy_mode, proxy_node, ProxySettings())
+        proxier = make_proxier(setting.config.proxy_mode, proxy_node, ProxySettings(), self.root)
         proxy = ServiceProxy(self.machine, self.root, proxier, self.cache)
         nursery.start_soon(proxy.run)
         nursery.start_soon(writer.run)

@@ -10,8 +10,8 @@ from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service
 from emulator.api.objects.view import view
 from emulator.kube.proxy.iptables import IptablesProxy
-from emulator.kube.proxy.service_port import endpoints_by_port, service_ports
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
+from emulator.kube.proxy.tracker import ServiceTracker
 
 NODE = ProxyNode(name="node-a", addresses=("172.18.0.2",), pod_cidr="10.244.0.0/24")
 
@@ -32,9 +32,12 @@ def slice_of(*endpoints: tuple[str, str], port: int = 80, name: str = "p80") -> 
     )
 
 
+def tracker_of(spec: dict[str, Any], *slices: EndpointSlice, **status: Any) -> ServiceTracker:
+    return ServiceTracker([service(spec, status)], slices)
+
+
 def render(spec: dict[str, Any], *slices: EndpointSlice, settings: ProxySettings | None = None, **status: Any) -> str:
-    proxy = IptablesProxy(NODE, settings or ProxySettings())
-    return proxy.text(service_ports([service(spec, status)]), endpoints_by_port(slices))
+    return IptablesProxy(NODE, settings or ProxySettings()).sync(tracker_of(spec, *slices, **status), 0.0).iptables
 
 
 CLUSTER_IP = {"clusterIP": "172.30.0.41", "ports": [{"name": "p80", "port": 80}]}
@@ -124,19 +127,22 @@ def test_affinity_is_checked_before_chance() -> None:
 
 def test_stale_chains_are_flushed_and_deleted() -> None:
     proxy = IptablesProxy(NODE, ProxySettings())
-    ports = service_ports([service(CLUSTER_IP)])
-    proxy.text(ports, endpoints_by_port([slice_of(("10.180.0.1", "node-b"))]))
-    text = proxy.text(ports, endpoints_by_port([slice_of(("10.180.0.2", "node-b"))]))
+    tracker = tracker_of(CLUSTER_IP, slice_of(("10.180.0.1", "node-b")))
+    proxy.sync(tracker, 0.0)
+    tracker.put_slice(slice_of(("10.180.0.2", "node-b")))
+    text = proxy.sync(tracker, 1.0).iptables
     assert ":KUBE-SEP-SXIVWICOYRO3J4NJ - [0:0]" in text
     assert "-X KUBE-SEP-SXIVWICOYRO3J4NJ" in text
     assert "-I " not in text
 
 
-def test_large_clusters_go_without_comments() -> None:
+def test_large_clusters_go_without_the_comments_of_endpoints() -> None:
     many = [(f"10.{i // 250}.{i % 250}.1", "node-b") for i in range(1001)]
     text = render(CLUSTER_IP, slice_of(*many))
-    assert "cluster IP" not in text
-    assert "kubernetes postrouting rules" in text
+    assert "->" not in text
+    assert not [line for line in text.splitlines() if "KUBE-SEP-" in line and "comment" in line]
+    assert text.count('"ns1/svc1:p80 cluster IP"') == 2
+    assert "->" in render(CLUSTER_IP, slice_of(*many[1:]))
 
 
 @pytest.mark.kernel
@@ -146,11 +152,12 @@ def test_large_clusters_go_without_comments() -> None:
 def test_the_real_iptables_restore_loads_every_sync(spec: dict[str, Any]) -> None:
     netns = f"podwire-{uuid.uuid4().hex[:8]}"
     proxy = IptablesProxy(NODE, ProxySettings())
-    ports = service_ports([service(spec)])
+    tracker = tracker_of(spec)
     subprocess.run(["ip", "netns", "add", netns], check=True)
     try:
         for endpoints in ((("10.0.0.1", "node-a"), ("10.0.0.2", "node-b")), (("10.0.0.3", "node-b"),), ()):
-            text = proxy.text(ports, endpoints_by_port([slice_of(*endpoints)] if endpoints else []))
+            tracker.put_slice(slice_of(*endpoints))
+            text = proxy.sync(tracker, 0.0).iptables
             command = ["ip", "netns", "exec", netns, "iptables-restore", "--noflush"]
             loaded = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
             assert loaded.returncode == 0, loaded.stderr

@@ -15,8 +15,9 @@ from emulator.api.objects.view import view
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
 from emulator.kube.proxy.iptables import IptablesProxy
-from emulator.kube.proxy.service_port import endpoints_by_port, service_ports
+from emulator.kube.proxy.service_port import service_ports
 from emulator.kube.proxy.settings import ProxySettings
+from emulator.kube.proxy.tracker import ServiceTracker
 
 from .test_iptables import CLUSTER_IP, LOCAL_NODE_PORT, NODE, render, slice_of
 
@@ -154,10 +155,12 @@ def test_services_of_another_proxy_are_left_to_it() -> None:
 
 
 def test_endpoints_that_no_rule_leads_to_make_a_cluster_large_too() -> None:
-    many = [{"addresses": [f"10.{n // 250}.{n % 250}.1"], "conditions": {"ready": False}} for n in range(1001)]
+    many = [{"addresses": [f"10.{n // 250}.{n % 250}.1"], "conditions": {"ready": n == 0}} for n in range(1001)]
     metadata = {"namespace": "ns1", "name": "x", "labels": {"kubernetes.io/service-name": "svc1"}}
-    slice_ = view({"metadata": metadata, "ports": [{"name": "p80", "port": 80}], "endpoints": many}, EndpointSlice)
-    assert "has no endpoints" not in render(CLUSTER_IP, slice_)
+    for count, shown in ((1000, True), (1001, False)):
+        ports = [{"name": "p80", "port": 80}]
+        slice_ = view({"metadata": metadata, "ports": ports, "endpoints": many[:count]}, EndpointSlice)
+        assert ("svc1:p80 -> 10.0.0.1:80" in render(CLUSTER_IP, slice_)) is shown
 
 
 SPECS: list[dict[str, Any]] = [
@@ -194,8 +197,8 @@ def lines(saved: str) -> list[str]:
 @pytest.mark.parametrize("spec", SPECS)
 def test_the_kernel_and_our_netfilter_hold_the_same_rules(spec: dict[str, Any]) -> None:
     service = view({"metadata": {"namespace": "ns1", "name": "svc1"}, "spec": spec, "status": INGRESS}, Service)
-    endpoints = endpoints_by_port([slice_of(("10.0.0.1", "node-b"), ("10.0.0.2", "node-a"))])
-    text = IptablesProxy(NODE, ProxySettings()).text(service_ports([service]), endpoints)
+    tracker = ServiceTracker([service], [slice_of(("10.0.0.1", "node-b"), ("10.0.0.2", "node-a"))])
+    text = IptablesProxy(NODE, ProxySettings()).sync(tracker, 0.0).iptables
     netns = Netns(Kernel("node-a", random.Random(1), 0.0), "root")
     netns.netfilter.restore(text, noflush=True)
     assert lines(netns.netfilter.save()) == saved_really(text)
