@@ -15,7 +15,7 @@ from msgspec import Struct
 from emulator.api.kinds import is_list, kind_of
 from emulator.api.objects.meta import Object
 from emulator.api.problem import Problem, format_path, printable
-from emulator.api.validate import validate
+from emulator.api.validate import examine, validate
 from emulator.api.yaml_compose import compose
 from emulator.api.yaml_node import MappingNode, Node, ScalarNode, SequenceNode, line_of, node_at, to_value
 from emulator.errors import ManifestError
@@ -40,8 +40,11 @@ class ManifestObject(Struct, frozen=True):
         return f"{self.source}:{self.line}"
 
 
-def read_manifests(paths: Iterable[str | Path]) -> list[ManifestObject]:
-    """Read files, or all manifests of directories. Raises ManifestError with the problems of all of them."""
+def read_manifests(paths: Iterable[str | Path], remarks: list[str] | None = None) -> list[ManifestObject]:
+    """Read files, or all manifests of directories. Raises ManifestError with the problems of all of them.
+
+    With `remarks`, what only the API server refuses is told there, and the object is taken.
+    """
     objects: list[ManifestObject] = []
     problems: list[str] = []
     for path in paths:
@@ -49,7 +52,7 @@ def read_manifests(paths: Iterable[str | Path]) -> list[ManifestObject]:
             files = _files(Path(path))
             for file in files:
                 with file.open("rb") as stream:
-                    _collect(stream, str(file), objects, problems)
+                    _collect(stream, str(file), objects, problems, remarks)
         except OSError as error:
             problems.append(f"{printable(str(error.filename or path))}: cannot be read: {error.strerror or error}")
     if problems:
@@ -57,19 +60,19 @@ def read_manifests(paths: Iterable[str | Path]) -> list[ManifestObject]:
     return objects
 
 
-def read_manifest(stream: BinaryIO, source: str) -> list[ManifestObject]:
+def read_manifest(stream: BinaryIO, source: str, remarks: list[str] | None = None) -> list[ManifestObject]:
     """Read manifests from a stream such as the standard input; not more than `MAX_BYTES`. Raises ManifestError."""
     objects: list[ManifestObject] = []
     problems: list[str] = []
-    _collect(stream, source, objects, problems)
+    _collect(stream, source, objects, problems, remarks)
     if problems:
         raise ManifestError(problems)
     return objects
 
 
-def parse_manifest(data: bytes | str, source: str) -> list[ManifestObject]:
+def parse_manifest(data: bytes | str, source: str, remarks: list[str] | None = None) -> list[ManifestObject]:
     """Parse the text of a manifest; JSON is YAML too. Raises ManifestError."""
-    objects, problems = _parse(data, source)
+    objects, problems = _parse(data, source, remarks)
     if problems:
         raise ManifestError(problems)
     return objects
@@ -107,17 +110,19 @@ def _files(path: Path) -> Sequence[Path]:
     return sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
 
 
-def _collect(stream: BinaryIO, source: str, objects: list[ManifestObject], problems: list[str]) -> None:
+def _collect(
+    stream: BinaryIO, source: str, objects: list[ManifestObject], problems: list[str], remarks: list[str] | None
+) -> None:
     data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         problems.append(f"{printable(source)}: larger than {MAX_BYTES // 2**20} MiB; split the file")
         return
-    found, wrong = _parse(data, source)
+    found, wrong = _parse(data, source, remarks)
     objects.extend(found)
     problems.extend(wrong)
 
 
-def _parse(data: bytes | str, source: str) -> tuple[list[ManifestObject], list[str]]:
+def _parse(data: bytes | str, source: str, remarks: list[str] | None = None) -> tuple[list[ManifestObject], list[str]]:
     shown = printable(source)
     try:
         text = data if isinstance(data, str) else data.decode("utf-8-sig")
@@ -132,7 +137,10 @@ def _parse(data: bytes | str, source: str) -> tuple[list[ManifestObject], list[s
     for node in documents:
         for item in _unpacked(node):
             obj = _object(item)
-            lines.extend((line_of(item, problem.path), _worded(problem, item)) for problem in validate(obj))
+            malformed, refused = (validate(obj), []) if remarks is None else examine(obj)
+            lines.extend((line_of(item, problem.path), _worded(problem, item)) for problem in malformed)
+            if remarks is not None:
+                remarks.extend(f"{shown}:{line_of(item, problem.path)}: {problem.message}" for problem in refused)
             objects.append(ManifestObject(obj, source, item.line))
     if not documents and not lines:
         return [], [f"{shown}: no objects in it; it is empty or has only comments"]

@@ -49,8 +49,17 @@ def validate(obj: Any) -> list[Problem]:
 
     Values that are null must have been left out before (`objects.without_nulls`).
     """
+    malformed, refused = examine(obj)
+    return _in_order(obj, [*malformed, *refused])
+
+
+def examine(obj: Any) -> tuple[list[Problem], list[Problem]]:
+    """Return what is wrong with an object's form, and of a well-formed one what the API server refuses nevertheless.
+
+    With the latter whoever only reads objects can do, as all of a cluster's components can, who check nothing again.
+    """
     if not isinstance(obj, dict):
-        return [Problem((), f"expected an object with apiVersion and kind, got {_type_name(obj)}")]
+        return [Problem((), f"expected an object with apiVersion and kind, got {_type_name(obj)}")], []
     root = Cursor(obj)
     for name in ("apiVersion", "kind"):
         field = root.get(name)
@@ -59,22 +68,20 @@ def validate(obj: Any) -> list[Problem]:
         elif field.text is None:
             field.invalid("must be a string")
     if root.problems:
-        return root.problems
+        return root.problems, []
     kind = kind_of(obj["apiVersion"], obj["kind"])
     if kind is None:
-        return [Problem(("kind",), why_unknown(obj["apiVersion"], obj["kind"]))]
+        return [Problem(("kind",), why_unknown(obj["apiVersion"], obj["kind"]))], []
     root.problems.extend(islice(_schema_problems(obj, kind), MAX_SCHEMA_PROBLEMS))
-    _check_rules(root, kind)
-    return _in_order(obj, root.problems)
-
-
-def _check_rules(root: Cursor, kind: Kind) -> None:
     check_metadata(root.get("metadata"), kind)
     spec = root.get("spec")
     if spec.value is None and kind.kind in ("Pod", "Service"):
         spec.required()
-    elif check := _CHECKS.get(kind.kind):
+        return root.problems, []
+    malformed = len(root.problems)
+    if check := _CHECKS.get(kind.kind):
         check(root)
+    return root.problems[:malformed], root.problems[malformed:]
 
 
 def _schema_problems(obj: Object, kind: Kind) -> Iterator[Problem]:

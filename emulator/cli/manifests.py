@@ -18,8 +18,13 @@ FIRST_NAMESPACES = frozenset({"default", "kube-node-lease", "kube-public", "kube
 """Those that every cluster has from its start."""
 
 
-def read_files(names: Sequence[str], *, recursive: bool = False) -> list[ManifestObject]:
-    """Read files, directories and `-`, the standard input. Raises ManifestError with the problems of all of them."""
+def read_files(
+    names: Sequence[str], *, recursive: bool = False, remarks: list[str] | None = None
+) -> list[ManifestObject]:
+    """Read files, directories and `-`, the standard input. Raises ManifestError with the problems of all of them.
+
+    With `remarks`, what only the API server refuses is told there, and the object is taken.
+    """
     objects: list[ManifestObject] = []
     problems: list[str] = []
     for name in names:
@@ -27,9 +32,9 @@ def read_files(names: Sequence[str], *, recursive: bool = False) -> list[Manifes
             if name.startswith(URLS):
                 problems.append(f"{printable(name)}: URLs are not fetched; download the file and name it here")
             elif name == STDIN:
-                objects += read_manifest(sys.stdin.buffer, "standard input")
+                objects += read_manifest(sys.stdin.buffer, "standard input", remarks)
             else:
-                objects += read_manifests(_files(Path(name), recursive=recursive))
+                objects += read_manifests(_files(Path(name), recursive=recursive), remarks)
         except ManifestError as error:
             problems += error.problems
     if problems:

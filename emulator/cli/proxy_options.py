@@ -71,13 +71,15 @@ def read_inputs(
     if not filenames and not quiet:
         raise click.UsageError("Missing option '-f': name a file with Services and EndpointSlices, or -")
     problems: list[str] = []
+    remarks: list[str] = []
     model = None
     try:
         model = read_cluster(cluster) if cluster else None
     except ManifestError as error:
         problems += error.problems
     try:
-        objects = read_objects(in_namespace(read_files(filenames, recursive=recursive), None))
+        items = in_namespace(read_files(filenames, recursive=recursive, remarks=remarks), None)
+        objects = read_objects(items)
     except ManifestError as error:
         raise ManifestError([*problems, *error.problems]) from None
     if problems:
@@ -94,6 +96,8 @@ def read_inputs(
                 f" {address}, its pods to be in {cidr}"
             )
     if not quiet:
+        for line in remarks:
+            note(f"note: {line}; the API server would refuse it, kube-proxy takes it as it is")
         for line in objects.notes:
             note(f"note: {line}")
     return model.with_nodes(objects.nodes), objects

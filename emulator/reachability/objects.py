@@ -66,7 +66,7 @@ def _service_notes(services: Iterable[Service], slices: Iterable[EndpointSlice])
             continue
         if PROXY_NAME_LABEL in service.metadata.labels:
             yield f"{name}: left out, since its label {PROXY_NAME_LABEL} names another proxy"
-        elif not service.spec.cluster_ip:
+        elif not service.spec.cluster_ip and not service.spec.cluster_ips:
             yield (
                 f"{name}: left out, since it has no spec.clusterIP; the API server would have given it one: add it, or"
                 " give what `kubectl get service -o yaml` prints"

@@ -18,6 +18,10 @@ from emulator.bundle.inject import receive, send
 from emulator.bundle.local import take_deliveries
 from emulator.errors import PodwireError
 from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter.nft.table import NftRule
+from emulator.kernel.netfilter.nft.translate import Translate
+from emulator.kernel.netfilter.rule import Rule
+from emulator.kernel.netfilter.target.nat import Masquerade, Snat
 from emulator.kernel.record import Record
 from emulator.kernel.skb import Skb
 from emulator.packet.address import format_ipv4, is_loopback
@@ -38,8 +42,8 @@ _NETWORK = 14
 class Outcome(Struct, frozen=True):
     """The end of one packet.
 
-    `endpoint` is where it was translated to ("ip:port"), or empty. `masqueraded`: it went on with another source
-    address than it came with. `rules`: those that matched, as `emulator replay` names them. `reason`: why it went no
+    `endpoint` is where it was translated to ("ip:port"), or empty. `masqueraded`: it went on from an address of the
+    node, chosen by a rule. `rules`: those that matched, as `emulator replay` names them. `reason`: why it went no
     further, as Linux spells it; empty if a rule says so.
     """
 
@@ -144,8 +148,17 @@ class Probe:
         if end is not None and (record.left or record.delivered):
             translated = (end.destination, end.port) != (flow.destination, flow.port)
             endpoint = f"{format_ipv4(end.destination)}:{end.port}" if translated else ""
-            return Outcome(DNAT if translated else ACCEPT, endpoint, end.source != flow.source, rules)
+            # Of what the node itself sends, the address may be the same again: then only its port says so, or nothing.
+            masqueraded = end.source != flow.source or any(_masquerades(rule) for _, rule in record.rules)
+            return Outcome(DNAT if translated else ACCEPT, endpoint, masqueraded, rules)
         reason = record.drops[-1] if record.drops else None
         verdict = REJECT if reason is DropReason.NETFILTER_REJECT else DROP
         by_rule = reason in (DropReason.NETFILTER_REJECT, DropReason.NETFILTER_DROP)
         return Outcome(verdict, rules=rules, reason="" if by_rule else "STOLEN" if reason is None else reason.name)
+
+
+def _masquerades(rule: Rule | NftRule) -> bool:
+    """Whether a rule translates the source."""
+    if isinstance(rule, Rule):
+        return isinstance(rule.spec.target, Masquerade | Snat)
+    return any(isinstance(each, Translate) and each.kind in ("masquerade", "snat") for each in rule.statements)

@@ -7,13 +7,16 @@ Source: pkg/proxy/serviceport.go, endpoint.go, endpointslicecache.go.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 
 from msgspec import Struct
 
 from emulator.api.objects.endpointslice import EndpointSlice
-from emulator.api.objects.service import Service
+from emulator.api.objects.service import Service, ServiceSpec
 from emulator.api.objects.service import ServicePort as ServicePortSpec
+
+_LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 """Label of Services that are not kube-proxy's."""
@@ -87,7 +90,7 @@ def service_ports(services: Iterable[Service]) -> dict[ServicePortName, ServiceP
     """Return the ports to serve. Headless and ExternalName Services have none."""
     ports = {}
     for service in services:
-        if service.spec.cluster_ip in ("", "None") or service.spec.type == "ExternalName":
+        if service.spec.is_headless or service.spec.type == "ExternalName" or not _cluster_ip(service.spec):
             continue
         if PROXY_NAME_LABEL in service.metadata.labels:
             continue  # another proxy serves it
@@ -118,10 +121,11 @@ def endpoints_by_port(slices: Iterable[EndpointSlice]) -> dict[ServicePortName, 
 
 def _slice_endpoints(slice_: EndpointSlice, port: int) -> Iterable[Endpoint]:
     for endpoint in slice_.endpoints:
-        if not endpoint.addresses:
+        addresses = _ipv4_only(endpoint.addresses[:1])
+        if not addresses:
             continue
         yield Endpoint(
-            ip=endpoint.addresses[0],
+            ip=addresses[0],
             port=port,
             ready=endpoint.conditions.ready,
             serving=endpoint.conditions.serving,
@@ -139,7 +143,7 @@ def _service_port(service: Service, port: ServicePortSpec, name: ServicePortName
     external_local = spec.external_traffic_policy == "Local"
     return ServicePort(
         name=name,
-        cluster_ip=spec.cluster_ip,
+        cluster_ip=_cluster_ip(spec),
         port=port.port,
         node_port=port.node_port,
         external_ips=_ipv4_only(spec.external_ips),
@@ -155,16 +159,29 @@ def _service_port(service: Service, port: ServicePortSpec, name: ServicePortName
 def _source_ranges(texts: Iterable[str]) -> tuple[str, ...]:
     """Return the IPv4 networks that may call a load balancer; 0.0.0.0/0 among them lets everybody, as none do."""
     kept = tuple(
-        str(ipaddress.IPv4Network(text.strip(), strict=False)) for text in texts if text.strip() and ":" not in text
+        str(ipaddress.IPv4Network(plain_address(text), strict=False))
+        for text in texts
+        if text.strip() and ":" not in text
     )
     return () if "0.0.0.0/0" in kept else kept
+
+
+def _cluster_ip(spec: ServiceSpec) -> str:
+    """Return the Service's IPv4 address; empty if it has none."""
+    return next(iter(_ipv4_only(spec.cluster_ips or (spec.cluster_ip,))), "")
+
+
+def plain_address(text: str) -> str:
+    """Return an address or network without blanks and leading zeros (`ParseIPSloppy`): 010.0.0.1 is 10.0.0.1."""
+    text = text.strip()
+    return _LEADING_ZEROS.sub("", text) if "0" in text and "." in text else text
 
 
 def _ipv4_only(addresses: Iterable[str]) -> tuple[str, ...]:
     kept = []
     for text in addresses:
         try:
-            kept.append(str(ipaddress.IPv4Address(text.strip())))
+            kept.append(str(ipaddress.IPv4Address(plain_address(text))))
         except ValueError:
             continue  # the other family's proxier serves it
     return tuple(kept)
