@@ -9,7 +9,7 @@ from typing import Any
 
 from emulator.bundle.item import Item
 from emulator.bundle.problem import Problems
-from emulator.kernel.link import Address
+from emulator.kernel.address_list import Address
 from emulator.kernel.route import Scope
 from emulator.packet.digits import is_natural
 

@@ -134,14 +134,12 @@ class Arp:
         """net.ipv4.conf.*.arp_ignore: which requests for local addresses are left unanswered."""
         mode = max(link.conf.arp_ignore, self._netns.sysctl.all.arp_ignore)
         if mode == 1:
-            return not any(own.address == tip for own in link.addresses)
+            return not link.addresses.at(tip)
         if mode == 2:
-            return not any(own.address == tip and own.holds(sip) for own in link.addresses)
+            return not any(own.holds(sip) for own in link.addresses.at(tip))
         if mode == 3:
             return not any(
-                own.address == tip and own.scope <= Scope.LINK
-                for other in self._netns.links.values()
-                for own in other.addresses
+                own.scope <= Scope.LINK for other in self._netns.links.values() for own in other.addresses.at(tip)
             )
         return mode == 8
 

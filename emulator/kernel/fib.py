@@ -267,7 +267,24 @@ class Fib:
 
     def remove_where(self, condition: Callable[[Route], bool]) -> list[Route]:
         """Remove every route for which `condition` holds, and return them."""
-        removed = [route for table in self.tables.values() for route in table if condition(route)]
+        return self._remove(route for table in self.tables.values() for route in table if condition(route))
+
+    def forget_address(self, link: Link, address: int) -> None:
+        """Remove the kernel's own routes through `link` that came with an address (fib_del_ifaddr)."""
+        own_routes = self.local.same_prefix(Route(address, 32))
+        candidates = [*self.with_source(address), *(route for route in own_routes if route.type is RouteType.LOCAL)]
+        self._remove({id(r): r for r in candidates if r.link is link and r.protocol == "kernel"}.values())
+
+    def forget_source(self, address: int) -> None:
+        """Remove all routes that prefer a source address which the machine no longer has (fib_sync_down_addr)."""
+        self._remove(self.with_source(address))
+
+    def with_source(self, address: int) -> list[Route]:
+        """Return the routes of all tables whose preferred source address this is."""
+        return [route for table in self.tables.values() for route in table.with_source(address)]
+
+    def _remove(self, routes: Iterable[Route]) -> list[Route]:
+        removed = list(routes)
         for route in removed:
             self.tables[route.table].delete(route)
         if removed:

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 class Table:
     """Routes by prefix length and network; of equal prefixes the highest TOS first, then the lowest metric."""
 
-    __slots__ = ("_by_length", "_lengths", "special")
+    __slots__ = ("_by_length", "_by_source", "_lengths", "special")
 
     def __init__(self) -> None:
         self.special: list[Route] = []  # those with several ways or a TOS: they need more than addresses to decide
         self._by_length: dict[int, dict[int, list[Route]]] = {}
+        self._by_source: dict[int, list[Route]] = {}  # those that prefer a source address
         self._lengths: tuple[tuple[int, dict[int, list[Route]]], ...] = ()
 
     def __iter__(self) -> Iterator[Route]:
@@ -55,6 +56,10 @@ class Table:
         """Routes for exactly this prefix."""
         return self._by_length.get(route.prefix_length, {}).get(route.destination, [])
 
+    def with_source(self, address: int) -> tuple[Route, ...]:
+        """Routes whose preferred source address this is."""
+        return tuple(self._by_source.get(address, ()))
+
     def insert(self, route: Route, *, first: bool = False) -> None:
         """Add a route behind those of the same prefix, TOS and metric, or before them."""
         networks = self._by_length.get(route.prefix_length)
@@ -66,29 +71,40 @@ class Table:
         position = sum((-other.tos, other.metric) < key or (not first and (-other.tos, other.metric) == key)
                        for other in routes)  # fmt: skip
         routes.insert(position, route)
-        if _is_special(route):
-            self.special.append(route)
+        self._note(route)
 
     def replace(self, old: Route, new: Route) -> None:
         """Put a route of the same prefix in the place of another."""
         routes = self._by_length[old.prefix_length][old.destination]
         routes[routes.index(old)] = new
-        self.special = [route for route in self.special if route is not old]
-        if _is_special(new):
-            self.special.append(new)
+        self._unnote(old)
+        self._note(new)
 
     def delete(self, route: Route) -> None:
         """Take a route out; it must be in."""
         networks = self._by_length[route.prefix_length]
         routes = networks[route.destination]
         routes.remove(route)
-        if _is_special(route):
-            self.special.remove(route)
+        self._unnote(route)
         if not routes:
             del networks[route.destination]
         if not networks:
             del self._by_length[route.prefix_length]
             self._index()
+
+    def _note(self, route: Route) -> None:
+        if _is_special(route):
+            self.special.append(route)
+        if route.source:
+            self._by_source.setdefault(route.source, []).append(route)
+
+    def _unnote(self, route: Route) -> None:
+        if _is_special(route):
+            self.special.remove(route)
+        if route.source:
+            self._by_source[route.source].remove(route)
+            if not self._by_source[route.source]:
+                del self._by_source[route.source]
 
     def _index(self) -> None:
         lengths = sorted(self._by_length, reverse=True)

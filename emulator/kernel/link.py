@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from emulator.kernel.address_list import AddressList
 from emulator.kernel.drop import DropReason
 from emulator.kernel.route import RouteError
 from emulator.kernel.skb import PacketType, Skb
 from emulator.kernel.trace import StepKind
-from emulator.packet.address import MASKS, network_broadcast
 
 if TYPE_CHECKING:
     from emulator.kernel.bridge import BridgePort
     from emulator.kernel.netns import Netns
-    from emulator.kernel.route import Scope
     from emulator.kernel.vlan import Vlan
 
 HEADER_LENGTH = 14
@@ -47,32 +45,6 @@ class Counters:
         self.tx_packets = self.tx_bytes = self.tx_dropped = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """One IPv4 address of a link. `peer` equals `address` except on point-to-point links; `broadcast` is 0 if unset."""
-
-    address: int
-    prefix_length: int
-    scope: Scope
-    peer: int
-    broadcast: int = 0
-    secondary: bool = False
-
-    @property
-    def network(self) -> int:
-        """The prefix that the address makes directly reachable."""
-        return self.peer & MASKS[self.prefix_length]
-
-    @property
-    def directed_broadcast(self) -> int:
-        """The last address of that prefix."""
-        return network_broadcast(self.network, self.prefix_length)
-
-    def holds(self, address: int) -> bool:
-        """Whether an address lies in the prefix."""
-        return not (address ^ self.peer) & MASKS[self.prefix_length]
-
-
 class Link:
     """The part that all kinds of links share. `mac` is an int; `conf` is net.ipv4.conf.NAME."""
 
@@ -88,7 +60,7 @@ class Link:
         self.index = 0
         self.up = False
         self.port: BridgePort | None = None
-        self.addresses: list[Address] = []
+        self.addresses = AddressList()
         self.multicast_groups: set[int] = {ALL_HOSTS_GROUP}
         self.counters = Counters()
         self.taps: list[Tap] = []

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from emulator.kernel.address_list import Address
 from emulator.kernel.arp import Arp
 from emulator.kernel.drop import DropReason
 from emulator.kernel.drop_log import DropRecord
@@ -14,7 +15,7 @@ from emulator.kernel.fib import Fib
 from emulator.kernel.fragment import Reassembler
 from emulator.kernel.icmp import Icmp, IcmpError
 from emulator.kernel.ip import Ipv4
-from emulator.kernel.link import Address, Link
+from emulator.kernel.link import Link
 from emulator.kernel.loopback import Loopback
 from emulator.kernel.neigh import Neighbours
 from emulator.kernel.netfilter.netfilter import Netfilter
@@ -141,16 +142,13 @@ class Netns:
     ) -> Address:
         """`ip addr add ADDRESS/LENGTH dev LINK`, with the local, broadcast and connected routes that come with it."""
         peer = peer or address
-        for other in link.addresses:
-            if other.address == address and other.prefix_length == prefix_length and other.peer == peer:
+        for other in link.addresses.at(address):
+            if other.prefix_length == prefix_length and other.peer == peer:
                 raise RouteError(errno.EEXIST, "Error: ipv4: Address already assigned.")
-        mask = MASKS[prefix_length]
-        secondary = any(
-            not other.secondary and other.prefix_length == prefix_length and not (other.peer ^ peer) & mask
-            for other in link.addresses
-        )
+        neighbours = link.addresses.in_network(peer & MASKS[prefix_length], prefix_length)
+        secondary = any(not other.secondary for other in neighbours)
         added = Address(address, prefix_length, scope, peer, broadcast, secondary)
-        link.addresses.append(added)
+        link.addresses.add(added)
         self._add_local_route(link, added)
         if link.up:
             self._add_address_routes(link, added)
@@ -159,17 +157,13 @@ class Netns:
 
     def remove_address(self, link: Link, address: int, prefix_length: int) -> None:
         """`ip addr del`: with a primary go its secondaries (promote_secondaries is 0). RouteError(EADDRNOTAVAIL)."""
-        found = [own for own in link.addresses if own.address == address and own.prefix_length == prefix_length]
+        found = [own for own in link.addresses.at(address) if own.prefix_length == prefix_length]
         if not found:
             raise RouteError(errno.EADDRNOTAVAIL, "Error: ipv4: Address not found.")
         primary = found[0]
         gone = [primary]
         if not primary.secondary:
-            gone += [
-                own
-                for own in link.addresses
-                if own.secondary and own.network == primary.network and own.prefix_length == prefix_length
-            ]
+            gone += [own for own in link.addresses.in_network(primary.network, prefix_length) if own.secondary]
         for own in gone:
             link.addresses.remove(own)
             self._forget_address(link, own)
@@ -177,21 +171,12 @@ class Netns:
 
     def _forget_address(self, link: Link, gone: Address) -> None:
         """Drop what came with an address, unless another address of the link brought it too (fib_del_ifaddr)."""
-        self.fib.remove_where(
-            lambda route: (
-                route.link is link
-                and route.protocol == "kernel"
-                and (
-                    route.source == gone.address
-                    or (route.type is RouteType.LOCAL and route.destination == gone.address)
-                )
-            )
-        )
-        if not any(own.address == gone.address for other in self.links.values() for own in other.addresses):
-            self.fib.remove_where(lambda route: route.source == gone.address)
+        self.fib.forget_address(link, gone.address)
+        if not self.has_address(gone.address):
+            self.fib.forget_source(gone.address)
             for listener in self.on_address_removed:
                 listener(link, gone.address)
-        for own in link.addresses:
+        for own in (*link.addresses.at(gone.address), *link.addresses.in_network(gone.network, gone.prefix_length)):
             self._add_local_route(link, own)
             if link.up:
                 self._add_address_routes(link, own)
@@ -200,8 +185,8 @@ class Netns:
         """Make an address ours; a secondary one speaks for its primary."""
         primary = own
         if own.secondary:
-            same = (a for a in link.addresses if not a.secondary and a.prefix_length == own.prefix_length)
-            primary = next((a for a in same if a.network == own.network), own)
+            same = link.addresses.in_network(own.network, own.prefix_length)
+            primary = next((other for other in same if not other.secondary), own)
         self._add_kernel_route(
             Route(own.address, 32, RouteType.LOCAL, link, 0, primary.address, Scope.HOST, 0, TABLE_LOCAL, "kernel")
         )
@@ -238,12 +223,12 @@ class Netns:
 
     def has_address(self, address: int) -> bool:
         """Whether a link has this very address."""
-        return any(own.address == address for link in self.links.values() for own in link.addresses)
+        return any(link.addresses.at(address) for link in self.links.values())
 
     def link_of_address(self, address: int) -> Link | None:
         """The link that has an address, or whose local route covers it."""
         for link in self.links.values():
-            if any(own.address == address for own in link.addresses):
+            if link.addresses.at(address):
                 return link
         route = self.fib.local.lookup(address)
         return route.link if route is not None and route.type is RouteType.LOCAL else None

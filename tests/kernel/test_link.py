@@ -96,7 +96,7 @@ def test_a_link_moves_to_another_namespace_without_its_addresses() -> None:
     assert "eth0" not in one.links
     assert third.links["eth0"] is a
     assert not a.up
-    assert a.addresses == []
+    assert list(a.addresses) == []
     assert [route for route in one.fib.routes(None) if route.link is a] == []
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command, unknown_command
 from emulator.apps.commands.ip_link import Filter, as_json, brief_head, head, statistics
-from emulator.kernel.link import Address, Link
+from emulator.kernel.address_list import Address
+from emulator.kernel.link import Link
 from emulator.kernel.route import Scope
 from emulator.packet.address import MASKS, format_ipv4
 

@@ -153,7 +153,7 @@ class Redirect(Target, frozen=True):
         if context.hook is Hook.OUTPUT:
             address = _LOOPBACK
         elif skb.in_link is not None and skb.in_link.addresses:
-            address = skb.in_link.addresses[0].address
+            address = skb.in_link.addresses.first.address
         else:
             return Verdict.DROP
         context.netfilter.nat.set_up(skb.ct, replace(self.range, addresses=(address, address)), source=False)
