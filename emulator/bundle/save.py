@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from emulator.kernel.link import Address, Link
+from emulator.kernel.address_list import Address
+from emulator.kernel.link import Link
 from emulator.kernel.netns import Netns
 from emulator.kernel.route_text import Field, route_fields
 from emulator.kernel.rule_text import rule_fields
