@@ -168,3 +168,11 @@ def test_a_mark_that_mangle_sets_routes_a_local_packet_anew_and_no_other_table_s
     bed.ns.fib.add_rule(Rule(100, 77, mark=5, mask=0xFFFFFFFF))
     send_locally(bed, "198.51.100.7", 53, 4001)
     send_locally(bed, "198.51.100.7", 54, 4002)
+
+
+def test_a_range_that_ends_before_it_starts(bed: RouterBed) -> None:
+    """The tool takes it, and the kernel counts on from its start, over the highest address."""
+    bed.build(nat("POSTROUTING -o b -j SNAT --to-source 10.0.2.200-10.0.2.100"))
+    for number in range(2, 8):
+        bed.send(("a", wire.udp(f"10.0.1.{number}", 1000 + number, SERVER, 53)))
+    bed.compare_entries()

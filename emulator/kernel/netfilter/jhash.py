@@ -61,10 +61,13 @@ def jhash2(words: tuple[int, ...], initial: int) -> int:
 
 
 def choose_in_range(saddr: int, daddr: int, low: int, high: int, zone: int, persistent: bool) -> int:
-    """Return the address of a range for a pair of addresses; the same for one source if `persistent`."""
+    """Return the address of a range for a pair of addresses; the same for one source if `persistent`.
+
+    A range whose end comes before its start is what counting on from the start, over the highest address, makes of it.
+    """
     initial = 0 if persistent else _swap(daddr) ^ zone
     chosen = jhash2((_swap(saddr), 0, 0, 0), initial)  # an address has room for IPv6's
-    return low + (chosen * (high - low + 1) >> 32)
+    return low + (chosen * (high - low + 1 & _U32) >> 32) & _U32
 
 
 def jhash(data: bytes, initial: int) -> int:

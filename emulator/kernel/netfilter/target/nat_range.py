@@ -38,8 +38,6 @@ def parse_range(text: str, options: Options) -> Range:
         raise RuleError(f'Bad IP address "{text}"')
     first = parse_address(low) if has_address else 0
     last = parse_address(high) if dash else first
-    if first > last:
-        raise RuleError(f'Bad IP range "{addresses}"')
     span = parse_ports(ports, options) if colon else None
     return Range(
         addresses=(first, last) if has_address else None,

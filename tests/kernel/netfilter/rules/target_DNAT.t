@@ -13,3 +13,4 @@
 -j DNAT ; ; fail
 -j DNAT --to-destination x ; ; fail
 -j DROP ; ; fail
+-j DNAT --to-destination 1.2.3.9-1.2.3.4 ; = ; ok

@@ -6,3 +6,4 @@
 -j SNAT --to-source 1.2.3.4:80 ; ; fail
 -j SNAT ; ; fail
 -p tcp -j SNAT --to-source 1.2.3.4:80-90/85 ; -p tcp -j SNAT --to-source 1.2.3.4:80-90/0 ; ok
+-j SNAT --to-source 1.2.3.9-1.2.3.4 --persistent ; = ; ok
