@@ -32,7 +32,7 @@ RESERVED_NODE_NAMES = frozenset({"cloud", "controller", "supervisor"})
 
 PROXY_MODES = ("iptables", "ipvs", "nftables")
 CNIS = ("bridge", "routed", "vxlan", "aws-vpc")
-AVAILABLE = frozenset({"iptables", "bridge"})
+AVAILABLE = frozenset({"iptables", "nftables", "bridge"})
 """What of the above this version has."""
 
 LATER_SECTIONS = ("cloud", "links", "traffic")

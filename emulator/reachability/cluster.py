@@ -119,7 +119,7 @@ def of_config(config: ClusterConfig) -> ClusterModel:
         cidrs.append(cidr)
         labels = {**node.labels, **({ZONE_LABEL: node.zone} if node.zone else {})}
         nodes[node.name] = NodeModel(node.name, (str(address),), str(cidr), labels)
-    return ClusterModel(nodes)
+    return ClusterModel(nodes, settings=ProxySettings(service_cidrs=(str(config.service_cidr),)))
 
 
 def default_cluster(name: str) -> ClusterModel:

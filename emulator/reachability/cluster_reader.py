@@ -3,7 +3,7 @@
 The JSON is an object; each key may be left out. Of a node, at the top level (the node that is asked for) or in `nodes`
 (a list of nodes with names, or an object of nodes by name): `name`, `podCIDR`, `nodeIPs`, `labels`, `zone`,
 `localDetector`. Of kube-proxy, at the top level: `clusterCIDR`, `masqueradeAll`, `masqueradeBit`, `nodePortAddresses`,
-`localhostNodePorts`. Keys that are not known are refused by name.
+`localhostNodePorts`, `serviceCIDRs`. Keys that are not known are refused by name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,7 @@ from emulator.api.objects.node import ZONE_LABEL
 from emulator.api.problem import printable, quoted
 from emulator.bundle.problem import Problems
 from emulator.errors import ManifestError, WireError
-from emulator.kube.proxy.settings import ProxySettings
+from emulator.kube.proxy.settings import PRIMARY, ProxySettings
 from emulator.packet.address import ipv4_to_int
 from emulator.reachability.cluster import ClusterModel, NodeModel, of_config
 
@@ -34,6 +34,7 @@ _PROXY_KEYS = (
     "masqueradeBit",
     "nodePortAddresses",
     "localhostNodePorts",
+    "serviceCIDRs",
     "nodes",
 )
 _ALIASES: Mapping[str, str] = MappingProxyType(
@@ -46,6 +47,7 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
         "clustercidrs": "clusterCIDR",
         "localhostnodeports": "localhostNodePorts",
         "iptablesmasqueradebit": "masqueradeBit",
+        "servicecidr": "serviceCIDRs", "serviceclusteriprange": "serviceCIDRs",
     }
 )  # fmt: skip
 _NONE = frozenset({"none", "noop", "off", ""})
@@ -228,12 +230,25 @@ class _Reader:
         self._wrong(path, f"{quoted(value)} is not known; NodeCIDR, ClusterCIDR, a network and none are")
         return None
 
+    def _networks(self, value: Any, path: str, *others: str) -> tuple[str, ...]:
+        """Return networks of either family, or one of `others`."""
+        words = self._words(value, path) or ()
+        for word in words:
+            try:
+                if word not in others:
+                    ip_network(word, strict=False)
+            except ValueError:
+                self._wrong(path, f"{quoted(word)} is no network such as 10.96.0.0/12")
+                return ()
+        return tuple(words)
+
     def _settings(self, values: dict[str, Any]) -> ProxySettings:
         defaults = ProxySettings()
         return ProxySettings(
             masquerade_all=self._flag(values, "masqueradeAll", default=defaults.masquerade_all),
             masquerade_bit=self._bit(values, defaults.masquerade_bit),
-            node_port_addresses=tuple(self._words(values.get("nodePortAddresses"), "$.nodePortAddresses") or ()),
+            node_port_addresses=self._networks(values.get("nodePortAddresses"), "$.nodePortAddresses", PRIMARY),
+            service_cidrs=self._networks(values.get("serviceCIDRs"), "$.serviceCIDRs"),
             localhost_node_ports=self._flag(values, "localhostNodePorts", default=defaults.localhost_node_ports),
         )
 

@@ -27,9 +27,16 @@ def _iptables(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> 
     return IptablesProxy(node, settings, None if netns is None else NetnsRules(netns))
 
 
+def _nftables(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> Proxier:
+    from emulator.kube.proxy.nftables import NftablesProxy
+
+    del netns  # a table of before is written over
+    return NftablesProxy(node, settings)
+
+
 Maker = Callable[[ProxyNode, ProxySettings, "Netns | None"], Proxier]
 
-MODES: dict[str, Maker] = {"iptables": _iptables}
+MODES: dict[str, Maker] = {"iptables": _iptables, "nftables": _nftables}
 """What makes the proxier of a mode: `MODES[mode](node, settings, netns)`."""
 
 

@@ -34,8 +34,10 @@ class ProxySettings(Struct, frozen=True):
     """kube-proxy's configuration, with its defaults.
 
     `detect_local`: traffic from the node's pod CIDR counts as local (`--detect-local-mode NodeCIDR`).
-    `node_port_addresses`: CIDRs whose addresses take node ports, or `PRIMARY`; empty for all.
+    `node_port_addresses`: CIDRs whose addresses take node ports, or `PRIMARY`; empty for all (nftables mode: for the
+    primary one).
     `localhost_node_ports`: iptables mode has node ports on 127.0.0.1 too, if the node port addresses have it.
+    `service_cidrs`: where ClusterIPs come from; nftables mode drops what goes to one that no Service has.
     `ipvs_timeouts`: of TCP, of TCP after a FIN and of UDP, in seconds; 0 leaves one as it is.
     `ipvs_exclude_cidrs`: virtual servers at these addresses are not kube-proxy's to remove.
     """
@@ -46,6 +48,7 @@ class ProxySettings(Struct, frozen=True):
     node_port_addresses: tuple[str, ...] = ()
     localhost_node_ports: bool = True
     conntrack_liberal: bool = False
+    service_cidrs: tuple[str, ...] = ()
     ipvs_scheduler: str = "rr"
     ipvs_strict_arp: bool = False
     ipvs_timeouts: tuple[int, int, int] = (0, 0, 0)
