@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LOCAL_DELIVER = 0  # who reassembles; each keeps queues of its own (enum ip_defrag_users)
 CONNTRACK_IN = 1
 CONNTRACK_OUT = 2
+IPVS_IN, IPVS_FORWARD, IPVS_OUT = 3, 4, 5
 
 TIME_EXCEEDED, FRAGMENT_TIME = 11, 1
 MAXIMUM_LENGTH = 65_535

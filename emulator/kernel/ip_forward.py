@@ -57,7 +57,7 @@ class IpForward:
         if self._netfilter.run(Hook.FORWARD, skb) is Verdict.ACCEPT:
             if skb.options is not None:
                 forward_options(skb, skb.options, self._leaving_address(skb, result))
-            self._transmit(skb, result)
+            self._transmit(skb, result if skb.route is None else skb.route)  # IPVS routes answers anew
 
     def _leaving_address(self, skb: Skb, result: RouteResult) -> int:
         """Our address on the way out, as record route notes it (ip_rt_get_source)."""

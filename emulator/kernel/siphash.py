@@ -24,6 +24,21 @@ def siphash(words: Sequence[int], key: tuple[int, int]) -> int:
     return v0 ^ v1 ^ v2 ^ v3
 
 
+def hsiphash_u32(value: int, key: tuple[int, int]) -> int:
+    """Hash one 32-bit number to another: SipHash-1-3, cut, as Linux's `hsiphash_1u32` on 64-bit machines."""
+    first, second = key
+    block = 4 << 56 | value
+    state = (
+        first ^ 0x736F6D6570736575,
+        second ^ 0x646F72616E646F6D,
+        first ^ 0x6C7967656E657261,
+        second ^ 0x7465646279746573 ^ block,
+    )
+    v0, v1, v2, v3 = _rounds(state, 1)
+    v0, v1, v2, v3 = _rounds((v0 ^ block, v1, v2 ^ 0xFF, v3), 3)
+    return (v0 ^ v1 ^ v2 ^ v3) & 0xFFFFFFFF
+
+
 def _rounds(state: State, count: int) -> State:
     v0, v1, v2, v3 = state
     for _ in range(count):

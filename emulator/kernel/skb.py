@@ -63,6 +63,7 @@ class Skb:
         "fragment_max_size",
         "hops",
         "in_link",
+        "ipvs",
         "mark",
         "network",
         "nf_trace",
@@ -96,6 +97,7 @@ class Skb:
         self.fragment_max_size = 0  # of the largest fragment it was reassembled from; 0 if it never was in pieces
         self.fragment_lengths: tuple[int, ...] = ()  # payload bytes of each such fragment, in order
         self.mark = 0
+        self.ipvs = False  # IPVS has seen to it: it is balanced, or an answer of a real server (ipvs_property)
         self.nf_trace = False  # `-j TRACE` marked it
         self.ct: Connection | None = None
         self.ctinfo: CtInfo = CtInfo.NEW
@@ -128,6 +130,7 @@ class Skb:
         self.ct = None
         self.ctinfo = CtInfo.NEW
         self.mark = 0
+        self.ipvs = False
         self.nf_trace = False
         self.route = None
         self.socket = None

@@ -142,6 +142,7 @@ class Sysctl:
         self._knobs: dict[str, _Knob] = {}
         self._numbers: dict[str, int] = {}
         self._read_only: dict[str, Callable[[], int]] = {}
+        self._families: dict[str, Callable[[], object]] = {}
         for name, default in PLAIN_DEFAULTS.items():
             self.register(name, default)
         self._knobs["net.ipv4.ip_default_ttl"].apply = self._set_default_ttl
@@ -159,6 +160,10 @@ class Sysctl:
     def register_read_only(self, name: str, read: Callable[[], int]) -> None:
         """Make a name known whose value is asked for each time, and cannot be set."""
         self._read_only[name] = read
+
+    def register_family(self, prefix: str, load: Callable[[], object]) -> None:
+        """Say who makes the names with a prefix known, once one of them is asked for (a module that is loaded then)."""
+        self._families[prefix] = load
 
     def get(self, name: str) -> str:
         """Return a value as `sysctl -n` prints it. SysctlError for an unknown name."""
@@ -212,7 +217,11 @@ class Sysctl:
     def _knob(self, name: str) -> _Knob:
         knob = self._knobs.get(name)
         if knob is None:
-            raise self._unknown(name)
+            prefix = next((each for each in self._families if name.startswith(each)), None)
+            if prefix is None:
+                raise self._unknown(name)
+            self._families.pop(prefix)()
+            return self._knob(name)
         return knob
 
     @staticmethod

@@ -24,6 +24,7 @@ class StepKind(enum.Enum):
     IGNORED = "ignored"  # table, chain, number, rule, unknown (what it uses that is not here): it never matches
     POLICY = "policy"  # table, chain, verdict
     NAT = "nat"  # kind (DNAT | SNAT | un-DNAT | un-SNAT | ...), before, after
+    IPVS = "ipvs"  # what (schedule | persistent | request | reply), service, scheduler, server, state
     MARK = "mark"  # before, after
     REASSEMBLED = "reassembled"  # fragments
     FRAGMENTED = "fragmented"  # fragments

@@ -30,6 +30,7 @@ from emulator.kernel.skb import CtInfo, Skb
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.ignored import IgnoredLine
+    from emulator.kernel.netfilter.ipvs.engine import Ipvs
     from emulator.kernel.netfilter.nft.engine import Nft
     from emulator.kernel.netns import Netns
 
@@ -59,7 +60,9 @@ class Netfilter:
         self.nat = Nat(self)
         self.sets = Sets(self)
         self._nft: Nft | None = None
+        self._ipvs: Ipvs | None = None
         register_sysctls(self.conntrack, netns.sysctl)
+        netns.sysctl.register_family("net.ipv4.vs.", lambda: self.ipvs)
 
     @property
     def nft(self) -> Nft:
@@ -69,6 +72,15 @@ class Netfilter:
 
             self._nft = Nft(self)
         return self._nft
+
+    @property
+    def ipvs(self) -> Ipvs:
+        """The load balancer, loaded when first asked for, as the module ip_vs is."""
+        if self._ipvs is None:
+            from emulator.kernel.netfilter.ipvs.engine import Ipvs
+
+            self._ipvs = Ipvs(self)
+        return self._ipvs
 
     # Packets
 
@@ -136,6 +148,8 @@ class Netfilter:
 
     def close(self) -> None:
         """Let go of connections and their timer, because the namespace goes away."""
+        if self._ipvs is not None:
+            self._ipvs.close()
         self.conntrack.close()
 
     # Tables

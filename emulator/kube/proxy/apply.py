@@ -22,6 +22,8 @@ def apply_writes(netns: Netns, writes: Writes) -> None:
             netns.add_address(link, int(IPv4Address(text)), _HOST_LENGTH)
     if writes.ipset:
         netns.netfilter.sets.restore(writes.ipset, exist=True)
+    if writes.ipvsadm:
+        netns.netfilter.ipvs.run(writes.ipvsadm)
     if writes.iptables:
         netns.netfilter.restore(writes.iptables, noflush=True)
     if writes.nft:
