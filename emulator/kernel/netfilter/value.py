@@ -13,3 +13,6 @@ from msgspec import StructMeta
 
 class AbstractStructMeta(StructMeta, ABCMeta):
     """The metaclass of a Struct that has abstract methods."""
+
+    # Nothing is registered as a virtual subclass, which ABCMeta would look for at each isinstance that fails.
+    __instancecheck__ = type.__instancecheck__

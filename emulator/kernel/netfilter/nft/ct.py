@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -49,8 +48,7 @@ DIRECTED: Mapping[str, Datatype] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Ct(Expression):
+class Ct(Expression, frozen=True):
     """`ct state`; with `direction` ("original" or "reply") a part of that direction's tuple."""
 
     key: str

@@ -36,10 +36,7 @@ class _Expansion:
                 begins = tokens.kind == NEWLINE or (tokens.kind == MARK and tokens.word in (";", "{"))
                 self._out += self._one()
         self._out += [(NEWLINE, "\n", len(tokens.text)), (END, "", len(tokens.text))]
-        tokens.kinds = [kind for kind, _, _ in self._out]
-        tokens.words = [word for _, word, _ in self._out]
-        tokens.starts = [start for _, _, start in self._out]
-        tokens.at = 0
+        tokens.replace(self._out)
 
     def _one(self) -> list[tuple[int, str, int]]:
         """Take one token, or the value of a variable."""

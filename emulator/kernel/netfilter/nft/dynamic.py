@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.nft.datatype import Scalar
@@ -25,8 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_SIZE = 65_535
 
 
-@dataclass(frozen=True, slots=True)
-class Dynamic(Statement):
+class Dynamic(Statement, frozen=True):
     """`operation` is add, update or delete; `timeout` is in milliseconds, 0 for the set's own."""
 
     operation: str
@@ -41,8 +38,8 @@ class Dynamic(Statement):
     def needs_conntrack(self) -> bool:
         return self.key.needs_conntrack or (isinstance(self.data, Expression) and self.data.needs_conntrack)
 
-    def set_names(self) -> Iterator[str]:
-        yield self.set_name
+    def set_names(self) -> tuple[str, ...]:
+        return (self.set_name,)
 
     def format(self, state: object = None, *, stateless: bool = False) -> str:
         words = [self.key.format()]

@@ -6,12 +6,14 @@ does not match (NFT_BREAK).
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from emulator.kernel.netfilter.nft.datatype import Datatype, Scalar
+from emulator.kernel.netfilter.value import AbstractStructMeta
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
@@ -22,10 +24,8 @@ Key = Scalar | tuple[Scalar, ...]
 Getter = Callable[["Skb", "Context"], "Key | None"]
 
 
-class Expression(ABC):
+class Expression(Struct, metaclass=AbstractStructMeta, frozen=True):
     """One value of a packet. `types` has its type, of a concatenation those of its parts."""
-
-    __slots__ = ()
 
     @property
     @abstractmethod
@@ -65,8 +65,7 @@ class Expression(ABC):
         return self.types[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Concatenation(Expression):
+class Concatenation(Expression, frozen=True):
     """`ip daddr . meta l4proto . th dport`; its value is a tuple."""
 
     parts: tuple[Expression, ...]
@@ -124,8 +123,7 @@ def _three(first: Getter, second: Getter, third: Getter) -> Getter:
     return concatenation
 
 
-@dataclass(frozen=True, slots=True)
-class Masked(Expression):
+class Masked(Expression, frozen=True):
     """`meta mark & 0x00004000` on the left of a comparison."""
 
     inner: Expression

@@ -11,7 +11,6 @@ from emulator.kernel.netfilter.nft.fib import Fib
 from emulator.kernel.netfilter.nft.generated import Jhash, Numgen
 from emulator.kernel.netfilter.nft.lexer import WORD
 from emulator.kernel.netfilter.nft.meta import Meta
-from emulator.kernel.netfilter.nft.payload import Payload
 from emulator.kernel.netfilter.nft.reader import REFUSED, Scope
 
 _DIRECTIONS = ("original", "reply")
@@ -68,12 +67,12 @@ def primary(scope: Scope) -> Expression:
     tokens = scope.tokens
     word = tokens.word
     if tokens.kind == WORD:
+        if word in payload.HEADERS:
+            return _payload(scope)
         reader = _READERS.get(word)
         if reader is not None:
             tokens.take()
             return reader(scope)
-        if word in payload.HEADERS:
-            return _payload(scope)
         if word in meta.SHORT:
             tokens.take()
             return Meta(word)
@@ -84,23 +83,24 @@ def primary(scope: Scope) -> Expression:
 
 def starts_expression(word: str) -> bool:
     """Whether an expression begins with a word."""
-    return word in _READERS or word in payload.HEADERS or word in meta.SHORT
+    return word in _FIRST_WORDS
 
 
 def _payload(scope: Scope) -> Expression:
     tokens = scope.tokens
     first = tokens.at
     protocol, field = tokens.take(), tokens.word
-    if field not in payload.HEADERS[protocol].fields:
+    found = payload.FIELDS.get((protocol, field))
+    if found is None:
         if tokens.at_separator() or field == "set":
             raise tokens.unexpected()
         if field in ("option", "id", "sequence", "reserved") and protocol in ("tcp", "ip", "icmp"):
             raise scope.refuse(f"{protocol} {field}", first, tokens.at)
         raise tokens.unexpected()
     tokens.take()
-    found = Payload(protocol, field)
-    if found.network and scope.table.family in ("ip", "ip6") and found.network != scope.table.family:
-        message = f"conflicting protocols specified: {scope.table.family} vs. {protocol}"
+    family = scope.table.family
+    if found.network not in ("", family) and family != "inet":
+        message = f"conflicting protocols specified: {family} vs. {protocol}"
         raise tokens.error_at(message, first, tokens.at - 1)
     return found
 
@@ -204,3 +204,4 @@ _READERS: dict[str, Callable[[Scope], Expression]] = {
     "numgen": _numgen,
     "jhash": _jhash,
 }
+_FIRST_WORDS = frozenset([*_READERS, *payload.HEADERS, *meta.SHORT])

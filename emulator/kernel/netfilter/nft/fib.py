@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
@@ -25,8 +24,7 @@ _RESULTS = {"type": types.FIB_TYPE, "oif": types.IFINDEX, "oifname": types.IFNAM
 ASKED = ("saddr", "daddr", "mark", "iif", "oif")
 
 
-@dataclass(frozen=True, slots=True)
-class Fib(Expression):
+class Fib(Expression, frozen=True):
     """`fib daddr . iif type`. `present`: whether there is a link at all (`oif exists`)."""
 
     asked: tuple[str, ...]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.jhash import jhash
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 _NUMBER = integer(32, Order.HOST)
 
 
-@dataclass(frozen=True, slots=True)
-class Numgen(Expression):
+class Numgen(Expression, frozen=True):
     """`numgen inc mod 3 offset 100`: 100, 101, 102, 100 and so on; `random` draws."""
 
     random: bool
@@ -52,8 +50,7 @@ class Numgen(Expression):
         return increment
 
 
-@dataclass(frozen=True, slots=True)
-class Jhash(Expression):
+class Jhash(Expression, frozen=True):
     """`jhash ip saddr . tcp dport mod 2 seed 0x5 offset 5`. Without a seed the kernel draws one."""
 
     inner: Expression

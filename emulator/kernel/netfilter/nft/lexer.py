@@ -7,68 +7,95 @@ from bisect import bisect_right
 
 from emulator.kernel.netfilter.nft.error import NftError
 
-WORD, NUMBER, QUOTED, MARK, NEWLINE, END = range(6)
+WORD, NUMBER, QUOTED, MARK, JUNK, NEWLINE, END = range(7)  # the first three are constants, the last two end statements
 
 _TOKEN = re.compile(
     r"""
-    (?:[ \t\r]|\\\n)*+
-    (?:(?P<blank>\#[^\n]*|\Z)
-  | (?P<newline>\n)
-  | "(?P<quoted>[^"\n]*)"
-  | (?P<address>[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}(?![0-9a-fA-F:])
-      | (?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}
-      | (?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6}
-      | (?:[0-9a-fA-F]{1,4}:){1,7}:
-      | ::(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){0,6})?
-      | \d{1,3}(?:\.\d{1,3}){3})
-  | (?P<time>(?:\d+(?:ms|[dhms]))+(?![\w]))
-  | (?P<number>0[xX][0-9a-fA-F]+(?![\w])|\d+(?![\w]))
-  | (?P<word>[A-Za-z_][\w/\-.]*\*?|\d\w*)
-  | (?P<mark>==|!=|<=|>=|<<|>>|[-<>&|^!{}()\[\]:;,./+@$=*]))
+    (?:[ \t\r]|\\\n|\#[^\n]*)*+
+  ( (?![0-9a-fA-F]{1,4}:)[A-Za-z_][\w/\-.]*\*?  # most tokens are words or stand alone: these come first
+  | [{}(),;.@$=*+/](?!=)|\n|\Z
+  | \d{1,3}(?:\.\d{1,3}){3}
+  | "[^"\n]*"
+  | [0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}(?![0-9a-fA-F:])  # an Ethernet address
+  | (?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}  # one of IPv6
+  | (?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6}
+  | (?:[0-9a-fA-F]{1,4}:){1,7}:
+  | ::(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){0,6})?
+  | (?:\d+(?:ms|[dhms]))+(?![\w])  # a time
+  | 0[xX][0-9a-fA-F]+(?![\w])|\d+(?![\w])
+  | [A-Za-z_][\w/\-.]*\*?|\d\w*
+  | ==|!=|<=|>=|<<|>>|[-<>&|^!{}()\[\]:;,./+@$=*]
+  | .
+  )
     """,
     re.VERBOSE,
 )
-_KINDS = {
-    "newline": NEWLINE, "quoted": QUOTED, "address": WORD, "time": WORD, "number": NUMBER, "word": WORD, "mark": MARK,
-}  # fmt: skip
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|\d+")
+_WORD = re.compile(r"::|[A-Za-z_\d]")
+_MARKS = frozenset(["==", "!=", "<=", ">=", "<<", ">>", *"-<>&|^!{}()[]:;,./+@$=*"])
+_STRETCH = 1 << 16  # characters that are cut into tokens at once
+
+
+class _Kinds(dict[str, int]):
+    """The kinds of the tokens that a script has; most occur again and again."""
+
+    def __missing__(self, token: str) -> int:
+        if token in _MARKS:
+            kind = MARK
+        elif token == "\n":
+            kind = NEWLINE
+        elif token[0] == '"' and len(token) > 1:
+            kind = QUOTED
+        elif _NUMBER.fullmatch(token):
+            kind = NUMBER
+        else:
+            kind = WORD if _WORD.match(token) else JUNK
+        self[token] = kind
+        return kind
 
 
 class Tokens:
-    """A script as three lists of equal length, with an end that is never passed; `at` is where the reader is."""
+    """A script as lists of equal length, with an end that is never passed; `at` is where the reader is."""
 
-    __slots__ = ("_line_starts", "at", "file", "kinds", "starts", "text", "words")
+    __slots__ = ("_line_starts", "_starts", "at", "file", "kinds", "text", "words")
 
     def __init__(self, text: str, file: str) -> None:
         self.text = text
         self.file = file
         self.at = 0
         self._line_starts: list[int] = []
-        self.kinds: list[int] = []
-        self.words: list[str] = []
-        self.starts: list[int] = []
-        self._scan()
+        self._starts: list[int] = []
+        self.words = _words(text)
+        self.kinds = self._kinds()
 
-    def _scan(self) -> None:
-        position = 0
-        match = _TOKEN.match
-        text, kinds, words, starts = self.text, self.kinds, self.words, self.starts
-        end = len(text)
-        while position < end:
-            found = match(text, position)
-            if found is None:
-                junk = len(text) - len(text[position:].lstrip(" \t\r"))
-                raise self.error("syntax error, unexpected junk", junk, junk + 1)
-            group = found.lastgroup or "mark"
-            if group != "blank":
-                kind = _KINDS[group]
-                kinds.append(kind)
-                words.append(found[group])
-                starts.append(found.start(group) - (kind == QUOTED))
-            position = found.end()
-        for kind, word in ((NEWLINE, "\n"), (END, "")):
-            kinds.append(kind)
-            words.append(word)
-            starts.append(end)
+    def _kinds(self) -> list[int]:
+        """Return the tokens' kinds, and take the quotes off strings. NftError where a token is none."""
+        words = self.words
+        kinds = list(map(_Kinds().__getitem__, words))
+        if '"' in self.text:
+            for index in [index for index, kind in enumerate(kinds) if kind == QUOTED]:
+                words[index] = words[index][1:-1]
+        if JUNK in kinds:
+            junk = self.starts[kinds.index(JUNK)]
+            raise self.error("syntax error, unexpected junk", junk, junk + 1)
+        words += ["\n", ""]
+        kinds += [NEWLINE, END]
+        return kinds
+
+    @property
+    def starts(self) -> list[int]:
+        """Where the tokens begin in the text; a string with its quote."""
+        if not self._starts:
+            self._starts = [found.start(1) for found in _TOKEN.finditer(self.text) if found[1]]
+            self._starts += [len(self.text)] * 2
+        return self._starts
+
+    def replace(self, tokens: list[tuple[int, str, int]]) -> None:
+        """Take other tokens, each with its kind, its word and where it begins, and go back to the first."""
+        self.kinds = [kind for kind, _, _ in tokens]
+        self.words = [word for _, word, _ in tokens]
+        self._starts = [start for _, _, start in tokens]
+        self.at = 0
 
     # Places
 
@@ -129,18 +156,17 @@ class Tokens:
 
     def take(self) -> str:
         """Step over the next token, and return it."""
-        word = self.words[self.at]
-        if self.kinds[self.at] != END:
-            self.at += 1
-        return word
+        at = self.at
+        if self.kinds[at] != END:
+            self.at = at + 1
+        return self.words[at]
 
-    def accept(self, *words: str) -> bool:
-        """Step over the next tokens if they are these, unquoted."""
-        for ahead, word in enumerate(words):
-            index = self.at + ahead
-            if index >= len(self.words) or self.words[index] != word or self.kinds[index] == QUOTED:
-                return False
-        self.at += len(words)
+    def accept(self, word: str) -> bool:
+        """Step over the next token if it is this one, unquoted."""
+        at = self.at
+        if self.words[at] != word or self.kinds[at] == QUOTED:
+            return False
+        self.at = at + 1
         return True
 
     def expect(self, word: str) -> None:
@@ -150,9 +176,11 @@ class Tokens:
 
     def name(self) -> str:
         """Take a name: a word or a quoted string."""
-        if self.kind not in (WORD, QUOTED):
+        at = self.at
+        if self.kinds[at] not in (WORD, QUOTED):
             raise self.unexpected("string")
-        return self.take()
+        self.at = at + 1
+        return self.words[at]
 
     def quoted(self) -> str:
         """Take a string, as comments and prefixes are."""
@@ -174,18 +202,33 @@ class Tokens:
 
     def skip_separators(self) -> None:
         """Step over newlines and semicolons."""
-        while self.kinds[self.at] == NEWLINE or (self.kinds[self.at] == MARK and self.words[self.at] == ";"):
-            self.at += 1
+        kinds, words, at = self.kinds, self.words, self.at
+        while kinds[at] == NEWLINE or (kinds[at] == MARK and words[at] == ";"):
+            at += 1
+        self.at = at
 
     def at_separator(self) -> bool:
         """Whether a statement ends here."""
-        return self.kind in (NEWLINE, END) or (self.kind == MARK and self.word == ";")
+        kind = self.kinds[self.at]
+        return kind >= NEWLINE or (kind == MARK and self.words[self.at] == ";")
 
     def expect_separator(self) -> None:
         """Step over the end of a statement."""
         if not self.at_separator():
             raise self.unexpected("newline or semicolon")
         self.take()
+
+
+def _words(text: str) -> list[str]:
+    """Cut a text into tokens. Equal ones are one string, so that what keeps them shares it."""
+    words: list[str] = []
+    known: dict[str, str] = {}
+    begin = 0
+    while begin < len(text):
+        end = text.find("\n", begin + _STRETCH) + 1 or len(text)
+        words += [known.setdefault(word, word) for word in _TOKEN.findall(text, begin, end) if word]
+        begin = end
+    return words
 
 
 KEYWORDS = frozenset(

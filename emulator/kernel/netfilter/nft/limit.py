@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.nft.statement import Statement, Step
@@ -30,8 +29,7 @@ class Bucket:
         self.last = last
 
 
-@dataclass(frozen=True, slots=True)
-class Limit(Statement):
+class Limit(Statement, frozen=True):
     """`rate` a unit of time, in packets, or in bytes if `of_bytes`. `over`: it matches what goes beyond."""
 
     rate: int

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.nft.datatype import Datatype
 from emulator.kernel.netfilter.nft.element import Counted, Data, Name, number_of
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
-@dataclass(frozen=True, slots=True)
-class SetReference:
+class SetReference(Struct, frozen=True):
     """A named set of the table, or one that the rule brings along."""
 
     name: str = ""
@@ -31,6 +30,14 @@ class SetReference:
     def resolve(self, table: NftTable) -> NftSet:
         """Return the set."""
         return table.sets[self.name] if self.anonymous is None else self.anonymous
+
+    def sets(self) -> tuple[NftSet, ...]:
+        """Return the set, if the rule brings it along."""
+        return () if self.anonymous is None else (self.anonymous,)
+
+    def set_names(self) -> tuple[str, ...]:
+        """Return the name of the table's set, if it is one."""
+        return (self.name,) if self.anonymous is None else ()
 
     def key_getter(self, left: Getter, table: NftTable) -> Getter:
         """Return a getter of the set's keys: where patterns of names are intervals, names are numbers."""
@@ -59,8 +66,7 @@ class SetReference:
         return {"set": [element_json(each, found.declaration, 0.0) for each in found.sorted_elements()]}
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictMap(Statement):
+class VerdictMap(Statement, frozen=True):
     """`ip daddr . meta l4proto . th dport vmap @service-ips`."""
 
     key: Expression
@@ -74,19 +80,18 @@ class VerdictMap(Statement):
     def terminal(self) -> bool:
         return False
 
-    def sets(self) -> Iterator[NftSet]:
-        if self.found.anonymous is not None:
-            yield self.found.anonymous
+    def sets(self) -> tuple[NftSet, ...]:
+        return self.found.sets()
 
-    def set_names(self) -> Iterator[str]:
-        if self.found.anonymous is None:
-            yield self.found.name
+    def set_names(self) -> tuple[str, ...]:
+        return self.found.set_names()
 
-    def chains(self) -> Iterator[str]:
-        for found in self.sets():
-            for element in found:
-                if isinstance(element.data, Outcome) and element.data.chain:
-                    yield element.data.chain
+    def chains(self) -> tuple[str, ...]:
+        found = self.found.anonymous
+        if found is None:
+            return ()
+        outcomes = [element.data for element in found]
+        return tuple([outcome.chain for outcome in outcomes if isinstance(outcome, Outcome) and outcome.chain])
 
     def format(self, state: object = None, *, stateless: bool = False) -> str:
         return f"{self.key.format()} vmap {self.found.format()}"
@@ -113,8 +118,7 @@ class VerdictMap(Statement):
         return verdict
 
 
-@dataclass(frozen=True, slots=True)
-class MapLookup(Expression):
+class MapLookup(Expression, frozen=True):
     """`tcp dport map { 80 : 0x00000001 }`: the data that a map has for a key."""
 
     key: Expression
@@ -182,20 +186,17 @@ def bind_value(expression: Expression, netfilter: Netfilter, table: NftTable) ->
     return expression.bind(netfilter)
 
 
-def sets_of(expression: Expression | None) -> Iterator[NftSet]:
-    """Yield the anonymous set of a map."""
-    if isinstance(expression, MapLookup) and expression.found.anonymous is not None:
-        yield expression.found.anonymous
+def sets_of(value: object) -> tuple[NftSet, ...]:
+    """Return the anonymous set of a map; none if it is no map."""
+    return value.found.sets() if isinstance(value, MapLookup) else ()
 
 
-def set_names_of(expression: Expression | None) -> Iterator[str]:
-    """Yield the name of a map's set."""
-    if isinstance(expression, MapLookup) and expression.found.anonymous is None:
-        yield expression.found.name
+def set_names_of(value: object) -> tuple[str, ...]:
+    """Return the name of a map's set; none if it is no map, or the set has no name."""
+    return value.found.set_names() if isinstance(value, MapLookup) else ()
 
 
-@dataclass(frozen=True, slots=True)
-class CounterMap(Statement):
+class CounterMap(Statement, frozen=True):
     """`counter name ip saddr map @accounts`."""
 
     lookup: MapLookup
@@ -206,10 +207,10 @@ class CounterMap(Statement):
     def json(self, state: object = None, *, stateless: bool = False) -> object:
         return {"counter": self.lookup.json()}
 
-    def sets(self) -> Iterator[NftSet]:
+    def sets(self) -> tuple[NftSet, ...]:
         return sets_of(self.lookup)
 
-    def set_names(self) -> Iterator[str]:
+    def set_names(self) -> tuple[str, ...]:
         return set_names_of(self.lookup)
 
     @property

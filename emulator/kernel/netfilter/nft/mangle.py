@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.connection import CHANGED_MARK
@@ -23,8 +21,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
-@dataclass(frozen=True, slots=True)
-class Bitwise(Expression):
+class Bitwise(Expression, frozen=True):
     """A value of which the bits of `mask` stay, and then those of `flip` are turned."""
 
     inner: Expression
@@ -71,8 +68,7 @@ class Bitwise(Expression):
         return changed
 
 
-@dataclass(frozen=True, slots=True)
-class SetMark(Statement):
+class SetMark(Statement, frozen=True):
     """`owner` is "meta" or "ct"; the value is a constant or an expression."""
 
     owner: str
@@ -82,11 +78,11 @@ class SetMark(Statement):
     def needs_conntrack(self) -> bool:
         return self.owner == "ct" or (isinstance(self.value, Expression) and self.value.needs_conntrack)
 
-    def sets(self) -> Iterator[NftSet]:
-        return sets_of(self.value if isinstance(self.value, Expression) else None)
+    def sets(self) -> tuple[NftSet, ...]:
+        return sets_of(self.value)
 
-    def set_names(self) -> Iterator[str]:
-        return set_names_of(self.value if isinstance(self.value, Expression) else None)
+    def set_names(self) -> tuple[str, ...]:
+        return set_names_of(self.value)
 
     def format(self, state: object = None, *, stateless: bool = False) -> str:
         value = self.value.format() if isinstance(self.value, Expression) else MARK.format(self.value)

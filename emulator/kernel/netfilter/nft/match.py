@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.nft.datatype import IFNAME, Datatype, Scalar
 from emulator.kernel.netfilter.nft.expression import Expression, Getter, Masked, format_constant
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 _COMPARE = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefix(Struct, frozen=True):
     """`10.0.0.0/8`, host bits cleared."""
 
     address: int
@@ -35,8 +34,7 @@ class Prefix:
         return kind.limit ^ (1 << kind.bits - self.length) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """`80-90`, both ends included."""
 
     low: int
@@ -46,8 +44,7 @@ class Range:
 Operand = Scalar | tuple[Scalar, ...] | Prefix | Range | SetReference
 
 
-@dataclass(frozen=True, slots=True)
-class Match(Statement):
+class Match(Statement, frozen=True):
     """`left operator right`. The operator is "==", "!=", "<", ">", "<=" or ">=".
 
     `hidden`: a listing leaves it out, since a later statement says the same (`meta l4proto tcp tcp dport 80`).
@@ -62,13 +59,11 @@ class Match(Statement):
     def needs_conntrack(self) -> bool:
         return self.left.needs_conntrack
 
-    def sets(self) -> Iterator[NftSet]:
-        if isinstance(self.right, SetReference) and self.right.anonymous is not None:
-            yield self.right.anonymous
+    def sets(self) -> tuple[NftSet, ...]:
+        return self.right.sets() if isinstance(self.right, SetReference) else ()
 
-    def set_names(self) -> Iterator[str]:
-        if isinstance(self.right, SetReference) and self.right.anonymous is None:
-            yield self.right.name
+    def set_names(self) -> tuple[str, ...]:
+        return self.right.set_names() if isinstance(self.right, SetReference) else ()
 
     def format(self, state: object = None, *, stateless: bool = False) -> str:
         return f"{self.left.format()} {self._operator()}{self._right()}"
@@ -198,8 +193,7 @@ def _begins(left: Getter, begin: str, negated: bool) -> Step:
     return begins
 
 
-@dataclass(frozen=True, slots=True)
-class FlagMatch(Statement):
+class FlagMatch(Statement, frozen=True):
     """Flags of a bit mask.
 
     `kind`: "any" of them (`ct state new,related`), "none" (`ct state ! new`), or of the bits of `mask` exactly these

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -42,8 +41,7 @@ BARE = frozenset({"iif", "oif", "iifname", "oifname"})  # printed without `meta`
 SHORT = BARE | {"mark", "skuid", "skgid", "cpu"}  # read without it
 
 
-@dataclass(frozen=True, slots=True)
-class Meta(Expression):
+class Meta(Expression, frozen=True):
     """`meta mark`."""
 
     key: str

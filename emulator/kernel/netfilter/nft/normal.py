@@ -6,7 +6,8 @@ nft sorts fields of one header that stand side by side, and leaves out a protoco
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from emulator.kernel.netfilter.nft.dynamic import Dynamic
 from emulator.kernel.netfilter.nft.expression import Concatenation, Expression
@@ -29,7 +30,17 @@ def normalized(statements: Sequence[Statement], family: str) -> tuple[Statement,
     """Return the statements in the order, and with the omissions, of a listing."""
     if family == "inet":
         statements = _say_network(statements)
-    return tuple(_hide_implied(_name_ports(_merge_fields(statements)), family))
+    if len([each for each in statements if _plain(each) is not None]) > 1:
+        statements = _merge_fields(statements)
+    if family == "inet" or any(_says_protocol(each, family) for each in statements):
+        statements = _hide_implied(_name_ports(statements), family)
+    return tuple(statements)
+
+
+def _says_protocol(statement: Statement, family: str) -> bool:
+    if not isinstance(statement, Match):
+        return False
+    return says_transport(statement.left) or _says_network(statement, family)
 
 
 def _say_network(statements: Sequence[Statement]) -> Sequence[Statement]:
@@ -99,7 +110,7 @@ def _adjoins(group: list[tuple[Payload, Statement]], pair: tuple[Payload, Statem
     return sum(each.place.bits for each, _ in group) + payload.place.bits <= _WIDEST
 
 
-def _name_ports(statements: list[Statement]) -> list[Statement]:
+def _name_ports(statements: Sequence[Statement]) -> list[Statement]:
     """`th dport` behind `meta l4proto tcp` is `tcp dport`."""
     known = ""
     done: list[Statement] = []
@@ -143,10 +154,10 @@ def _hide_implied(statements: list[Statement], family: str) -> list[Statement]:
             and needed == _value(done[transport])
             and (not isinstance(statement, Reject) or family != "inet")
         ):
-            done[transport] = replace(done[transport], hidden=True)  # type: ignore[type-var]
+            done[transport] = replace(done[transport], hidden=True)
             transport = None
         if network is not None and needed_network and _value(done[network]) in _NETWORK_NUMBERS[needed_network]:
-            done[network] = replace(done[network], hidden=True)  # type: ignore[type-var]
+            done[network] = replace(done[network], hidden=True)
             network = None
         if not isinstance(statement, Match | FlagMatch | VerdictMap | SetMark):
             transport = network = None

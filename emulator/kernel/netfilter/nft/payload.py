@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.nft import datatype as types
 from emulator.kernel.netfilter.nft.datatype import Datatype, integer
@@ -23,8 +24,7 @@ _FRAGMENT_OFFSET = 0x1FFF
 _MAC_HEADER = 14
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """Where a field stands in its header, in bits, and of what type it is."""
 
     offset: int
@@ -32,8 +32,7 @@ class Field:
     datatype: Datatype
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """A protocol's header. `transport` is the protocol number that must be there for it, -1 for any."""
 
     layer: int
@@ -108,8 +107,7 @@ HEADERS: Mapping[str, Header] = MappingProxyType(
 TRANSPORT_NAMES = {TCP: "tcp", UDP: "udp", SCTP: "sctp"}
 
 
-@dataclass(frozen=True, slots=True)
-class Payload(Expression):
+class Payload(Expression, frozen=True):
     """`ip daddr`: one field of one header."""
 
     protocol: str
@@ -153,6 +151,11 @@ class Payload(Expression):
         if layer == LINK:
             return _of_link(self.place)
         return _of_network(self.place) if layer == NETWORK else _of_transport(self.place, self.transport)
+
+
+FIELDS: Mapping[tuple[str, str], Payload] = MappingProxyType(
+    {(name, field): Payload(name, field) for name, header in HEADERS.items() for field in header.fields}
+)
 
 
 def _saddr(skb: Skb, context: Context) -> Key | None:

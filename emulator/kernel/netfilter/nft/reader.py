@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.nft.datatype import IFINDEX, Datatype, LinkIndex, Scalar
 from emulator.kernel.netfilter.nft.error import NftError, ValueProblem
-from emulator.kernel.netfilter.nft.lexer import MARK, NUMBER, QUOTED, WORD, Tokens
+from emulator.kernel.netfilter.nft.lexer import MARK, QUOTED, Tokens
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.netfilter import Netfilter
@@ -38,9 +38,11 @@ class Scope:
     def constant(self, kind: Datatype) -> Scalar:
         """Read one constant of a type."""
         tokens = self.tokens
-        if tokens.kind not in (WORD, NUMBER, QUOTED):
+        at = tokens.at
+        if tokens.kinds[at] > QUOTED:
             raise tokens.unexpected()
-        return self.value(kind, tokens.take(), tokens.at - 1)
+        tokens.at = at + 1
+        return self.value(kind, tokens.words[at], at)
 
     def value(self, kind: Datatype, word: str, index: int) -> Scalar:
         """Read a word as a constant of a type."""

@@ -65,17 +65,7 @@ def _statement(scope: Scope, protocols: Protocols) -> Statement:
     if tokens.kind == WORD:
         reader = _READERS.get(word)
         if reader is not None:
-            tokens.take()
-            return reader(scope)
-        if word in ("dnat", "snat", "masquerade", "redirect"):
-            return translate(scope, protocols)
-        if word == "reject":
-            tokens.take()
-            return _reject(scope, protocols)
-        if word in ("accept", "drop", "continue", "return", "jump", "goto"):
-            return VerdictStatement(outcome(scope))
-        if word in ("add", "update", "delete"):
-            return _dynamic(scope)
+            return reader(scope, protocols)
         if starts_expression(word):
             return _expression_statement(scope, protocols)
         if word in REFUSED:
@@ -85,12 +75,17 @@ def _statement(scope: Scope, protocols: Protocols) -> Statement:
     raise tokens.unexpected()
 
 
+def _verdict(scope: Scope, protocols: Protocols) -> Statement:
+    return VerdictStatement(outcome(scope))
+
+
 def _expression_statement(scope: Scope, protocols: Protocols) -> Statement:
     tokens = scope.tokens
     first = tokens.at
-    owner = "ct" if tokens.word == "ct" else "meta"
-    if tokens.word in ("meta", "ct") and tokens.peek(2) == "set" and tokens.peek(1) != "mark":
-        raise scope.refuse(f"{tokens.word} {tokens.peek(1)} set", first, first + 2)
+    word = tokens.word
+    owner = "ct" if word == "ct" else "meta"
+    if word in ("meta", "ct") and tokens.peek(2) == "set" and tokens.peek(1) != "mark":
+        raise scope.refuse(f"{word} {tokens.peek(1)} set", first, first + 2)
     left = concatenation(scope)
     protocols.require(left, first, tokens.at - 1)
     if tokens.accept("set"):
@@ -196,8 +191,9 @@ def _bitwise(scope: Scope, mask: int, flip: int) -> tuple[int, int]:
 # Short statements
 
 
-def _counter(scope: Scope) -> Statement:
+def _counter(scope: Scope, protocols: Protocols) -> Statement:
     tokens = scope.tokens
+    tokens.take()
     if not tokens.accept("name"):
         read = counted(scope)
         return Counter(read.packets, read.bytes)
@@ -213,15 +209,17 @@ def _counter(scope: Scope) -> Statement:
     return NamedCounter(name)
 
 
-def _notrack(scope: Scope) -> Statement:
+def _notrack(scope: Scope, protocols: Protocols) -> Statement:
+    scope.tokens.take()
     return Notrack()
 
 
 _LOG_NUMBERS = {"group": 0xFFFF, "snaplen": U32, "queue-threshold": 0xFFFF}
 
 
-def _log(scope: Scope) -> Statement:
+def _log(scope: Scope, protocols: Protocols) -> Statement:
     tokens = scope.tokens
+    tokens.take()
     prefix = level = ""
     flags: list[str] = []
     numbers: dict[str, int] = {}
@@ -267,8 +265,9 @@ def _log_flags(scope: Scope) -> list[str]:
     raise tokens.unexpected()
 
 
-def _limit(scope: Scope) -> Limit:
+def _limit(scope: Scope, protocols: Protocols | None = None) -> Limit:
     tokens = scope.tokens
+    tokens.take()
     tokens.expect("rate")
     over = tokens.accept("over")
     at = tokens.at
@@ -303,6 +302,7 @@ _REJECT_CODES = {"icmp": reject_codes(), "icmpx": tuple(ICMPX_CODES), "icmpv6": 
 
 def _reject(scope: Scope, protocols: Protocols) -> Statement:
     tokens, family = scope.tokens, scope.table.family
+    tokens.take()
     network = protocols.network if family == "inet" else family
     if not tokens.accept("with"):
         if network == "ip":
@@ -329,7 +329,7 @@ def _reject(scope: Scope, protocols: Protocols) -> Statement:
     return Reject(kind, code, kind == default and code == "port-unreachable" and (family != "inet" or not network))
 
 
-def _dynamic(scope: Scope) -> Statement:
+def _dynamic(scope: Scope, protocols: Protocols) -> Statement:
     tokens = scope.tokens
     operation = tokens.take()
     tokens.expect("@")
@@ -366,7 +366,7 @@ def _dynamic_options(scope: Scope) -> tuple[int, bool, Limit | None]:
             timeout = time_value(scope)
         elif tokens.accept("counter"):
             counts = counted(scope).packets >= 0
-        elif tokens.accept("limit"):
+        elif tokens.word == "limit":
             limit = _limit(scope)
         elif tokens.word in ("ct", "quota", "last"):
             raise scope.refuse(f"{tokens.word} in a set", tokens.at)
@@ -375,9 +375,13 @@ def _dynamic_options(scope: Scope) -> tuple[int, bool, Limit | None]:
     return timeout, counts, limit
 
 
-_READERS: dict[str, Callable[[Scope], Statement]] = {
+_READERS: dict[str, Callable[[Scope, Protocols], Statement]] = {
     "counter": _counter,
     "notrack": _notrack,
     "log": _log,
     "limit": _limit,
+    "reject": _reject,
+    **dict.fromkeys(("accept", "drop", "continue", "return", "jump", "goto"), _verdict),
+    **dict.fromkeys(("dnat", "snat", "masquerade", "redirect"), translate),
+    **dict.fromkeys(("add", "update", "delete"), _dynamic),
 }

@@ -6,10 +6,11 @@ What a statement remembers (a counter, a bucket) is made by `start` for each rul
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.nft.element import Counted
 from emulator.kernel.netfilter.nft.symbols import ICMP_CODES
@@ -17,6 +18,7 @@ from emulator.kernel.netfilter.nft.verdict import CONTINUE, DROP, NO_MATCH, Outc
 from emulator.kernel.netfilter.target.log import Log
 from emulator.kernel.netfilter.target.reject import Reject as RejectTarget
 from emulator.kernel.netfilter.tuple import TCP
+from emulator.kernel.netfilter.value import AbstractStructMeta
 from emulator.kernel.skb import CtInfo
 
 if TYPE_CHECKING:
@@ -30,10 +32,8 @@ Step = Callable[["Skb", "Context"], Outcome | None]
 AfterDrop = Callable[["Skb", "Context"], None]
 
 
-class Statement(ABC):
+class Statement(Struct, metaclass=AbstractStructMeta, frozen=True):
     """A statement. `terminal`: nothing may stand behind it."""
-
-    __slots__ = ()
 
     @abstractmethod
     def format(self, state: object = None, *, stateless: bool = False) -> str:
@@ -66,25 +66,24 @@ class Statement(ABC):
         """The hooks of nat chains that it may stand in; empty if it may stand anywhere."""
         return frozenset()
 
-    def sets(self) -> Iterator[NftSet]:
-        """Yield the anonymous sets that it has."""
-        return iter(())
+    def sets(self) -> tuple[NftSet, ...]:
+        """Return the anonymous sets that it has."""
+        return ()
 
-    def set_names(self) -> Iterator[str]:
-        """Yield the names of the sets that it looks into."""
-        return iter(())
+    def set_names(self) -> tuple[str, ...]:
+        """Return the names of the sets that it looks into."""
+        return ()
 
-    def chains(self) -> Iterator[str]:
-        """Yield the chains that it may go to, those in named maps aside."""
-        return iter(())
+    def chains(self) -> tuple[str, ...]:
+        """Return the chains that it may go to, those in named maps aside."""
+        return ()
 
-    def counters(self) -> Iterator[str]:
-        """Yield the named counters that it uses."""
-        return iter(())
+    def counters(self) -> tuple[str, ...]:
+        """Return the named counters that it uses."""
+        return ()
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictStatement(Statement):
+class VerdictStatement(Statement, frozen=True):
     """`accept`, `jump services`."""
 
     outcome: Outcome
@@ -99,17 +98,15 @@ class VerdictStatement(Statement):
     def terminal(self) -> bool:
         return True
 
-    def chains(self) -> Iterator[str]:
-        if self.outcome.chain:
-            yield self.outcome.chain
+    def chains(self) -> tuple[str, ...]:
+        return (self.outcome.chain,) if self.outcome.chain else ()
 
     def bind(self, netfilter: Netfilter, table: NftTable, state: object) -> Step | None:
         outcome = self.outcome
         return None if outcome.kind == CONTINUE else lambda skb, context: outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Counter(Statement):
+class Counter(Statement, frozen=True):
     """`counter packets 5 bytes 100`: what it begins with."""
 
     packets: int = 0
@@ -142,8 +139,7 @@ def count_in(counted: Counted) -> Step:
     return count
 
 
-@dataclass(frozen=True, slots=True)
-class NamedCounter(Statement):
+class NamedCounter(Statement, frozen=True):
     """`counter name "web"`."""
 
     name: str
@@ -154,15 +150,14 @@ class NamedCounter(Statement):
     def json(self, state: object = None, *, stateless: bool = False) -> object:
         return {"counter": self.name}
 
-    def counters(self) -> Iterator[str]:
-        yield self.name
+    def counters(self) -> tuple[str, ...]:
+        return (self.name,)
 
     def bind(self, netfilter: Netfilter, table: NftTable, state: object) -> Step | None:
         return count_in(table.counters[self.name].counted)
 
 
-@dataclass(frozen=True, slots=True)
-class Notrack(Statement):
+class Notrack(Statement, frozen=True):
     """`notrack`."""
 
     def format(self, state: object = None, *, stateless: bool = False) -> str:
@@ -180,8 +175,7 @@ class Notrack(Statement):
         return notrack
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected(Outcome):
+class Rejected(Outcome, frozen=True):
     """A drop whose sender is told, once the drop is counted."""
 
     answer: AfterDrop | None = None
@@ -206,8 +200,7 @@ _ICMPX_ANSWERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reject(Statement):
+class Reject(Statement, frozen=True):
     """`reject with icmp host-unreachable`; `kind` is icmp, icmpx, icmpv6 or "tcp reset". `plain`: it is the default."""
 
     kind: str = "icmp"
@@ -248,8 +241,7 @@ _LEVELS = {"emerg": 0, "alert": 1, "crit": 2, "err": 3, "warn": 4, "notice": 5, 
 _WARN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class LogStatement(Statement):
+class LogStatement(Statement, frozen=True):
     """`log prefix "in: " level debug`. The lines are in `Netfilter.log`; with a group they go to nobody here."""
 
     prefix: str = ""

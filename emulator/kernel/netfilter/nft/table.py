@@ -32,7 +32,10 @@ class Base:
 
 
 class NftRule:
-    """A rule. `number` counts from 1 in its chain and is set when the chain is compiled."""
+    """A rule. `number` counts from 1 in its chain and is set when it is asked for (`number_rules`).
+
+    `steps` is None until a packet meets the rule: most rules of a node that has very many never see one.
+    """
 
     __slots__ = ("comment", "handle", "number", "statements", "states", "steps")
 
@@ -42,13 +45,20 @@ class NftRule:
         self.handle = 0
         self.number = 0
         self.states: tuple[object, ...] = ()
-        self.steps: tuple[Step, ...] = ()
+        self.steps: tuple[Step, ...] | None = None
 
-    def bind(self, netfilter: Netfilter, table: NftTable) -> None:
-        """Make what it remembers, and compile it."""
-        self.states = tuple(statement.start(netfilter) for statement in self.statements)
-        bound = (each.bind(netfilter, table, state) for each, state in zip(self.statements, self.states, strict=True))
-        self.steps = tuple(step for step in bound if step is not None)
+    def start(self, netfilter: Netfilter) -> None:
+        """Make what it remembers."""
+        states = [statement.start(netfilter) for statement in self.statements]
+        if states != [None] * len(states):
+            self.states = tuple(states)
+
+    def bind(self, netfilter: Netfilter, table: NftTable) -> tuple[Step, ...]:
+        """Compile it."""
+        pairs = zip(self.statements, self.states or (None,) * len(self.statements), strict=True)
+        bound = [statement.bind(netfilter, table, state) for statement, state in pairs]
+        self.steps = tuple([step for step in bound if step is not None])
+        return self.steps
 
     def format(self, *, stateless: bool = False) -> str:
         """Print it as a listing does, without its handle."""
@@ -94,7 +104,10 @@ class NftChain:
         while True:
             for rule in rules:
                 outcome: Outcome | None = None
-                for step in rule.steps:
+                steps = rule.steps
+                if steps is None:
+                    steps = rule.bind(netns.netfilter, self.table)
+                for step in steps:
                     outcome = step(skb, context)
                     if outcome is not None:
                         break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from emulator.kernel.netfilter.nft.lexer import QUOTED, WORD, Tokens
 
@@ -10,8 +10,7 @@ FAMILIES = ("ip", "ip6", "inet", "arp", "bridge", "netdev")
 _REFUSED = frozenset({"arp", "bridge", "netdev"})
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """The names, and the tokens that they stand at."""
 
     family: str
@@ -24,7 +23,7 @@ class Target:
     def read(cls, tokens: Tokens, names: int) -> Target:
         """Read a family if there is one, and one name or two."""
         family, family_at = "ip", -1
-        if tokens.kind == WORD and tokens.word in FAMILIES and _another_name(tokens, names):
+        if tokens.words[tokens.at] in FAMILIES and tokens.kind == WORD and _another_name(tokens, names):
             family_at, family = tokens.at, tokens.take()
             if family in _REFUSED:
                 raise tokens.error_at(f"family {family} is not supported here", family_at)

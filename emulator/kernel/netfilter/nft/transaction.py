@@ -184,7 +184,7 @@ class Transaction(SetChanges):
             for found in statement.sets():
                 found.handle = table.take_handle()
         rule.handle = table.take_handle()
-        rule.bind(self._netfilter, table)
+        rule.start(self._netfilter)
         self._hold(chain, rule)
         chain.rules.insert(index, rule)
         chain.numbered = False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.hook import Verdict
@@ -32,8 +30,7 @@ HOOKS = {
 FLAGS = ("random", "fully-random", "persistent")
 
 
-@dataclass(frozen=True, slots=True)
-class Translate(Statement):
+class Translate(Statement, frozen=True):
     """`kind` as the statement's word. `address` and `port` are constants, ranges or expressions; `family` is printed.
 
     An expression of two parts gives address and port at once.
@@ -57,18 +54,11 @@ class Translate(Statement):
     def nat_hooks(self) -> frozenset[str]:
         return HOOKS[self.kind]
 
-    def _expressions(self) -> Iterator[Expression]:
-        for value in (self.address, self.port):
-            if isinstance(value, Expression):
-                yield value
+    def sets(self) -> tuple[NftSet, ...]:
+        return sets_of(self.address) + sets_of(self.port)
 
-    def sets(self) -> Iterator[NftSet]:
-        for expression in self._expressions():
-            yield from sets_of(expression)
-
-    def set_names(self) -> Iterator[str]:
-        for expression in self._expressions():
-            yield from set_names_of(expression)
+    def set_names(self) -> tuple[str, ...]:
+        return set_names_of(self.address) + set_names_of(self.port)
 
     def format(self, state: object = None, *, stateless: bool = False) -> str:
         words = [self.kind]

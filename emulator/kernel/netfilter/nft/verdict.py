@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 ACCEPT, DROP, CONTINUE, RETURN, JUMP, GOTO, BREAK = "accept", "drop", "continue", "return", "jump", "goto", "break"
 PLAIN = (ACCEPT, DROP, CONTINUE, RETURN)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """`accept`, `jump services`. BREAK is the rule's own: it does not match."""
 
     kind: str
