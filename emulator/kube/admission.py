@@ -14,6 +14,8 @@ from emulator.api.objects.meta import Object
 from emulator.api.service_update import without_stale_fields
 from emulator.kube.defaults import with_defaults
 from emulator.kube.indexes import NODES_BY_POD_NETWORK
+from emulator.kube.proxy import configuration
+from emulator.kube.proxy.modes import MODES
 from emulator.kube.reconciler import AdmissionError, Reader
 from emulator.kube.service_admission import ServiceAllocation
 
@@ -44,6 +46,8 @@ class ClusterAdmission:
         problems = list(_changed_for_good(admitted, old) if old else ())
         if admitted["kind"] == "Service" and admitted["spec"].get("type") != "ExternalName":
             admitted = ServiceAllocation(reader, self.service_cidr, admitted, old, problems).fill()
+        elif configuration.is_configuration(admitted):
+            problems += _proxy_mode(admitted)
         elif admitted["kind"] == "Node":
             problems += _pod_network(reader, admitted, old)
         if old is None:
@@ -72,6 +76,14 @@ def _fixed_part(spec: Object, old: Object) -> Object:
     given = spec.get("tolerations") or ()
     fixed["tolerations"] = [toleration for toleration in old.get("tolerations") or () if toleration in given]
     return fixed
+
+
+def _proxy_mode(obj: Object) -> Iterator[str]:
+    """kube-proxy's mode must be one that nodes have: else they would go on as before and tell nobody but their logs."""
+    mode = configuration.mode_of(obj)
+    if mode not in MODES:
+        known = ", ".join(f'"{each}"' for each in MODES)
+        yield f'data[{configuration.KEY}]: mode: Unsupported value: "{mode}": supported values: {known}'
 
 
 def _pod_network(reader: Reader, node: Object, old: Object | None) -> Iterator[str]:

@@ -96,7 +96,7 @@ class NotReady(Struct, frozen=True, kw_only=True):
 
 
 class ClusterOverview(Struct, frozen=True, kw_only=True):
-    """The cluster at a glance; `ready` when all nodes and pods are."""
+    """The cluster at a glance; `ready` when all nodes and pods are. `proxy_mode` is what its nodes are to run in."""
 
     cluster: str
     epoch: int
@@ -108,6 +108,7 @@ class ClusterOverview(Struct, frozen=True, kw_only=True):
     pods: int
     ready_pods: int
     not_ready: tuple[NotReady, ...]
+    proxy_mode: str = ""
 
 
 REGISTER = Method("register", NodeRegistration, Registered, Empty)

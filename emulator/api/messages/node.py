@@ -34,6 +34,7 @@ class NodeStatusResult(Struct, frozen=True, kw_only=True):
     drops: dict[str, int] = {}
     faults: int = 0
     underlay: UnderlayCounters = UnderlayCounters()
+    proxy_mode: str = ""  # that kube-proxy runs in
 
 
 class ExecParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -191,9 +192,23 @@ class FlowsEvent(Struct, frozen=True, kw_only=True):
     ended: tuple[str, ...] = ()
 
 
+class ProxySync(Struct, frozen=True, kw_only=True):
+    """kube-proxy has brought a node's rules up to date, for the `number`th time, in so many seconds.
+
+    `changed` service ports were another than before; `ports` names them, if they are few.
+    """
+
+    mode: str
+    number: int
+    changed: int
+    ports: tuple[str, ...]
+    seconds: float
+
+
 NODE_STATUS = Method("status", Empty, Empty, NodeStatusResult)
 EXEC = Method("exec", ExecParams, ExecOutput, ExecResult)
 LOGS = Method("logs", LogsParams, LogLine, Empty)
 TRACE_START = Method("trace.start", TraceStartParams, Empty, TraceStartResult)
 TRACE_COLLECT = Method("trace.collect", TraceCollectParams, TraceStep, Empty)
 FLOWS_WATCH = Method("flows.watch", FlowsWatchParams, FlowsEvent, Empty)
+PROXY_WATCH = Method("proxy.watch", Empty, ProxySync, Empty)

@@ -19,12 +19,16 @@ Name = tuple[str, str]
 
 
 class ServiceTracker:
-    """The service ports and their endpoints. `ports` and `endpoints` are for reading; a sync takes `take_changes`."""
+    """The service ports and their endpoints. `ports` and `endpoints` are for reading; a sync takes `take_changes`.
+
+    Whoever cleans up UDP connections takes `take_udp_changes`: the same names of UDP ports, for itself.
+    """
 
     def __init__(self, services: Iterable[Service] = (), slices: Iterable[EndpointSlice] = ()) -> None:
         self.ports: dict[ServicePortName, ServicePort] = {}
         self.endpoints: dict[ServicePortName, tuple[Endpoint, ...]] = {}
         self._changed: set[ServicePortName] = set()
+        self._changed_udp: set[ServicePortName] = set()
         self._ports_of: dict[Name, frozenset[ServicePortName]] = {}  # by Service
         self._endpoints_of: dict[Name, frozenset[ServicePortName]] = {}  # by Service
         self._slices_of: dict[Name, dict[str, EndpointSlice]] = {}  # by Service, then by the slice's name
@@ -66,11 +70,27 @@ class ServiceTracker:
             del self._slices_of[namespace, service]
         self._replace(self.endpoints, self._endpoints_of, (namespace, service), endpoints_by_port(slices.values()))
 
+    @property
+    def changed(self) -> frozenset[ServicePortName]:
+        """What `take_changes` would return."""
+        return frozenset(self._changed)
+
     def take_changes(self) -> frozenset[ServicePortName]:
         """Return the names of the service ports that came, changed or went since the last call."""
         changed = frozenset(self._changed)
         self._changed.clear()
         return changed
+
+    def take_udp_changes(self) -> frozenset[ServicePortName]:
+        """Return the names of the UDP service ports that came, changed or went since the last call."""
+        changed = frozenset(self._changed_udp)
+        self._changed_udp.clear()
+        return changed
+
+    def _note(self, name: ServicePortName) -> None:
+        self._changed.add(name)
+        if name.protocol == "UDP":
+            self._changed_udp.add(name)
 
     def _replace(
         self,
@@ -82,10 +102,10 @@ class ServiceTracker:
         """Let `now` be all that `values` has of a Service, noting what is another than before."""
         for port in names_of.pop(service, frozenset()) - now.keys():
             del values[port]
-            self._changed.add(port)
+            self._note(port)
         for port, value in now.items():
             if values.get(port) != value:
                 values[port] = value
-                self._changed.add(port)
+                self._note(port)
         if now:
             names_of[service] = frozenset(now)

@@ -30,6 +30,7 @@ from emulator.kube.deployment import DeploymentController
 from emulator.kube.endpointslice import EndpointSliceController
 from emulator.kube.namespace import NamespaceController
 from emulator.kube.node_lifecycle import NodeLifecycleController
+from emulator.kube.proxy import configuration
 from emulator.kube.reconciler import Reconciler
 from emulator.kube.replicaset import ReplicaSetController
 from emulator.kube.scheduler import Scheduler
@@ -117,6 +118,7 @@ class Controller:
         objects = addons.namespaces()
         if self._is_new:
             objects += addons.cluster_dns(self.config.service_cidr, min(DNS_REPLICAS, len(self.config.nodes)))
+            objects.append(configuration.config_map(self.config.proxy_mode))
         for obj in objects:
             if self.store.get(*reference_of(obj)) is None:
                 self.store.create(obj)
@@ -141,9 +143,20 @@ class Controller:
         )
 
     async def _status(self, _params: Empty, _exchange: Exchange[Empty]) -> ClusterOverview:
-        found = overview(self.store, cluster=self.config.name, epoch=self.epoch, revision=self.store.revision)
+        found = overview(
+            self.store,
+            cluster=self.config.name,
+            epoch=self.epoch,
+            revision=self.store.revision,
+            proxy_mode=self._proxy_mode(),
+        )
         await self._committer.flush()
         return found
+
+    def _proxy_mode(self) -> str:
+        """Return what the nodes are to run in; without the ConfigMap they stay as they are, which is not known here."""
+        obj = self.store.get("ConfigMap", configuration.NAMESPACE, configuration.NAME)
+        return "" if obj is None else configuration.mode_of(obj)
 
 
 async def run_controller(

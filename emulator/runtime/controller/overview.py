@@ -15,7 +15,7 @@ _WORKLOADS = {
 }
 
 
-def overview(reader: Reader, *, cluster: str, epoch: int, revision: int) -> ClusterOverview:
+def overview(reader: Reader, *, cluster: str, epoch: int, revision: int, proxy_mode: str = "") -> ClusterOverview:
     """Summarize the stored objects; each part is in order of namespace and name."""
     pods = [pod for pod in reader.list("Pod") if _phase(pod) not in ("Succeeded", "Failed")]
     nodes = tuple(_node(node, pods) for node in _sorted(reader, "Node"))
@@ -32,6 +32,7 @@ def overview(reader: Reader, *, cluster: str, epoch: int, revision: int) -> Clus
         pods=len(pods),
         ready_pods=sum(_is_ready(pod) for pod in pods),
         not_ready=not_ready,
+        proxy_mode=proxy_mode,
     )
 
 

@@ -48,10 +48,11 @@ LAST_DELAY = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A kind whose objects the node wants to know."""
+    """A kind whose objects the node wants to know; of one namespace, or of all."""
 
     kind: str
     field_selector: str = ""
+    namespace: str | None = None
 
 
 class ControllerLink:
@@ -205,7 +206,12 @@ class _Session:
 
     async def _follow(self, subscription: Subscription, revision: str) -> None:
         link, kind = self._link, subscription.kind
-        params = WatchParams(kind=kind, field_selector=subscription.field_selector, revision=revision)
+        params = WatchParams(
+            kind=kind,
+            namespace=subscription.namespace,
+            field_selector=subscription.field_selector,
+            revision=revision,
+        )
         listed: list[messages.Object] | None = None if revision else []
         async with self._client.stream(messages.WATCH, params) as exchange:
             while (event := await exchange.next_event()) is not None:

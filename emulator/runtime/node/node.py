@@ -28,8 +28,10 @@ from emulator.kernel.nic import Nic
 from emulator.kernel.route import Route
 from emulator.kube.cni.bridge import BridgePlugin, NodeNetwork
 from emulator.kube.ipam import dns_address
+from emulator.kube.proxy import configuration
 from emulator.kube.proxy.modes import make_proxier
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
+from emulator.kube.proxy.sysctls import conntrack_sysctls
 from emulator.packet.address import format_mac, mac_to_int
 from emulator.runtime.control.server import serve
 from emulator.runtime.logging import open_log
@@ -58,7 +60,6 @@ UPLINK = "eth0"
 _SYSCTLS = (
     ("net.ipv4.ip_forward", 1),
     ("net.bridge.bridge-nf-call-iptables", 1),
-    ("net.ipv4.conf.all.route_localnet", 1),  # kube-proxy's, for node ports on 127.0.0.1
 )
 
 
@@ -110,7 +111,7 @@ class NodeMachine:
             nursery.start_soon(self.machine.run)
             nursery.start_soon(self.link.run)
             node = view((await self.link.registered()).node, Node)
-            pods = await self._begin(node, nursery)
+            pods, proxy = await self._begin(node, nursery)
             parts = NodeParts(
                 name=node.metadata.name,
                 epoch=self._setting.epoch,
@@ -119,6 +120,7 @@ class NodeMachine:
                 network=NetnsNetwork(self.machine, self.root, _node_resolver(node)),
                 traces=self.traces,
                 flows=FlowTable(self.machine),
+                proxy=proxy,
                 is_connected=lambda: self.link.connected,
                 find_command=find_command,
                 started_at=started_at,
@@ -127,7 +129,7 @@ class NodeMachine:
             nursery.start_soon(serve, self._setting.listener, services.methods(self._setting.log))
             task_status.started(services)
 
-    async def _begin(self, node: Node, nursery: trio.Nursery) -> PodRunner:
+    async def _begin(self, node: Node, nursery: trio.Nursery) -> tuple[PodRunner, ServiceProxy]:
         """Build what the registration told the sizes of: addresses, bridge, kubelet and kube-proxy."""
         setting = self._setting
         self.machine.enter()
@@ -149,14 +151,21 @@ class NodeMachine:
         pods = PodRunner(self.machine, host, plugin, setting.log, writer.put)
         proxy_node = ProxyNode(node.metadata.name, (str(address),), node.spec.pod_cidr, node.zone)
         settings = ProxySettings(service_cidrs=(str(setting.config.service_cidr),))
-        proxier = make_proxier(setting.config.proxy_mode, proxy_node, settings, self.root)
-        proxy = ServiceProxy(self.machine, self.root, proxier, self.cache)
+        proxy = ServiceProxy(
+            self.machine,
+            self.root,
+            lambda mode: make_proxier(mode, proxy_node, settings, self.root),
+            setting.config.proxy_mode,
+            self.cache,
+            setting.log,
+            sysctls=conntrack_sysctls(settings),
+        )
         nursery.start_soon(proxy.run)
         nursery.start_soon(writer.run)
         await nursery.start(pods.run)
         nursery.start_soon(_on_change, self.cache, "Pod", lambda: pods.sync(self.cache.objects("Pod")))
         nursery.start_soon(_on_change, self.cache, "Node", lambda: self._sync_nodes(plugin))
-        return pods
+        return pods, proxy
 
     def _sync_nodes(self, plugin: BridgePlugin) -> None:
         """Follow the registry: who the peers are, and where their pods are."""
@@ -238,7 +247,8 @@ async def _on_change(cache: ObjectCache, kind: str, act: Any) -> None:
 
 def _subscriptions(name: str) -> Sequence[Subscription]:
     own_pods = Subscription("Pod", f"spec.nodeName={name}")
-    return (Subscription("Node"), Subscription("Service"), Subscription("EndpointSlice"), own_pods)
+    proxy = Subscription("ConfigMap", f"metadata.name={configuration.NAME}", configuration.NAMESPACE)
+    return (Subscription("Node"), Subscription("Service"), Subscription("EndpointSlice"), proxy, own_pods)
 
 
 def _mac(cluster: str, node: str) -> int:

@@ -1,73 +1,220 @@
-"""kube-proxy of one node: whenever Services or endpoints change, gives the node's netfilter its new rules."""
+"""kube-proxy of one node: whenever Services or endpoints change, gives the node's kernel its new rules.
+
+Each watch event changes one tracker, so that a sync looks at what changed and at nothing else.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from typing import Any
+
 import trio
 
-from emulator.api.objects.endpointslice import EndpointSlice
-from emulator.api.objects.service import Service
+from emulator.api.messages import ProxySync
+from emulator.api.objects.meta import Object
+from emulator.errors import PodwireError
+from emulator.kernel.netfilter.error import RestoreError
 from emulator.kernel.netfilter.tuple import UDP
 from emulator.kernel.netns import Netns
+from emulator.kube.proxy import configuration
 from emulator.kube.proxy.apply import apply_writes
-from emulator.kube.proxy.conntrack import UdpFrontends, udp_frontends
-from emulator.kube.proxy.proxier import Proxier
+from emulator.kube.proxy.conntrack import UdpFrontends
+from emulator.kube.proxy.modes import UnknownModeError
+from emulator.kube.proxy.proxier import Proxier, Writes
+from emulator.kube.proxy.service_port import ServicePortName
+from emulator.kube.proxy.settings import SYNC_PERIOD
 from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.runtime.machine import Machine
 from emulator.runtime.node.object_cache import ObjectCache
 
 WATCHED = ("Service", "EndpointSlice")
+CONFIGURED_BY = "ConfigMap"
 
 LONGEST_PAUSE = 1.0
-"""Seconds between two loads at most (kube-proxy's `minSyncPeriod`); where a load is quick, so is the next one."""
+"""Seconds between two syncs at most (kube-proxy's `minSyncPeriod`); where a sync is quick, so is the next one."""
+
+FLUSH_POLL, FLUSH_TIMEOUT = 0.1, 5.0
+"""Seconds: while somebody flushes one table after the other, kube-proxy waits for the last of them."""
+
+NAMED = 16
+"""Service ports that a report names."""
+
+MakeProxier = Callable[[str], Proxier]
 
 
 class ServiceProxy:
     """Keeps the rules of `root` true to the Services in `cache`.
 
-    Changes of one loop turn are one load. A load is followed by a pause as long as it took, in which changes gather:
-    else, with thousands of Services, a storm of changes would leave no time to read the rest of it.
+    Changes of one loop turn are one sync. A sync is followed by a pause as long as it took, in which changes gather:
+    else, with thousands of Services, a storm of changes would leave no time to read the rest of it. `mode` is what the
+    node runs; another one is taken from the cluster's ConfigMap, if it has that, else it stays.
     """
 
-    def __init__(self, machine: Machine, root: Netns, proxy: Proxier, cache: ObjectCache) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        root: Netns,
+        make: MakeProxier,
+        mode: str,
+        cache: ObjectCache,
+        log: logging.Logger,
+        *,
+        sysctls: tuple[tuple[str, int], ...] = (),
+    ) -> None:
+        self.mode = mode
+        self.synced = trio.Event()
+        self.reports: list[Callable[[ProxySync], None]] = []
         self._machine = machine
         self._root = root
-        self._proxy = proxy
+        self._make = make
+        self._proxier = make(mode)
         self._cache = cache
+        self._log = log
+        self._first = Writes(sysctls=sysctls)
+        self._wanted_mode = mode
+        self._tracker = ServiceTracker()
+        self._frontends = UdpFrontends()
+        self._canaries: tuple[tuple[str, str], ...] = ()
+        self._retry_at: float | None = None
+        self._syncs = 0
         self._changed = trio.Event()
-        self._frontends = UdpFrontends({}, {})
-        self.synced = trio.Event()
-        cache.subscribe(WATCHED, self._note)
+        cache.follow((*WATCHED, CONFIGURED_BY), self)
 
-    def _note(self) -> None:
+    # What the watches bring
+
+    def put(self, kind: str, obj: Any) -> None:
+        """Take a Service, an EndpointSlice or a ConfigMap that came or changed."""
+        if kind == "Service":
+            self._tracker.put_service(obj)
+        elif kind == "EndpointSlice":
+            self._tracker.put_slice(obj)
+        else:
+            self._configure(obj)
         self._changed.set()
 
+    def remove(self, kind: str, namespace: str, name: str) -> None:
+        """Forget one of these. Without its ConfigMap the node goes on in its mode."""
+        if kind == "Service":
+            self._tracker.remove_service(namespace, name)
+        elif kind == "EndpointSlice":
+            self._tracker.remove_slice(namespace, name)
+        self._changed.set()
+
+    def _configure(self, obj: Object) -> None:
+        if configuration.is_configuration(obj):
+            self._wanted_mode = configuration.mode_of(obj)
+
+    # Tasks
+
     async def run(self) -> None:
-        """Load the rules at the start and after each change, until cancelled."""
-        await self._cache.wait_synced(WATCHED)
+        """Sync at the start, after each change and when it is due, until cancelled."""
+        await self._cache.wait_synced((*WATCHED, CONFIGURED_BY))
+        self._machine.enter()
+        apply_writes(self._root, self._first)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_canaries)
+            await self._sync_on_changes()
+
+    async def _sync_on_changes(self) -> None:
         while True:
             self._changed = trio.Event()
             began = trio.current_time()
             self._sync()
             self.synced.set()
             await trio.sleep(min(LONGEST_PAUSE, trio.current_time() - began))
-            await self._changed.wait()
+            with trio.move_on_at(self._due()):
+                await self._changed.wait()
+
+    def _due(self) -> float:
+        """Return when the next sync is to be, whether something changes or not."""
+        times = (self._proxier.next_sync(), self._retry_at)
+        return min((time for time in times if time is not None), default=float("inf"))
+
+    async def _watch_canaries(self) -> None:
+        """Look now and then whether somebody flushed the tables (pkg/util/iptables/iptables.go, `Monitor`)."""
+        while True:
+            await trio.sleep(SYNC_PERIOD)
+            if not self._canaries or self._alive(self._canaries[0]):
+                continue
+            with trio.move_on_after(FLUSH_TIMEOUT):
+                while any(self._alive(canary) for canary in self._canaries):  # noqa: ASYNC110 - tables tell nobody
+                    await trio.sleep(FLUSH_POLL)
+            self._log.warning("kube-proxy's rules were flushed: all are written anew", extra={"mode": self.mode})
+            self._proxier.forget()
+            self._changed.set()
+
+    def _alive(self, canary: tuple[str, str]) -> bool:
+        name, chain = canary
+        table = self._root.netfilter.tables.get(name)
+        return table is not None and chain in table.chains
+
+    # One sync
 
     def _sync(self) -> None:
-        services = ServiceTracker(
-            self._cache.views("Service", Service), self._cache.views("EndpointSlice", EndpointSlice)
-        )
-        writes = self._proxy.sync(services, trio.current_time())
+        """Bring the kernel up to date. What it refuses is told, and all is written anew a little later."""
+        began = trio.current_time()
         self._machine.enter()
-        apply_writes(self._root, writes)
-        self._clear_stale(udp_frontends(services.ports, services.endpoints))
-
-    def _clear_stale(self, frontends: UdpFrontends) -> None:
-        """Delete the UDP entries that the new rules would not make, once they are in force."""
-        if frontends == self._frontends:
+        self._retry_at = None
+        changed = self._tracker.changed
+        writes = Writes()
+        try:
+            if self._wanted_mode != self.mode:
+                self._change_mode()
+            writes = self._proxier.sync(self._tracker, began)
+            apply_writes(self._root, writes)
+        except PodwireError as error:
+            lines = writes.iptables.splitlines()[error.line - 1 : error.line] if isinstance(error, RestoreError) else []
+            extra = {"mode": self.mode, "error": str(error), "lines": lines}
+            self._log.error("kube-proxy's rules were refused", extra=extra)
+            self._fail()
             return
-        self._frontends = frontends
-        conntrack = self._root.netfilter.conntrack
+        except Exception:
+            self._log.exception("a sync of kube-proxy failed", extra={"mode": self.mode})
+            self._fail()
+            return
+        self._canaries = writes.canaries or self._canaries
+        self._clear_stale()
+        self._report(changed, began)
+
+    def _fail(self) -> None:
+        self._proxier.forget()
+        self._retry_at = trio.current_time() + SYNC_PERIOD
+
+    def _change_mode(self) -> None:
+        """Take the old mode's rules away and begin anew, in one go for packets. Connections are not touched."""
+        old, mode = self.mode, self._wanted_mode
+        try:
+            proxier = self._make(mode)
+        except UnknownModeError as error:
+            self._log.error("kube-proxy stays in its mode", extra={"mode": old, "error": str(error)})
+            self._wanted_mode = old
+            return
+        try:
+            apply_writes(self._root, self._proxier.cleanup())
+        except PodwireError as error:
+            self._log.error("kube-proxy's old rules stay", extra={"mode": old, "error": str(error)})
+        self._proxier, self.mode, self._canaries = proxier, mode, ()
+        self._log.info("kube-proxy changed its mode", extra={"mode": mode, "before": old})
+
+    def _clear_stale(self) -> None:
+        """Delete the UDP entries that the new rules would not make, once they are in force."""
+        changed = self._tracker.take_udp_changes()
+        if not changed:
+            return
+        for name in changed:
+            self._frontends.put(name, self._tracker.ports.get(name), self._tracker.endpoints.get(name, ()))
+        conntrack, is_stale = self._root.netfilter.conntrack, self._frontends.is_stale
         for connection in conntrack:
             original = connection.original
-            if original.protocol == UDP and frontends.is_stale(original.daddr, original.dport, connection.reply.saddr):
+            if original.protocol == UDP and is_stale(original.daddr, original.dport, connection.reply.saddr):
                 conntrack.delete(connection, "kube-proxy")
+
+    def _report(self, changed: frozenset[ServicePortName], began: float) -> None:
+        self._syncs += 1
+        if self.reports:
+            names = tuple(str(name) for name in sorted(changed)[:NAMED]) if len(changed) <= NAMED else ()
+            seconds = trio.current_time() - began
+            report = ProxySync(mode=self.mode, number=self._syncs, changed=len(changed), ports=names, seconds=seconds)
+            for tell in self.reports:
+                tell(report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,6 +26,7 @@ from emulator.api.messages import (
     LogsParams,
     NodeStatusResult,
     OutputStream,
+    ProxySync,
     TcpConnectParams,
     TcpData,
     TraceCollectParams,
@@ -45,11 +46,13 @@ from emulator.runtime.node.flows import LEAST_INTERVAL, FlowTable, FlowWatch
 from emulator.runtime.node.lent_sockets import carry_tcp, carry_udp
 from emulator.runtime.node.pods import PodRunner, RunningPod
 from emulator.runtime.node.probe import probe
+from emulator.runtime.node.service_proxy import ServiceProxy
 from emulator.runtime.node.traces import TraceBoard
 from emulator.runtime.programs import command_names
 from emulator.runtime.sockets.network import NetnsNetwork
 
 _LONGEST_TRACE = 60.0
+_SYNCS = 256  # of kube-proxy that wait for who watches them
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class NodeParts:
     network: NetnsNetwork
     traces: TraceBoard
     flows: FlowTable
+    proxy: ServiceProxy
     is_connected: Callable[[], bool]
     find_command: Callable[[str], Command | None]
     started_at: float
@@ -84,6 +88,7 @@ class NodeServices:
         methods.add(messages.TRACE_START, self.start_trace)
         methods.add(messages.TRACE_COLLECT, self.collect_trace)
         methods.add(messages.FLOWS_WATCH, self.watch_flows)
+        methods.add(messages.PROXY_WATCH, self.watch_proxy)
         methods.add(messages.TCP_CONNECT, self.connect_tcp)
         methods.add(messages.UDP_OPEN, self.open_udp)
         return methods
@@ -118,6 +123,7 @@ class NodeServices:
             drops=drops,
             faults=parts.machine.kernel.fault_count,
             underlay=parts.machine.underlay.counters(),
+            proxy_mode=parts.proxy.mode,
         )
 
     async def exec(self, params: ExecParams, exchange: Exchange[ExecOutput]) -> ExecResult:
@@ -181,6 +187,23 @@ class NodeServices:
             for event in watch.changes():
                 await exchange.send(event)
             await trio.sleep(max(params.interval, LEAST_INTERVAL))
+
+    async def watch_proxy(self, _params: Empty, exchange: Exchange[ProxySync]) -> Empty:
+        """Tell of each of kube-proxy's syncs from now on, until cancelled; who is slow misses some."""
+        sender, receiver = trio.open_memory_channel[ProxySync](_SYNCS)
+
+        def tell(report: ProxySync) -> None:
+            with suppress(trio.WouldBlock):
+                sender.send_nowait(report)
+
+        reports = self._parts.proxy.reports
+        reports.append(tell)
+        try:
+            async for report in receiver:
+                await exchange.send(report)
+        finally:
+            reports.remove(tell)
+        return Empty()
 
     async def connect_tcp(self, params: TcpConnectParams, exchange: Exchange[TcpData]) -> Empty:
         """Connect from a pod, and carry bytes both ways."""

@@ -3,7 +3,7 @@ from ipaddress import IPv4Address
 import msgspec
 import pytest
 
-from emulator.kube.proxy.conntrack import udp_frontends
+from emulator.kube.proxy.conntrack import UdpFrontends
 from emulator.kube.proxy.service_port import Endpoint, ServicePort, ServicePortName
 
 NAME = ServicePortName("default", "dns", "dns", "UDP")
@@ -25,6 +25,13 @@ ENDPOINTS = (
     Endpoint("10.0.0.2", 5353, ready=False, serving=True, terminating=True),
     Endpoint("10.0.0.3", 5353, ready=False, serving=False, terminating=True),
 )
+
+
+def udp_frontends(ports, endpoints) -> UdpFrontends:
+    frontends = UdpFrontends()
+    for name, port in ports.items():
+        frontends.put(name, port, endpoints.get(name, ()))
+    return frontends
 
 
 def number(text: str) -> int:
@@ -56,7 +63,16 @@ def test_all_entries_of_a_service_without_endpoints_are_stale() -> None:
     assert frontends.is_stale(number("10.96.0.10"), 53, number("10.0.0.1"))
 
 
-def test_tcp_is_left_alone() -> None:
-    name = msgspec.structs.replace(NAME, protocol="TCP")
-    frontends = udp_frontends({name: msgspec.structs.replace(PORT, name=name)}, {})
+def test_what_changed_is_judged_by_what_it_is_now():
+    frontends = udp_frontends({NAME: PORT}, {NAME: ENDPOINTS})
+    other = msgspec.structs.replace(NAME, name="other")
+    frontends.put(other, msgspec.structs.replace(PORT, name=other, cluster_ip="10.96.0.11"), (Endpoint("10.0.0.8", 1),))
+    assert not frontends.is_stale(number("192.0.2.1"), 53, number("10.0.0.8"))  # both have this external address
+    assert frontends.is_stale(number("10.96.0.10"), 53, number("10.0.0.8"))
+    frontends.put(other, None, ())
+    assert frontends.is_stale(number("192.0.2.1"), 53, number("10.0.0.8"))
+    frontends.put(NAME, msgspec.structs.replace(PORT, node_port=0), ())
+    assert frontends.is_stale(number("10.96.0.10"), 53, number("10.0.0.1"))
+    assert not frontends.is_stale(number("172.18.0.2"), 30053, number("10.0.0.9"))
+    frontends.put(NAME, None, ())
     assert not frontends.is_stale(number("10.96.0.10"), 53, number("10.0.0.1"))
