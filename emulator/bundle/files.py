@@ -10,6 +10,23 @@ from typing import Any
 
 from emulator.bundle.problem import Problems
 
+FILES = (
+    "links.json",
+    "routes.json",
+    "rules.json",
+    "neigh.json",
+    "fdb.json",
+    "sysctl.txt",
+    "iptables-save.txt",
+    "ip6tables-save.txt",
+    "ipset-save.txt",
+    "ipvsadm-save.txt",
+    "nft.json",
+    "nft.txt",
+    "conntrack.txt",
+)
+"""All that a bundle may have."""
+
 MIB = 1 << 20
 MOST_JSON = 16 * MIB
 MOST_TEXT = 64 * MIB

@@ -8,10 +8,7 @@ proxy = LazyGroup(
     "proxy",
     modules={
         "render": ("emulator.cli.proxy_render:render", "Print the rules that kube-proxy would load on a node."),
-        "check": (
-            "emulator.cli.proxy_check:check",
-            "Tell where flows go by these rules, and check it.",
-        ),
+        "check": ("emulator.cli.proxy_check:check", "Tell where flows go by these rules, and check it."),
     },
     help="kube-proxy's rules for a node in each of its modes, from Kubernetes YAML.",
 )

@@ -12,7 +12,7 @@ from emulator.cli.output import Table, print_error, print_json, print_lines
 from emulator.cli.proxy_options import MODES, named_node, node_options, read_inputs
 
 EXAMPLES = """
-emulator proxy check configs/proxy/flows.json --cluster configs/proxy/cluster.json -f configs/proxy/shop.yaml
+emulator proxy check configs/proxy/flows.json -f configs/proxy/shop.yaml --node node-a
 emulator proxy check flows.json --node node-a -f objects.yaml --mode iptables --mode nftables
 emulator proxy check flows.json --node node-a -f objects.yaml -o json
 emulator proxy check flows.json --node node-a -f objects.yaml --junit-file report.xml

@@ -11,7 +11,7 @@ from emulator.cli.output import note, print_json
 from emulator.cli.proxy_options import MODES, named_node, node_options, read_inputs
 
 EXAMPLES = """
-emulator proxy render --cluster configs/proxy/cluster.json -f configs/proxy/shop.yaml
+emulator proxy render -f configs/proxy/shop.yaml --node node-a
 emulator proxy render --mode nftables --node node-a -f objects.yaml
 kubectl get svc,endpointslices,nodes -A -o yaml | emulator proxy render --node node-a -f -
 emulator proxy render --mode ipvs --node node-a -f objects.yaml --only ipvsadm
@@ -23,7 +23,7 @@ emulator proxy render --node node-a -f objects.yaml --bundle node-a
 @click.option("--mode", type=click.Choice(MODES), default="iptables", show_default=True, help="kube-proxy's mode.")
 @node_options
 @click.option("--bundle", metavar="DIRECTORY", type=click.Path(),
-              help="Also write the node with these rules to a new directory, as `emulator replay` takes it: links, "
+              help="Also write the node with these rules to a directory, as `emulator replay` takes it: links, "
                    "routes, sysctls and rules. Pods are behind cbr0, all others behind eth0.")  # fmt: skip
 @click.option("--only", type=click.Choice(["iptables", "ipset", "ipvsadm", "nft"]), metavar="TOOL",
               help="Print the text for one tool alone: iptables, ipset, ipvsadm or nft.")  # fmt: skip
@@ -51,11 +51,14 @@ def render(
     model, objects = read_inputs(cluster, filenames, node, recursive=recursive)
     name = named_node(model, node)
     if bundle is not None:
-        _check_is_new(Path(bundle))
+        _check_directory(Path(bundle))
     result = rendered(mode, model, name, objects)
     if bundle is not None:
+        from emulator.bundle.files import FILES
         from emulator.bundle.save import write_files
 
+        for name in FILES:
+            (Path(bundle) / name).unlink(missing_ok=True)  # a bundle of before; not one file of it may stay
         write_files(Path(bundle), bundle_files(result, model))
         note(f"note: {bundle} is a bundle of node {name}: emulator replay {bundle} --in eth0=FILE --in cbr0=FILE")
     if output == "json":
@@ -66,10 +69,14 @@ def render(
         click.echo(result.to_text(), nl=False)
 
 
-def _check_is_new(directory: Path) -> None:
-    """Refuse a directory that has anything in it: files of another node's would be taken for this one's."""
-    if directory.is_dir() and not any(directory.iterdir()):
-        return
-    if directory.exists() or directory.is_symlink():
-        what = "is there already, with something in it" if directory.is_dir() else "is a file"
-        raise click.BadParameter(f"{directory} {what}; name a new directory", param_hint="'--bundle'")
+def _check_directory(directory: Path) -> None:
+    """Refuse a directory that has anything else in it than a bundle."""
+    from emulator.bundle.files import FILES
+
+    if directory.is_dir():
+        others = sorted(entry.name for entry in directory.iterdir() if entry.name not in FILES)
+        problem = f"has {others[0]} in it, which is of no bundle" if others else ""
+    else:
+        problem = "is a file" if directory.exists() or directory.is_symlink() else ""
+    if problem:
+        raise click.BadParameter(f"{directory} {problem}; name a new directory", param_hint="'--bundle'")

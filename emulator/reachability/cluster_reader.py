@@ -50,7 +50,7 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
         "servicecidr": "serviceCIDRs", "serviceclusteriprange": "serviceCIDRs",
     }
 )  # fmt: skip
-_NONE = frozenset({"none", "noop", "off", ""})
+_NONE = frozenset({"none", "noop", "off", "disabled", "false", ""})
 
 
 def read_cluster(path: str) -> ClusterModel:
@@ -218,13 +218,15 @@ class _Reader:
             return self._detector(given or mode, path, pod_cidr, cluster_cidr)
         if value is None or value is False or (isinstance(value, str) and value.lower() in _NONE):
             return ""
+        if isinstance(value, str) and value.lower().startswith("cidr:"):
+            value = value[len("cidr:") :]
         mode = value.lower().replace("_", "").replace("-", "") if isinstance(value, str) else value
         if mode is True or mode == "nodecidr":
             return pod_cidr
-        if mode in ("clustercidr", "cidr"):
-            if cluster_cidr is None:
+        if mode in ("clustercidr", "cidr", "bycidr", "detectlocalbycidr"):
+            if cluster_cidr is None and pod_cidr is None:
                 self._wrong(path, "ClusterCIDR needs $.clusterCIDR, the network of all pods")
-            return cluster_cidr
+            return cluster_cidr or pod_cidr
         if isinstance(mode, str) and "/" in mode:
             return self._cidr(value, path)
         self._wrong(path, f"{quoted(value)} is not known; NodeCIDR, ClusterCIDR, a network and none are")

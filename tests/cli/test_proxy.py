@@ -15,7 +15,7 @@ from emulator.reachability.flow import Flow, first_packet
 from tests.bundle.maker import Made
 
 SAMPLE = Path(__file__).parents[2] / "configs" / "proxy"
-NODE = ["--cluster", str(SAMPLE / "cluster.json"), "-f", str(SAMPLE / "shop.yaml"), "--node", "node-a"]
+NODE = ["-f", str(SAMPLE / "shop.yaml"), "--node", "node-a"]
 FLOWS = str(SAMPLE / "flows.json")
 
 
@@ -79,17 +79,38 @@ def test_an_unknown_node_is_a_usage_error(command: list[str], capsys: pytest.Cap
 
 
 def test_without_any_cluster_a_node_is_made_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["proxy", "render", "-f", str(SAMPLE / "shop.yaml"), "--node", "mine"]) == OK
+    text = (SAMPLE / "shop.yaml").read_text()
+    objects = tmp_path / "objects.yaml"
+    objects.write_text(text[text.index("kind: Service") - len("apiVersion: v1\n") :])
+    assert run(["proxy", "render", "-f", str(objects), "--node", "mine"]) == OK
     printed = capsys.readouterr()
     assert "note: neither --cluster nor a Node object tells of node mine: its address is taken" in printed.err
     assert "! -s 10.244.0.0/24 -j KUBE-MARK-MASQ" in printed.out
 
 
+def test_what_is_printed_is_what_the_tools_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["proxy", "render", *NODE]) == OK
+    whole = capsys.readouterr().out
+    assert whole.startswith("# sysctl -w net.ipv4.conf.all.route_localnet=1\n*mangle\n")
+    assert run(["proxy", "render", *NODE, "--only", "iptables"]) == OK
+    assert capsys.readouterr().out == whole.partition("\n")[2]
+    assert run(["proxy", "render", *NODE, "--only", "nft"]) == OK
+    assert capsys.readouterr().out == ""
+    assert run(["proxy", "render", *NODE, "-o", "json"]) == OK
+    document = json.loads(capsys.readouterr().out)
+    assert document["iptables"] == whole.partition("\n")[2]
+    assert (document["node"], document["mode"], document["nft"]) == ("node-a", "iptables", "")
+
+
 def test_a_bundle_is_what_replay_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = tmp_path / "bundle"
     assert run(["proxy", "render", *NODE, "--bundle", str(bundle)]) == OK
+    (bundle / "nft.txt").write_text("of another mode\n")
+    assert run(["proxy", "render", *NODE, "--bundle", str(bundle)]) == OK
+    assert not (bundle / "nft.txt").exists()
+    (bundle / "notes.txt").write_text("mine\n")
     assert run(["proxy", "render", *NODE, "--bundle", str(bundle)]) == USAGE
-    assert "is there already, with something in it; name a new directory" in capsys.readouterr().err
+    assert "has notes.txt in it, which is of no bundle; name a new directory" in capsys.readouterr().err
     flow = Flow("", ipv4_to_int("10.244.0.9"), ipv4_to_int("10.96.10.2"), 6379)
     capture = Made(tmp_path).capture([bytes(first_packet(flow, 40_000, 0, 0)[14:])], linktype=101)
     capsys.readouterr()
