@@ -67,10 +67,10 @@ class LocalLauncher:
         self._reaped = False
 
     @classmethod
-    def fork(cls, lock: StateDirectoryLock, programs: Mapping[str, str] = PROGRAMS) -> LocalLauncher:
+    def fork(cls, lock: StateDirectoryLock, proxy_mode: str, programs: Mapping[str, str] = PROGRAMS) -> LocalLauncher:
         """Import what the processes need, and fork. Call it in a process of one thread where trio does not run."""
         loaded = load_programs(programs)
-        warm_up()
+        warm_up(proxy_mode)
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -82,7 +82,7 @@ class LocalLauncher:
         return cls(ours, pid)
 
     @classmethod
-    def spawn(cls, lock: StateDirectoryLock) -> LocalLauncher:
+    def spawn(cls, lock: StateDirectoryLock, proxy_mode: str) -> LocalLauncher:
         """Start a launcher as a fresh interpreter, which works while trio runs."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -92,7 +92,7 @@ class LocalLauncher:
             try:
                 for descriptor in (theirs.fileno(), held):
                     os.set_inheritable(descriptor, True)
-                arguments = [str(theirs.fileno()), str(held), made, str(directory.path), directory.name]
+                arguments = [str(theirs.fileno()), str(held), made, str(directory.path), directory.name, proxy_mode]
                 command = [sys.executable, "-m", "emulator.runtime.supervisor.launcher_process", *arguments]
                 pid = os.posix_spawn(sys.executable, command, os.environ, setpgroup=0)
             finally:

@@ -321,7 +321,7 @@ def run_supervisor(
     the cluster does not come up.
     """
     try:
-        launcher = LocalLauncher.fork(lock)
+        launcher = LocalLauncher.fork(lock, config.proxy_mode)
         supervisor = Supervisor(
             config,
             objects,
@@ -329,7 +329,7 @@ def run_supervisor(
             launcher,
             report,
             interruptions,
-            lambda: LocalLauncher.spawn(lock),
+            lambda: LocalLauncher.spawn(lock, config.proxy_mode),
             lifeline,
         )
         trio.run(supervisor.run)

@@ -16,6 +16,8 @@ import msgspec
 from emulator.api import messages
 from emulator.api.messages import ClientMessage, Method, Response
 from emulator.api.objects import EndpointSlice, Node, Pod, Service
+from emulator.kube.proxy.modes import make_proxier
+from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.runtime.logging import open_log
 from emulator.runtime.programs import find_command, import_programs
 from emulator.runtime.supervisor.arguments import ControllerArguments, NodeArguments
@@ -24,12 +26,13 @@ _VIEWS = (Node, Pod, Service, EndpointSlice)
 _FIRST_COMMAND = "curl"  # what most people run first; all commands would take a tenth of a second
 
 
-def warm_up() -> None:
-    """Import the programs, have msgspec look at every type that will cross a wire, and settle the heap.
+def warm_up(proxy_mode: str) -> None:
+    """Import the programs and kube-proxy's mode, have msgspec look at what will cross a wire, and settle the heap.
 
     The collector leaves alone what there is by then: looking at an object writes to it, and so copies its page.
     """
     import_programs()
+    make_proxier(proxy_mode, ProxyNode("launcher"), ProxySettings())
     find_command(_FIRST_COMMAND)
     hashlib.sha256().digest()  # OpenSSL sets itself up
     types: list[object] = [*_VIEWS, Response, NodeArguments, ControllerArguments]
