@@ -9,6 +9,7 @@ proxy = LazyGroup(
     modules={
         "render": ("emulator.cli.proxy_render:render", "Print the rules that kube-proxy would load on a node."),
         "check": ("emulator.cli.proxy_check:check", "Tell where flows go by these rules, and check it."),
+        "set-mode": ("emulator.cli.proxy_set_mode:set_mode", "Change the mode of a cluster that runs, live."),
     },
-    help="kube-proxy's rules for a node in each of its modes, from Kubernetes YAML.",
+    help="kube-proxy's rules for a node in each of its modes, and the mode of a cluster that runs.",
 )

@@ -54,6 +54,8 @@ def _title(snapshot: Snapshot) -> str:
     word = click.style("is ready", fg="green") if overview.ready else click.style("is not ready yet", fg="yellow")
     ready = sum(node.ready for node in overview.nodes)
     counts = f"{ready}/{len(overview.nodes)} nodes, {overview.ready_pods}/{overview.pods} pods"
+    if overview.proxy_mode:
+        counts += f", kube-proxy in {overview.proxy_mode} mode"
     return f"Cluster {name} {word}: {counts} ({since})"
 
 
