@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from emulator.api.checks import formats
-from emulator.api.networks import check_networks, parse_network
+from emulator.api.networks import BALANCER_POOLS, balancer_pool, check_networks, parse_network
 from emulator.api.problem import Path as FieldPath
 from emulator.api.problem import format_path, listed, printable, quoted
 from emulator.api.toml_lines import line_of, locate
@@ -35,7 +36,7 @@ CNIS = ("bridge", "routed", "vxlan", "aws-vpc")
 AVAILABLE = frozenset({"iptables", "nftables", "bridge"})
 """What of the above this version has."""
 
-LATER_SECTIONS = ("cloud", "links", "traffic")
+LATER_SECTIONS = ("links", "traffic")
 """Sections of the file's contract that this version does not have."""
 
 NOT_AVAILABLE = "not available in this version"
@@ -58,6 +59,8 @@ class ClusterConfig(Struct, frozen=True):
     node_cidr_mask: int = 24
     service_cidr: IPv4Network = SERVICE_CIDR
     node_network: IPv4Network = NODE_NETWORK
+    load_balancer_pool: IPv4Network = BALANCER_POOLS[0]
+    """Where Services of type LoadBalancer get their addresses from; apart from the cluster's own networks."""
     proxy_mode: str = "iptables"
     cni: str = "bridge"
     seed: int = 0
@@ -79,7 +82,8 @@ CLUSTER_KEYS = (
     "manifests",
 )
 NODE_KEYS = ("name", "zone", "labels")
-SECTIONS = ("cluster", "nodes")
+CLOUD_KEYS = ("load_balancer_pool",)
+SECTIONS = ("cluster", "nodes", "cloud")
 
 
 def read_cluster_file(path: str | Path) -> ClusterConfig:
@@ -144,10 +148,10 @@ class _Reader:
         config = ClusterConfig(
             name=self._name(("cluster", "name"), cluster.get("name"), _default_name(self._source)),
             nodes=nodes,
-            pod_cidr=self._network("pod_cidr", cluster, _DEFAULTS.pod_cidr),
+            pod_cidr=self._network(("cluster", "pod_cidr"), cluster, _DEFAULTS.pod_cidr),
             node_cidr_mask=self._integer("node_cidr_mask", cluster, _DEFAULTS.node_cidr_mask),
-            service_cidr=self._network("service_cidr", cluster, _DEFAULTS.service_cidr),
-            node_network=self._network("node_network", cluster, _DEFAULTS.node_network),
+            service_cidr=self._network(("cluster", "service_cidr"), cluster, _DEFAULTS.service_cidr),
+            node_network=self._network(("cluster", "node_network"), cluster, _DEFAULTS.node_network),
             proxy_mode=self._choice("proxy_mode", cluster, _DEFAULTS.proxy_mode, PROXY_MODES),
             cni=self._choice("cni", cluster, _DEFAULTS.cni, CNIS),
             seed=self._integer("seed", cluster, _DEFAULTS.seed),
@@ -159,7 +163,23 @@ class _Reader:
         networks = {name: getattr(config, name) for name in ("pod_cidr", "service_cidr", "node_network")}
         for key, message in check_networks(networks, config.node_cidr_mask, len(nodes)):
             self._problem(("cluster", key), message)
-        return config
+        return replace(config, load_balancer_pool=self._balancer_pool(document.get("cloud", {}), networks))
+
+    def _balancer_pool(self, value: Any, networks: Mapping[str, IPv4Network]) -> IPv4Network:
+        """Return the pool that is asked for, or the first of the defaults that lies apart from `networks`."""
+        path = ("cloud", "load_balancer_pool")
+        cloud = self._table(("cloud",), value)
+        self._check_keys(("cloud",), cloud, CLOUD_KEYS)
+        pool = balancer_pool(networks.values())
+        if path[1] in cloud:
+            pool = self._network(path, cloud, pool or _DEFAULTS.load_balancer_pool)
+            for name, network in networks.items():
+                if pool.overlaps(network):
+                    self._problem(path, f"Invalid value: {pool}: overlaps with {name} {network}")
+        elif pool is None:
+            tried = ", ".join(map(str, BALANCER_POOLS))
+            self._problem(path, f"Required value: the cluster's networks leave none of {tried} free; choose another")
+        return pool or _DEFAULTS.load_balancer_pool
 
     def _check_keys(
         self, path: FieldPath, table: Mapping[str, Any], known: Iterable[str], later: Iterable[str] = ()
@@ -188,17 +208,17 @@ class _Reader:
         self._mistyped(("cluster", key), value, "an integer")
         return default
 
-    def _network(self, key: str, table: Mapping[str, Any], default: IPv4Network) -> IPv4Network:
-        value = table.get(key)
+    def _network(self, path: tuple[str, str], table: Mapping[str, Any], default: IPv4Network) -> IPv4Network:
+        value = table.get(path[1])
         if value is None:
             return default
         if not isinstance(value, str):
-            self._mistyped(("cluster", key), value, f'a network in quotes, such as "{default}"')
+            self._mistyped(path, value, f'a network in quotes, such as "{default}"')
             return default
         network = parse_network(value)
         if isinstance(network, IPv4Network):
             return network
-        self._problem(("cluster", key), f"Invalid value: {quoted(value)}: {network}")
+        self._problem(path, f"Invalid value: {quoted(value)}: {network}")
         return default
 
     def _choice(self, key: str, table: Mapping[str, Any], default: str, known: tuple[str, ...]) -> str:

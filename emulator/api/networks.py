@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network, ip_network
 from itertools import combinations
 
@@ -11,6 +11,15 @@ SERVICE_PREFIXES = range(12, 29)
 
 LONGEST_NODE_MASK = 30
 """A node needs an address for its bridge and one for a pod."""
+
+BALANCER_POOLS = tuple(map(IPv4Network, ("203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24", "198.18.0.0/24")))
+"""What load balancers get their addresses from by default: networks that nobody has (RFC 5737, RFC 2544)."""
+
+
+def balancer_pool(networks: Iterable[IPv4Network]) -> IPv4Network | None:
+    """Return the first of the default pools that lies apart from all `networks`, or None."""
+    taken = list(networks)
+    return next((pool for pool in BALANCER_POOLS if not any(pool.overlaps(network) for network in taken)), None)
 
 
 def parse_network(text: str) -> IPv4Network | str:

@@ -67,7 +67,7 @@ def get(
     if selector and any(resource.name for resource in asked):
         raise click.UsageError("a name cannot be given together with a selector")
     if any(resource.kind.kind == "Endpoints" for resource in asked):
-        note("note: Services have no Endpoints objects here; see: emulator get endpointslices")
+        note("note: only Endpoints that users wrote are here; see: emulator get endpointslices")
     with session.controller() as client:
         if watch:
             from emulator.cli.watch import follow

@@ -184,12 +184,17 @@ def _add_hints(distribution: str, endpoints: Sequence[Object]) -> None:
             endpoint["hints"]["forNodes"] = [{"name": endpoint["nodeName"]}]
 
 
-def _slice(obj: Object, service: Service, ports: list[Object], endpoints: list[Object], identity: str) -> Object:
-    number = int.from_bytes(hashlib.sha256(f"{service.metadata.uid}/{identity}".encode()).digest()[:4])
+def slice_name(base: str, identity: str) -> str:
+    """Return `base` and five characters that follow from `identity`; Kubernetes draws them."""
+    number = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:4])
     suffix = ""
     for _ in range(5):
         number, digit = divmod(number, len(SAFE_ALPHABET))
         suffix += SAFE_ALPHABET[digit]
+    return f"{base}-{suffix}"
+
+
+def _slice(obj: Object, service: Service, ports: list[Object], endpoints: list[Object], identity: str) -> Object:
     labels = dict(service.metadata.labels)
     labels.pop(HEADLESS_LABEL, None)
     labels |= {
@@ -202,7 +207,7 @@ def _slice(obj: Object, service: Service, ports: list[Object], endpoints: list[O
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
-            "name": f"{service.metadata.name}-{suffix}",
+            "name": slice_name(service.metadata.name, f"{service.metadata.uid}/{identity}"),
             "generateName": f"{service.metadata.name}-",
             "namespace": service.metadata.namespace,
             "labels": labels,

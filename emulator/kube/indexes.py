@@ -55,6 +55,15 @@ def _node_ports(service: Object) -> Iterator[int]:
         yield service["spec"]["healthCheckNodePort"]
 
 
+def _balancer_addresses(service: Object) -> Iterator[str]:
+    spec = service["spec"]
+    if spec.get("type") == "LoadBalancer":
+        ingress = (service.get("status") or {}).get("loadBalancer", {}).get("ingress") or ()
+        yield from (entry["ip"] for entry in ingress if entry.get("ip"))
+        if not ingress and not spec.get("loadBalancerClass"):
+            yield ""
+
+
 def _pod_networks(node: Object) -> Iterator[tuple[str, IPv4Network]]:
     text = (node.get("spec") or {}).get("podCIDR")
     if text and ":" not in text:
@@ -78,6 +87,8 @@ SERVICES_BY_ADDRESS = Index("Service", _cluster_ip)
 """By cluster IP."""
 SERVICES_BY_NODE_PORT = Index("Service", _node_ports)
 """By node port, health check ones too; protocols share the numbers, as in Kubernetes' allocator."""
+BALANCERS_BY_ADDRESS = Index("Service", _balancer_addresses)
+"""Services of type LoadBalancer by the addresses in their status; those that wait for one under the empty text."""
 SLICES_BY_SERVICE = Index("EndpointSlice", _service)
 """By (namespace, name) of their Service."""
 NODES_BY_POD_NETWORK = Index("Node", _pod_networks)

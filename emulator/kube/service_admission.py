@@ -8,6 +8,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 from emulator.api.objects.meta import Object
+from emulator.api.problem import quoted
 from emulator.api.service_update import has_health_check
 from emulator.kube.indexes import SERVICES_BY_ADDRESS, SERVICES_BY_NODE_PORT
 from emulator.kube.ipam import NODE_PORTS, free_cluster_ip, free_node_port, parse_address
@@ -35,6 +36,7 @@ class ServiceAllocation:
         self._cluster_ip()
         self._node_ports()
         self._health_check()
+        self._fixed_for_balancers()
         return self._service | {"spec": self._spec}
 
     @property
@@ -156,6 +158,21 @@ class ServiceAllocation:
             number = self._free("health-check", self._spec.get("ports") or [])
         if number:
             self._spec["healthCheckNodePort"] = number
+
+    def _fixed_for_balancers(self) -> None:
+        """What load balancers were set up with stays as long as the Service is one's."""
+        if {self._spec.get("type"), self._before.get("type")} != {"LoadBalancer"}:
+            return
+        fields = ["loadBalancerClass"]
+        if has_health_check(self._before) and has_health_check(self._spec):
+            fields.append("healthCheckNodePort")
+        for field in fields:
+            if self._spec.get(field) != self._before.get(field):
+                value = self._spec.get(field)
+                self._problems.append(
+                    f"spec.{field}: Invalid value: {quoted(value)}: field is immutable (it is "
+                    f"{quoted(self._before.get(field))}); delete the Service and create it again"
+                )
 
 
 def _identity(port: Object) -> tuple[str, int, str]:

@@ -125,6 +125,11 @@ x = 1
         ('[[nodes]]\nname = "controller"', 'x.toml:2: nodes[0].name: Invalid value: "controller": another process'),
         ('[[nodes]]\nzone = "a b"', 'x.toml:2: nodes[0].zone: Invalid value: "a b": a valid label'),
         ("[[nodes]]\ncolour = 1", "x.toml:2: nodes[0].colour: unknown key; known are name, zone, labels"),
+        ("[cloud]\npool = 1", "x.toml:2: cloud.pool: unknown key; known are load_balancer_pool"),
+        (
+            '[cloud]\nload_balancer_pool = "10.97.0.0/24"',
+            "x.toml:2: cloud.load_balancer_pool: Invalid value: 10.97.0.0/24: overlaps with service_cidr 10.96.0.0/12",
+        ),
         ("[traffic]", "x.toml:1: traffic: this section is not available in this version; take it out"),
         ("a = [", "x.toml: not valid TOML"),
         ("a = 1\na = 2", "x.toml: not valid TOML: Cannot overwrite a value"),
@@ -160,3 +165,13 @@ def test_missing_files(tmp_path: Path) -> None:
 def test_names_come_from_the_file() -> None:
     assert parse_cluster_file("", "dir/My_Lab.toml", CONFIGS).name == "my-lab"
     assert parse_cluster_file("", "dir/_.toml", CONFIGS).name == cluster_file.DEFAULT_NAME
+
+
+def test_load_balancers_have_a_pool_of_their_own() -> None:
+    assert parse("").load_balancer_pool == IPv4Network("203.0.113.0/24")
+    assert parse('[cluster]\nnode_network = "203.0.113.0/24"').load_balancer_pool == IPv4Network("198.51.100.0/24")
+    assert parse('[cloud]\nload_balancer_pool = "100.64.0.0/16"').load_balancer_pool == IPv4Network("100.64.0.0/16")
+    assert problems('[cluster]\npod_cidr = "192.0.0.0/2"\nnode_cidr_mask = 24') == (
+        "x.toml: cloud.load_balancer_pool: Required value: the cluster's networks leave none of 203.0.113.0/24, "
+        "198.51.100.0/24, 192.0.2.0/24, 198.18.0.0/24 free; choose another",
+    )

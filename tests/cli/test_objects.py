@@ -116,6 +116,33 @@ def test_scale_up_and_down(ask: Ask) -> None:
     ask.ok("delete", "deploy", "scaled")
 
 
+def test_a_load_balancer_has_an_address_and_its_page_says_what_is_not_there(ask: Ask, tmp_path: Path) -> None:
+    file = tmp_path / "service.yaml"
+    file.write_text(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: front}\nspec: {type: LoadBalancer, "
+        "loadBalancerIP: 203.0.113.9, loadBalancerSourceRanges: [10.0.0.0/8], externalTrafficPolicy: Local, "
+        "healthCheckNodePort: 30009, ports: [{port: 80, nodePort: 30080}]}\n"
+    )
+    ask.ok("apply", "-f", str(file))
+    ask.ok("get", "svc", "front")
+    [row] = ask.lines("get", "svc", "front", "--no-headers")
+    assert (row.split()[1], row.split()[3]) == ("LoadBalancer", "203.0.113.9")
+    assert row.split()[4] == "80:30080/TCP"
+    page = dict(line.split(":", 1) for line in ask.ok("describe", "svc/front").splitlines() if ":" in line)
+    said = {key: value.strip() for key, value in page.items()}
+    assert said["LoadBalancer Ingress"] == "203.0.113.9 (VIP)"
+    assert said["Desired LoadBalancer IP"] == "203.0.113.9"
+    assert "no load balancer outside the nodes" in said["LoadBalancer Note"]
+    assert said["LoadBalancer Source Ranges"] == "10.0.0.0/8"
+    assert said["HealthCheck NodePort"] == "30009"
+    assert said["NodePort"] == "<unset>  30080/TCP"
+    file.write_text(file.read_text().replace("203.0.113.9", "10.96.0.77"))
+    ask.ok("apply", "-f", str(file))
+    assert ask.lines("get", "svc", "front", "--no-headers")[0].split()[3] == "<pending>"
+    assert "is of the cluster's own 10.96.0.0/12" in ask.ok("describe", "svc/front")
+    ask.ok("delete", "-f", str(file))
+
+
 def test_describe(ask: Ask) -> None:
     pod = ask.ok("describe", "pod", "client")
     assert pod.splitlines()[0] == "Name:            client"

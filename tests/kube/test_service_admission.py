@@ -53,6 +53,9 @@ def test_policy_local_has_a_health_check_port_of_its_own() -> None:
     assert number in NODE_PORTS
     assert number != spec["ports"][0]["nodePort"]
     assert cluster.put(service(**local))["spec"]["healthCheckNodePort"] == number
+    other = NODE_PORTS[0] if number != NODE_PORTS[0] else NODE_PORTS[1]
+    with pytest.raises(AdmissionError, match=r"spec\.healthCheckNodePort: .*field is immutable"):
+        cluster.put(service(**local, healthCheckNodePort=other))
     with pytest.raises(AdmissionError, match="already allocated"):
         cluster.put(service("other", type="NodePort", ports=[{"port": 1, "nodePort": number}]))
     assert "healthCheckNodePort" not in cluster.put(service(type="LoadBalancer"))["spec"]
@@ -121,3 +124,16 @@ def test_many_services_are_applied_without_a_look_at_all_others_for_each() -> No
     assert len({spec["clusterIP"] for spec in specs}) == 300
     numbers = [port["nodePort"] for spec in specs for port in spec["ports"] if "nodePort" in port]
     assert len(set(numbers)) == len(numbers) == 200
+
+
+def test_the_class_of_a_load_balancer_stays_as_long_as_the_type_does() -> None:
+    cluster = Cluster()
+    cluster.put(service(type="LoadBalancer", loadBalancerClass="example.com/a"))
+    with pytest.raises(
+        AdmissionError, match=r'spec\.loadBalancerClass: .*field is immutable \(it is "example.com/a"\)'
+    ):
+        cluster.put(service(type="LoadBalancer", loadBalancerClass="example.com/b"))
+    with pytest.raises(AdmissionError, match="field is immutable"):
+        cluster.put(service(type="LoadBalancer"))
+    cluster.put(service(type="NodePort"))
+    cluster.put(service(type="LoadBalancer", loadBalancerClass="example.com/b"))

@@ -120,10 +120,25 @@ def _check_external(spec: Cursor, service_type: str) -> None:
     for source in ranges:
         for problem in formats.cidr(source.text.strip()) if source.text is not None else ():
             source.invalid(problem)
+    _check_balancer(spec, service_type)
     policy = spec.get("externalTrafficPolicy")
     inside = service_type in ("ClusterIP", "ExternalName") and not spec.get("externalIPs").given
     if policy.given and inside:
         policy.invalid("may only be set for externally-accessible services")
+
+
+def _check_balancer(spec: Cursor, service_type: str) -> None:
+    """Check what only a Service of type LoadBalancer may have."""
+    for field in ("loadBalancerClass", "allocateLoadBalancerNodePorts"):
+        if spec.get(field).given and service_type != "LoadBalancer":
+            spec.get(field).forbidden("may only be used when `type` is 'LoadBalancer'")
+    name = spec.get("loadBalancerClass")
+    for problem in formats.qualified_name(name.text) if name.text else ():
+        name.invalid(problem)
+    port = spec.get("healthCheckNodePort")
+    local = spec.get("externalTrafficPolicy").text == "Local"
+    if port.number and not (service_type == "LoadBalancer" and local):
+        port.invalid("may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'")
 
 
 def check_endpoint_slice(endpoint_slice: Cursor) -> None:

@@ -10,9 +10,17 @@ from emulator.cli.columns.columns import labels_text
 from emulator.cli.describe.page import NONE, Page, head
 
 _SERVICE_NAME = "kubernetes.io/service-name"
+_PENDING = (
+    "podwire.dev/LoadBalancerPending"  # `kube.load_balancer.PENDING`: the command line imports only what it needs
+)
 _POLICIES = (
-    ("Internal Traffic Policy", "internalTrafficPolicy"),
     ("External Traffic Policy", "externalTrafficPolicy"),
+    ("Internal Traffic Policy", "internalTrafficPolicy"),
+    ("Traffic Distribution", "trafficDistribution"),
+    ("HealthCheck NodePort", "healthCheckNodePort"),
+)
+_NO_BALANCER = (
+    "this version has no load balancer outside the nodes; each node answers what is sent to the address by it"
 )
 
 
@@ -22,11 +30,16 @@ def describe_service(page: Page, service: Object, client: Client) -> None:
     head(page, service)
     page.add("Selector", labels_text(spec.get("selector")))
     page.add("Type", spec.get("type", "ClusterIP"))
+    if spec.get("ipFamilyPolicy"):
+        page.add("IP Family Policy", spec["ipFamilyPolicy"])
+        page.add("IP Families", ",".join(spec.get("ipFamilies") or ()) or NONE)
     page.add("IP", spec.get("clusterIP") or NONE)
-    if spec.get("externalName"):
-        page.add("External Name", spec["externalName"])
+    page.add("IPs", ",".join(spec.get("clusterIPs") or ()) or NONE)
     if spec.get("externalIPs"):
         page.add("External IPs", ",".join(spec["externalIPs"]))
+    _balancer(page, spec, service.get("status") or {})
+    if spec.get("externalName"):
+        page.add("External Name", spec["externalName"])
     slices = _slices(client, service)
     for port in spec.get("ports") or ():
         _port(page, port, slices)
@@ -34,9 +47,34 @@ def describe_service(page: Page, service: Object, client: Client) -> None:
     for title, key in _POLICIES:
         if spec.get(key):
             page.add(title, spec[key])
+    if spec.get("loadBalancerSourceRanges"):
+        page.add("LoadBalancer Source Ranges", ",".join(spec["loadBalancerSourceRanges"]))
     waiting = sorted({address for _, address, ready in _endpoints(slices, None) if not ready})
     if waiting:
         page.add("Not Ready", ",".join(waiting))
+
+
+def _balancer(page: Page, spec: Object, status: Object) -> None:
+    """Add what is asked of a load balancer, what it gave, and what stands in its way."""
+    if spec.get("loadBalancerIP"):
+        page.add("Desired LoadBalancer IP", spec["loadBalancerIP"])
+    ingress = status.get("loadBalancer", {}).get("ingress") or ()
+    if ingress:
+        page.add("LoadBalancer Ingress", ", ".join(map(_ingress, ingress)))
+    if spec.get("type") != "LoadBalancer":
+        return
+    if spec.get("loadBalancerClass"):
+        page.add("LoadBalancer Class", spec["loadBalancerClass"])
+    elif ingress:
+        page.add("LoadBalancer Note", _NO_BALANCER)
+    for condition in status.get("conditions") or ():
+        if condition["type"] == _PENDING:
+            page.add("LoadBalancer Pending", condition.get("message", ""))
+
+
+def _ingress(entry: Object) -> str:
+    address = entry.get("ip") or entry.get("hostname", "")
+    return f"{address} ({entry['ipMode']})" if entry.get("ipMode") else str(address)
 
 
 def _slices(client: Client, service: Object) -> list[Object]:

@@ -27,7 +27,9 @@ from emulator.kube import addons
 from emulator.kube.admission import ClusterAdmission
 from emulator.kube.daemonset import DaemonSetController
 from emulator.kube.deployment import DeploymentController
+from emulator.kube.endpoints_mirror import EndpointsMirror
 from emulator.kube.endpointslice import EndpointSliceController
+from emulator.kube.load_balancer import LoadBalancerController
 from emulator.kube.namespace import NamespaceController
 from emulator.kube.node_lifecycle import NodeLifecycleController
 from emulator.kube.proxy import configuration
@@ -57,9 +59,10 @@ DNS_REPLICAS = 2
 """Pods of the cluster's DNS, as kubeadm has them; no more than there are nodes."""
 
 
-def reconcilers() -> list[Reconciler]:
-    """Return the controllers that every cluster runs."""
+def reconcilers(config: ClusterConfig) -> list[Reconciler]:
+    """Return the controllers that a cluster runs."""
     views = ViewCache()
+    networks = (config.pod_cidr, config.service_cidr, config.node_network)
     return [
         DeploymentController(),
         ReplicaSetController(views),
@@ -67,6 +70,8 @@ def reconcilers() -> list[Reconciler]:
         DaemonSetController(),
         Scheduler(),
         EndpointSliceController(views),
+        EndpointsMirror(),
+        LoadBalancerController(config.load_balancer_pool, networks),
         NodeLifecycleController(),
         NamespaceController(),
     ]
@@ -96,7 +101,7 @@ class Controller:
         self.store.load(snapshot.objects, snapshot.revision)
         self._watches = Watches(self.store)
         self._committer = Committer(self.store, database, self._watches.publish)
-        self._manager = Manager(self.store, reconcilers(), clock=clock, random=random, logger=logger)
+        self._manager = Manager(self.store, reconcilers(config), clock=clock, random=random, logger=logger)
         self._nodes = Nodes(self.store, self._committer, config, epoch=self.epoch, clock=clock, logger=logger)
         self.methods = self._make_methods(logger)
         logger.info("epoch %d begins at revision %d", self.epoch, self.store.revision)
