@@ -192,6 +192,18 @@ def parse_host(text: str) -> int:
     return sum(int(part) << 8 * (3 - at) for at, part in enumerate(parts[:-1])) | last
 
 
+def parse_host_mask(text: str) -> tuple[int, int]:
+    """Read an address and its mask: a length, or a mask that is one; whatever else is 32."""
+    address, slash, length = text.partition("/")
+    value = parse_host(address)
+    if not slash:
+        return value, U32
+    if is_natural(length):
+        return value, MASKS[min(int(length), 32)]
+    mask = parse_address(length)
+    return value, mask if mask in MASKS else U32
+
+
 def parse_network(text: str) -> tuple[int, int]:
     """Read `address[/length|/mask]` to (network, mask)."""
     address, slash, length = text.partition("/")

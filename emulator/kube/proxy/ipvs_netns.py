@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+from emulator.kernel.netfilter.ipvs.service import Service, ServiceKey
+from emulator.kernel.netfilter.tuple import SCTP, TCP, UDP
 from emulator.kernel.netns import Netns
 from emulator.kube.proxy.ipvs_node import DUMMY
-from emulator.packet.address import format_ipv4
+from emulator.kube.proxy.ipvs_servers import ServerState
+from emulator.kube.proxy.ipvs_service import Frontend, Scheduling
+from emulator.packet.address import format_ipv4, ipv4_to_int
 
 _LOOPBACK_NETWORK = 127
+_PROTOCOLS = {TCP: "tcp", UDP: "udp", SCTP: "sctp"}
+_NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
+_MH_PORT = 2  # IP_VS_SVC_F_SCHED_MH_PORT among the scheduler's flags
 
 
 class NetnsNode:
@@ -45,3 +52,31 @@ class NetnsNode:
         start = f"add {name} "
         lines = self._netns.netfilter.sets.save(name).splitlines()
         return [line.removeprefix(start) for line in lines if line.startswith(start)]
+
+    def servers(self) -> Mapping[Frontend, ServerState]:
+        """Return the virtual servers with their real ones; those of firewall marks are somebody else's."""
+        return {
+            Frontend(format_ipv4(key.address), key.port, _PROTOCOLS[key.protocol]): ServerState(
+                _scheduling(service), {str(each): each.weight for each in service.destinations}
+            )
+            for service in self._netns.netfilter.ipvs.services
+            if not (key := service.key).fwmark
+        }
+
+    def connections(self, frontend: Frontend, backend: str) -> tuple[int, int]:
+        """Return how many active and inactive connections a real server has; 0 and 0 if it is not there."""
+        key = ServiceKey(_NUMBERS[frontend.protocol], ipv4_to_int(frontend.address), frontend.port)
+        service = self._netns.netfilter.ipvs.services.get(key)
+        address, _, port = backend.partition(":")
+        server = None if service is None else service.by_address.get((ipv4_to_int(address), int(port)))
+        return (0, 0) if server is None else (server.active, server.inactive)
+
+
+def _scheduling(service: Service) -> Scheduling:
+    """Return how a service spreads connections; what IPVS mode never asks for is another value than it asks for."""
+    options = service.options
+    if options.scheduler == "mh" and options.scheduler_flags == _MH_PORT:
+        flags: tuple[str, ...] = ("mh-port",)
+    else:
+        flags = (str(options.scheduler_flags),) if options.scheduler_flags else ()
+    return Scheduling(options.scheduler, options.persistent, (*flags, "ops") if options.one_packet else flags)

@@ -11,6 +11,7 @@ from emulator.kernel.netfilter.match.conntrack import Conntrack
 from emulator.kernel.netfilter.match.hashlimit import Hashlimit
 from emulator.kernel.netfilter.match.icmp import Icmp
 from emulator.kernel.netfilter.match.iprange import Iprange
+from emulator.kernel.netfilter.match.ipvs import Ipvs
 from emulator.kernel.netfilter.match.length import Length
 from emulator.kernel.netfilter.match.limit import Limit
 from emulator.kernel.netfilter.match.mac import Mac
@@ -40,6 +41,7 @@ MATCHES: Mapping[str, type[Match]] = MappingProxyType(
             Hashlimit,
             Icmp,
             Iprange,
+            Ipvs,
             Length,
             Limit,
             Mac,

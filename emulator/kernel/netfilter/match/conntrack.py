@@ -15,15 +15,12 @@ from emulator.kernel.netfilter.match.port import Ports
 from emulator.kernel.netfilter.options import (
     U32,
     format_network,
-    parse_address,
-    parse_host,
+    parse_host_mask,
     parse_integer_range,
     parse_port_range,
     parse_protocol,
 )
 from emulator.kernel.skb import CtInfo
-from emulator.packet.address import MASKS
-from emulator.packet.digits import is_natural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +127,7 @@ class Conntrack(Match, frozen=True):
         return cls(
             Bits(parse_states(state.value, "ctstate", virtual=True), state.inverted) if state else None,
             Bits(parse_protocol(protocol.value), protocol.inverted) if protocol else None,
-            tuple(TupleAddress(option.name, *_parse_host(option.value), option.inverted) for option in addresses),
+            tuple(TupleAddress(option.name, *parse_host_mask(option.value), option.inverted) for option in addresses),
             tuple(TuplePort(name, found) for name, found in ports),
             Bits(_parse_status(status.value), status.inverted) if status else None,
             _parse_expire(options),
@@ -215,18 +212,6 @@ def _parse_expire(options: Options) -> Ports | None:
 
 def _parse_ports(option: Option) -> Ports:
     return Ports(*parse_port_range(option.value, loose=True), option.inverted)
-
-
-def _parse_host(text: str) -> tuple[int, int]:
-    """Read an address and its mask: a length, or a mask that is one; whatever else is 32."""
-    address, slash, length = text.partition("/")
-    value = parse_host(address)
-    if not slash:
-        return value, U32
-    if is_natural(length):
-        return value, MASKS[min(int(length), 32)]
-    mask = parse_address(length)
-    return value, mask if mask in MASKS else U32
 
 
 def _parse_direction(options: Options) -> bool | None:
