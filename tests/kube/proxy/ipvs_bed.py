@@ -1,12 +1,13 @@
-"""A node for IPVS mode: a real namespace, and beside it a strict model of what `ipvsadm` lines do."""
+"""A node for IPVS mode: a namespace of ours, and beside it a strict model of what `ipvsadm` lines do.
+
+The model says how many connections real servers have, and is held against the namespace after each sync.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
 from typing import Any
-
-import msgspec
 
 from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service
@@ -84,14 +85,16 @@ class ModelNode(NetnsNode):
 
     def apply(self, writes: Writes) -> None:
         """Do everything that a sync asks for."""
-        apply_writes(self.netns, msgspec.structs.replace(writes, sysctls=(), ipvsadm=""))
+        apply_writes(self.netns, writes)
         for line in writes.ipvsadm.splitlines():
             self.said.append(line)
             self._command(line.split())
+        assert super().servers() == self.servers()
 
     def _command(self, words: list[str]) -> None:
         if words == ["-C"]:
             self.virtual.clear()
+        if words[0] in ("-C", "--set"):
             return
         address, port = words[2].split(":")
         frontend = Frontend(address, int(port), _PROTOCOLS[words[1]])

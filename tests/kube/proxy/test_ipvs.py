@@ -169,7 +169,7 @@ def test_what_was_flushed_is_back_after_forget():
     whole = bed.node.state()
     netns.netfilter.restore("*nat\nCOMMIT\n*filter\nCOMMIT\n")
     netns.netfilter.sets.flush()
-    bed.node.virtual.clear()
+    bed.node.apply(Writes(ipvsadm="-C\n"))
     netns.remove_address(netns.links["kube-ipvs0"], ipv4_to_int("172.30.0.41"), 32)
     bed.proxy.forget()
     bed.sync()
@@ -299,7 +299,7 @@ SPECS = st.builds(
     st.sampled_from(["Cluster", "Local"]),
     st.sets(st.sampled_from(["50.60.70.81", "50.60.70.82", "172.18.0.2"])),
     st.sets(st.sampled_from(["1.2.3.4", "50.60.70.81"])),
-    st.sets(st.sampled_from(["172.18.0.0/16", "10.0.0.0/8"])).filter(lambda ranges: ranges != {"10.0.0.0/8"}),
+    st.sets(st.sampled_from(["172.18.0.0/16", "10.0.0.0/8"])),
     st.sampled_from([0, 60]),
     st.sampled_from(["TCP", "UDP", "SCTP"]),
 )

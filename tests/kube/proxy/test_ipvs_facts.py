@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from emulator.kube.proxy.proxier import Writes
 from emulator.kube.proxy.settings import ProxySettings
 from tests.kube.proxy.ipvs_bed import BRIDGE_ADDRESS, NODE, Bed, service, slice_of, spec
 
@@ -70,9 +71,8 @@ def test_sysctls():
     strict = Bed(ProxySettings(ipvs_strict_arp=True)).sync().sysctls
     assert strict == (*first, ("net.ipv4.conf.all.arp_ignore", 1), ("net.ipv4.conf.all.arp_announce", 2))
     bed = Bed(ProxySettings(ipvs_timeouts=(900, 0, 300)))
-    bed.node.apply = lambda writes: None  # type: ignore[method-assign]
     assert bed.sync().ipvsadm == "--set 900 0 300\n"
-    assert bed.sync() == bed.sync()  # nothing twice
+    assert bed.sync() == Writes()  # nothing twice
 
 
 def test_without_services_the_rules_are_these():
@@ -298,10 +298,13 @@ def test_source_ranges_that_hold_the_node():
 def test_source_ranges_without_the_node_keep_its_own_packets_out():
     given = spec(type="LoadBalancer", loadBalancerSourceRanges=["10.0.0.0/8"])
     bed = Bed().put(service(given, "5.6.7.9", "1.2.3.4"))
-    text = bed.proxy.sync(bed.services, 0.0).iptables
-    assert [line for line in text.splitlines() if line.startswith("-A KUBE-IPVS-OUT-FILTER")] == [
+    lines = bed.sync().iptables.splitlines()
+    assert [line for line in lines if line.startswith("-A KUBE-IPVS-OUT-FILTER")] == [
         f"-A KUBE-IPVS-OUT-FILTER -s {ip} -m ipvs --vaddr {ip} --vproto tcp --vport 80 -j DROP"
         for ip in ("1.2.3.4", "5.6.7.9")
+    ]
+    assert bed.rules("filter", "KUBE-IPVS-OUT-FILTER") == [
+        f"-s {ip}/32 -m ipvs --vproto 6 --vaddr {ip} --vport 80 -j DROP" for ip in ("1.2.3.4", "5.6.7.9")
     ]
 
 

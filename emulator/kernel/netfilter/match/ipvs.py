@@ -1,4 +1,4 @@
-"""`-m ipvs`: what IPVS has made of a packet (xt_ipvs.c). kube-proxy's IPVS mode keeps a node from its balancers with it.
+"""`-m ipvs`: what IPVS has made of a packet (xt_ipvs.c). kube-proxy keeps nodes from their own balancers with it.
 
 It looks the connection up by the packet's addresses the wrong way round, as if it were an answer: so it finds it where
 the packet is on its way to a real server, IPVS having rewritten it.
