@@ -123,8 +123,10 @@ class IpOutput:
         skb.out_link = result.link
         if skb.trace is not None:
             self._trace_send(skb, result)
-        if self._netfilter.run(Hook.OUTPUT, skb) is not Verdict.ACCEPT:
-            return _refusal(skb)
+        verdict = self._netfilter.run(Hook.OUTPUT, skb)
+        if verdict is not Verdict.ACCEPT:
+            # What a hook took over (IPVS) it sends itself, and whether that works out the sender is not told.
+            return None if verdict is Verdict.STOLEN else _refusal(skb)
         skb.out_link = skb.route.link
         return self.transmit(skb, skb.route)
 

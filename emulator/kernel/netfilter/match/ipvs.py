@@ -15,11 +15,13 @@ from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Match
 from emulator.kernel.netfilter.options import (
     format_network,
+    format_protocol,
     parse_host_mask,
     parse_long_port,
     parse_protocol,
 )
 from emulator.kernel.skb import CtInfo
+from emulator.packet.address import format_ipv4
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
@@ -95,8 +97,10 @@ class Ipvs(Match, frozen=True):
     def seen(self, skb: Skb, context: Context) -> str:
         if not skb.ipvs:
             return "not of IPVS"
-        connection = _connection(skb, context)
-        return "of IPVS" if connection is None else f"of IPVS, {connection}"
+        found = _connection(skb, context)
+        if found is None:
+            return "of no connection"
+        return f"virtual {format_protocol(found.protocol)} {format_ipv4(found.vaddr)}:{found.vport}"
 
 
 def _connection(skb: Skb, context: Context) -> IpvsConnection | None:
