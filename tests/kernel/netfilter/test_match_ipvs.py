@@ -15,29 +15,9 @@ from emulator.kernel.netns import Netns
 from emulator.kernel.trace import StepKind
 from emulator.kernel.veth import pair
 from emulator.packet.address import ipv4_to_int
+from tests.kernel.netfilter.rule_files import read_rules
 
-# As written, as iptables-save prints it. No kernel module is at hand, so that the real tool's own words are in
-# `iptables -v -A`, which prints a rule before the kernel refuses it.
-RULES = [
-    ("--ipvs", "--ipvs"),
-    ("! --ipvs", "! --ipvs"),
-    ("--vproto tcp", "--vproto 6"),
-    ("! --vproto UDP", "! --vproto 17"),
-    ("--vproto 200", "--vproto 200"),
-    ("--vaddr 1.2.3.4", "--vaddr 1.2.3.4"),
-    ("! --vaddr 1.2.3.4/255.255.255.0", "! --vaddr 1.2.3.4/24"),
-    ("--vaddr 1.2.3.4/0", "--vaddr 1.2.3.4/0"),
-    ("--vaddr 1.2.3.4/255.255.0.255", "--vaddr 1.2.3.4"),
-    ("--vport 99999", "--vport 34463"),
-    ("! --vport http", "! --vport 80"),
-    ("--vdir reply", "--vdir REPLY"),
-    ("! --vmethod masq", "! --vmethod MASQ"),
-    ("--vportctl 21 --ipvs", "--vportctl 21"),
-    (
-        "--vportctl 21 --vmethod GATE --vdir ORIGINAL --vport 80 --vaddr 1.2.3.4/8 --vproto sctp",
-        "--vproto 132 --vaddr 1.2.3.4/8 --vport 80 --vdir ORIGINAL --vmethod GATE --vportctl 21",
-    ),
-]
+RULES = [line for line in read_rules() if line.file == "match_ipvs" and line.valid]
 WRONG = [
     ("", "IPVS: At least one option is required"),
     ("! --ipvs --vport 80", "! --ipvs cannot be together with other options"),
@@ -53,14 +33,6 @@ def fresh() -> Netns:
     return Netns(Kernel("machine", random.Random(1)), "test")
 
 
-@pytest.mark.parametrize(("written", "saved"), RULES)
-def test_it_is_printed(written: str, saved: str):
-    netfilter = fresh().netfilter
-    iptables(netfilter, ["-A", "INPUT", "-m", "ipvs", *written.split()])
-    assert f"-A INPUT -m ipvs {saved}\n" in netfilter.save("filter")
-    assert saved.replace("--", "") in iptables(netfilter, ["-nL", "INPUT"])
-
-
 @pytest.mark.parametrize(("written", "message"), WRONG)
 def test_what_makes_no_sense_is_refused(written: str, message: str):
     with pytest.raises(RuleError) as raised:
@@ -70,16 +42,20 @@ def test_what_makes_no_sense_is_refused(written: str, message: str):
 
 @pytest.mark.kernel
 def test_the_real_tool_reads_and_prints_alike():
+    """No kernel with IPVS is at hand, but `iptables -v -A` prints a rule before the kernel refuses it."""
     name = f"pwh-ipvsproxy-{os.getpid()}"
     subprocess.run(["ip", "netns", "add", name], check=True)
+
+    def attempt(rule: str) -> subprocess.CompletedProcess[str]:
+        words = ["ip", "netns", "exec", name, "iptables", "-v", "-A", "INPUT", *rule.split()]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
     try:
-        for written, expected in [*RULES, *WRONG]:
-            words = ["iptables", "-v", "-A", "INPUT", "-m", "ipvs", *written.split(), "-j", "DROP"]
-            done = subprocess.run(["ip", "netns", "exec", name, *words], capture_output=True, text=True, check=False)
-            if (written, expected) in RULES:
-                assert done.stdout.split("0.0.0.0/0", 2)[2].strip() == expected.replace("--", ""), written
-            else:
-                assert expected in done.stderr, written
+        for line in RULES:
+            printed = attempt(line.rule).stdout.split("0.0.0.0/0", 2)[2].strip()
+            assert f"-m ipvs {printed} -j DROP" == line.saved.replace("--", ""), line.rule
+        for written, message in WRONG:
+            assert message in attempt(f"-m ipvs {written} -j DROP").stderr, written
     finally:
         subprocess.run(["ip", "netns", "del", name], check=True)
 

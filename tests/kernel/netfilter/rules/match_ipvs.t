@@ -1,0 +1,23 @@
+@filter INPUT
+-m ipvs --ipvs -j DROP ; = ; ok
+-m ipvs ! --ipvs -j DROP ; = ; ok
+-m ipvs --vproto tcp -j DROP ; -m ipvs --vproto 6 -j DROP ; ok
+-m ipvs ! --vproto UDP -j DROP ; -m ipvs ! --vproto 17 -j DROP ; ok
+-m ipvs --vproto 200 -j DROP ; = ; ok
+-m ipvs --vaddr 1.2.3.4 -j DROP ; = ; ok
+-m ipvs ! --vaddr 1.2.3.4/255.255.255.0 -j DROP ; -m ipvs ! --vaddr 1.2.3.4/24 -j DROP ; ok
+-m ipvs --vaddr 1.2.3.4/0 -j DROP ; = ; ok
+-m ipvs --vaddr 1.2.3.4/255.255.0.255 -j DROP ; -m ipvs --vaddr 1.2.3.4 -j DROP ; ok
+-m ipvs --vport 99999 -j DROP ; -m ipvs --vport 34463 -j DROP ; ok
+-m ipvs ! --vport http -j DROP ; -m ipvs ! --vport 80 -j DROP ; ok
+-m ipvs --vdir reply -j DROP ; -m ipvs --vdir REPLY -j DROP ; ok
+-m ipvs ! --vmethod masq -j DROP ; -m ipvs ! --vmethod MASQ -j DROP ; ok
+-m ipvs --vportctl 21 --ipvs -j DROP ; -m ipvs --vportctl 21 -j DROP ; ok
+-m ipvs --vportctl 21 --vmethod GATE --vdir ORIGINAL --vport 80 --vaddr 1.2.3.4/8 --vproto sctp -j DROP ; -m ipvs --vproto 132 --vaddr 1.2.3.4/8 --vport 80 --vdir ORIGINAL --vmethod GATE --vportctl 21 -j DROP ; ok
+-m ipvs -j DROP ; ; fail
+-m ipvs ! --ipvs --vport 80 -j DROP ; ; fail
+-m ipvs --vdir x -j DROP ; ; fail
+-m ipvs --vmethod foo -j DROP ; ; fail
+-m ipvs --vportctl foo -j DROP ; ; fail
+-m ipvs --vproto 300 -j DROP ; ; fail
+-m ipvs ! --vdir REPLY -j DROP ; ; fail
