@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from emulator.bundle.save import write_files
 from emulator.errors import PodwireError
@@ -19,7 +20,7 @@ from emulator.reachability.probe import ACCEPT, DNAT, DROP, REJECT, Outcome, Pro
 from emulator.reachability.render import bundle_files, render
 
 _WEIGHT = (DNAT, ACCEPT, REJECT, DROP)
-"""Of several verdicts on one flow the first of these is told."""
+"""Of several verdicts on one flow the first of these is the one, the others are `other_verdicts`."""
 
 
 class FlowResult(Struct, frozen=True):
@@ -39,12 +40,18 @@ class FlowResult(Struct, frozen=True):
     masqueraded: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     reason: str = ""
+    other_verdicts: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+
+    @property
+    def verdicts(self) -> str:
+        """All that may become of the flow, in words; kube-proxy's own rules never leave a verdict to chance."""
+        return " or ".join((self.verdict, *self.other_verdicts))
 
     @property
     def answer(self) -> tuple[str, tuple[str, ...], bool]:
         """What modes are compared by."""
-        return self.verdict, self.endpoints, self.masquerade
+        return self.verdicts, self.endpoints, self.masquerade
 
     def to_json(self) -> dict[str, Any]:
         """Return the row of `-o json`; keys beyond the contract are there only when they say something."""
@@ -60,6 +67,8 @@ class FlowResult(Struct, frozen=True):
             row["masqueraded"] = list(self.masqueraded)
         if self.reason:
             row["reason"] = self.reason
+        if self.other_verdicts:
+            row["otherVerdicts"] = list(self.other_verdicts)
         if self.failures:
             row["failures"] = list(self.failures)
         return row
@@ -108,25 +117,16 @@ def _result(flow: Flow, mode: str, outcomes: Sequence[Outcome]) -> FlowResult:
         any(outcome.masqueraded for outcome in others),
         tuple(sorted({outcome.endpoint for outcome in chosen if outcome.endpoint and outcome.masqueraded})),
         tuple(dict.fromkeys(rule for outcome in outcomes for rule in outcome.rules)),
-        next((outcome.reason for outcome in chosen if outcome.reason), ""),
+        next((outcome.reason for outcome in outcomes if outcome.reason), ""),
+        tuple(each for each in _WEIGHT if each in verdicts and each != verdict),
     )
     expected = flow.expected(mode)
-    if expected is None:
-        return result
-    return FlowResult(
-        flow,
-        mode,
-        *result.answer,
-        result.masqueraded,
-        result.rules,
-        result.reason,
-        tuple(_failures(result, expected)),
-    )
+    return result if expected is None else replace(result, failures=tuple(_failures(result, expected)))
 
 
 def _failures(result: FlowResult, expected: Expectation) -> Iterator[str]:
-    if expected.verdict not in (None, result.verdict):
-        yield f"verdict {result.verdict}, expected {expected.verdict}"
+    if expected.verdict not in (None, result.verdicts):
+        yield f"verdict {result.verdicts}, expected {expected.verdict}"
     if expected.endpoints is not None and expected.endpoints != frozenset(result.endpoints):
         yield f"endpoints {_listed(result.endpoints)}, expected {_listed(sorted(expected.endpoints))}"
     if expected.masquerade not in (None, result.masquerade):

@@ -32,7 +32,7 @@ from emulator.reachability.node import BRIDGE, UPLINK
 
 DNAT, REJECT, DROP, ACCEPT = "DNAT", "REJECT", "DROP", "ACCEPT"
 LOCAL = "local"
-_LONG = 30 * 86_400.0
+_LONG = 2 * 86_400.0
 """Seconds between two packets: Kubernetes lets session affinity last a day at most."""
 MOST_WAYS = 100_000
 _SENDER_MAC = 0x0200_0000_00FE
@@ -101,6 +101,8 @@ class Probe:
         kernel = self._kernel
         self._pass_time(kernel.now + _LONG)
         self._netns.netfilter.conntrack.flush()
+        for link in self._netns.links.values():
+            self._netns.neighbours.flush_link(link)  # who was made up then is made up again
         self._ways.begin()
         self._end, self._protocol = None, PROTOCOLS[flow.protocol]
         record = Record()
