@@ -23,6 +23,8 @@ Emit = Callable[["EdgeLink", bytes], None]
 class EdgeLink(Link):
     """`ethernet`: whether its frames have an Ethernet header. `upper`: the bond or team that it is a slave of."""
 
+    kind = "nic"
+
     def __init__(self, netns: Netns, name: str, mac: int, mtu: int, emit: Emit) -> None:
         super().__init__(netns, name, mac, mtu)
         self.ethernet = True

@@ -66,7 +66,7 @@ class _Builder:
             near.mtu, far.mtu = spec.mtu, other.mtu
             return near
         edge = EdgeLink(netns, spec.name, spec.mac, spec.mtu, self._emit)
-        edge.kind = spec.kind or "nic"
+        edge.kind = spec.kind or edge.kind
         edge.ethernet = spec.ethernet
         edge.has_carrier = spec.carrier
         return edge

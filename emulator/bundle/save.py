@@ -10,16 +10,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from emulator.kernel.address_list import Address
 from emulator.kernel.link import Link
+from emulator.kernel.link_text import address_row, link_row
 from emulator.kernel.netns import Netns
 from emulator.kernel.route_text import Field, route_fields
 from emulator.kernel.rule_text import rule_fields
-from emulator.packet.address import format_ipv4, format_mac
-
-FOREVER = 4_294_967_295
-_BROADCAST_MAC = "ff:ff:ff:ff:ff:ff"
-_SOFTWARE = frozenset({"bridge", "dummy", "veth"})  # kinds that `linkinfo` names
 
 
 def saved_files(netns: Netns) -> dict[str, str]:
@@ -57,36 +52,4 @@ def _fields(fields: Iterable[Field]) -> dict[str, Any]:
 
 def _link(link: Link) -> dict[str, Any]:
     """Return a row of `ip -j -d addr`."""
-    ethernet = not link.loopback
-    row: dict[str, Any] = {
-        "ifindex": link.index,
-        "ifname": link.name,
-        "flags": _flags(link),
-        "mtu": link.mtu,
-        "operstate": "UNKNOWN" if link.loopback or link.kind == "dummy" else "UP" if link.carrier else "DOWN",
-        "link_type": "ether" if ethernet else "loopback",
-        "address": format_mac(link.mac),
-        "broadcast": _BROADCAST_MAC if ethernet else format_mac(0),
-    }
-    if link.kind in _SOFTWARE:
-        row["linkinfo"] = {"info_kind": link.kind}
-    row["addr_info"] = [_address(link, own) for own in link.addresses]
-    return row
-
-
-def _flags(link: Link) -> list[str]:
-    words = ["LOOPBACK"] if link.loopback else ["BROADCAST", "NOARP" if link.kind == "dummy" else "MULTICAST"]
-    if link.up:
-        words += ["UP", "LOWER_UP"] if link.carrier else ["NO-CARRIER", "UP"]
-    return words
-
-
-def _address(link: Link, own: Address) -> dict[str, Any]:
-    row: dict[str, Any] = {"family": "inet", "local": format_ipv4(own.address)}
-    if own.peer != own.address:
-        row["address"] = format_ipv4(own.peer)
-    row["prefixlen"] = own.prefix_length
-    if own.broadcast:
-        row["broadcast"] = format_ipv4(own.broadcast)
-    row |= {"scope": str(own.scope), "label": link.name}
-    return {**row, "valid_life_time": FOREVER, "preferred_life_time": FOREVER}
+    return link_row(link, details=True) | {"addr_info": [address_row(link, own) for own in link.addresses]}

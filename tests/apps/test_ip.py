@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from random import Random
 
 import pytest
 from trio.testing import MockClock
+
+from emulator.bundle.bundle import load_bundle
+from emulator.kernel.link_text import link_information
 
 from .conftest import Lab
 
@@ -212,3 +217,39 @@ async def test_ss_usage(lab: Lab, autojump_clock: MockClock) -> None:
     result = await lab.run("ss -Q")
     assert result.status == 255
     assert result.error.startswith("ss: invalid option -- 'Q'\nUsage: ss [ OPTIONS ]\n")
+
+
+async def test_what_a_node_prints_is_a_bundle(lab: Lab, autojump_clock: MockClock, tmp_path: Path) -> None:
+    """As of a real node (scripts/snapshot-node): `replay` finds the same links, ports and ways."""
+    for name, line in (
+        ("links.json", "ip -j -d addr"),
+        ("routes.json", "ip -j route show table all"),
+        ("rules.json", "ip -j rule"),
+        ("neigh.json", "ip -j neigh"),
+        ("fdb.json", "bridge -j fdb"),
+        ("sysctl.txt", "sysctl -a"),
+        ("iptables-save.txt", "iptables-save"),
+        ("conntrack.txt", "conntrack -L -o extended"),
+    ):
+        done = await lab.run(line, "node")
+        assert done.status == 0, (line, done)
+        (tmp_path / name).write_text(done.out)
+    loaded = load_bundle(tmp_path, lambda _link, _frame: None, Random(0))
+    node = loaded.netns
+    rows = {row["ifname"]: row for row in json.loads((tmp_path / "links.json").read_text())}
+    assert rows["cbr0"]["linkinfo"]["info_kind"] == "bridge"
+    assert rows["vethclient"]["linkinfo"] == {
+        "info_kind": "veth",
+        "info_slave_kind": "bridge",
+        "info_slave_data": {
+            "state": "forwarding",
+            "hairpin": False,
+            "learning": True,
+            "flood": True,
+            "isolated": False,
+        },
+    }
+    assert [link_information(node.links[name]) for name in rows] == [row.get("linkinfo", {}) for row in rows.values()]
+    assert {name: str(node.links[name].master and node.links[name].master.name) for name in rows} == {
+        name: str(row.get("master")) for name, row in rows.items()
+    }

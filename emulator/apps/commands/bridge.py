@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from emulator.apps.commands import link_view
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command
 from emulator.apps.environment import Invocation
+from emulator.kernel import link_text
 from emulator.kernel.bridge import Bridge, BridgePort
 from emulator.kernel.fdb import FdbEntry
 from emulator.kernel.link import Link
@@ -157,8 +157,8 @@ def _show_links(context: Context, words: Words) -> None:
         return
     for port in ports:
         link = port.link
-        flags = ",".join(link_view.flags(link))
-        line = f"{link.index}: {link_view.title(link)}: <{flags}> mtu {link.mtu} master {port.bridge.name}"
+        flags = ",".join(link_text.flags(link))
+        line = f"{link.index}: {link_text.title(link)}: <{flags}> mtu {link.mtu} master {port.bridge.name}"
         context.write(f"{line} state {port.state} priority {_PRIORITY} cost {_COST} \n")
         if context.has("details"):
             context.write(f"    {_details(port)} \n")
@@ -186,5 +186,5 @@ def _port_json(port: BridgePort) -> dict[str, Json]:
     if link.peer is not None:
         away = link.peer.netns is not link.netns
         row.update({"link_index": link.peer.index} if away else {"link": link.peer.name})
-    row |= {"ifname": link.name, "flags": link_view.flags(link), "mtu": link.mtu, "master": port.bridge.name}
+    row |= {"ifname": link.name, "flags": link_text.flags(link), "mtu": link.mtu, "master": port.bridge.name}
     return {**row, "state": port.state, "priority": _PRIORITY, "cost": _COST}

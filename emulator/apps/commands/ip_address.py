@@ -6,10 +6,10 @@ from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Word
 from emulator.apps.commands.ip_link import Filter, as_json, brief_head, head, statistics
 from emulator.kernel.address_list import Address
 from emulator.kernel.link import Link
+from emulator.kernel.link_text import address_row
 from emulator.kernel.route import Scope
 from emulator.packet.address import MASKS, format_ipv4
 
-FOREVER = 4_294_967_295
 _LIFETIME = "       valid_lft forever preferred_lft forever"
 _SCOPES = {"global": Scope.UNIVERSE, "link": Scope.LINK, "host": Scope.HOST}
 
@@ -68,21 +68,8 @@ def _line(link: Link, own: Address) -> str:
 
 def _as_json(context: Context, link: Link) -> dict[str, Json]:
     row = as_json(context, link, hardware=not context.has("inet"))
-    row["addr_info"] = [_address_json(link, own) for own in link.addresses]
+    row["addr_info"] = [address_row(link, own) for own in link.addresses]
     return row
-
-
-def _address_json(link: Link, own: Address) -> dict[str, Json]:
-    row: dict[str, Json] = {"family": "inet", "local": format_ipv4(own.address)}
-    if own.peer != own.address:
-        row["address"] = format_ipv4(own.peer)
-    row["prefixlen"] = own.prefix_length
-    if own.broadcast:
-        row["broadcast"] = format_ipv4(own.broadcast)
-    row["scope"] = str(own.scope)
-    if own.secondary:
-        row["secondary"] = True
-    return {**row, "label": link.name, "valid_life_time": FOREVER, "preferred_life_time": FOREVER}
 
 
 def _change(context: Context, words: Words, *, add: bool) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emulator.apps.commands import link_view
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command, unknown_command
+from emulator.kernel import link_text
 from emulator.kernel.bridge import Bridge
 from emulator.kernel.link import Link
 from emulator.packet.address import format_mac
@@ -72,7 +72,7 @@ def show(context: Context, wanted: Filter) -> None:
         return
     for link in links:
         if context.has("brief"):
-            words = f"{format_mac(link.mac)} <{','.join(link_view.flags(link))}> "
+            words = f"{format_mac(link.mac)} <{','.join(link_text.flags(link))}> "
             context.write(f"{brief_head(link)}{words}\n")
             continue
         lines = head(link, mode=True)
@@ -83,22 +83,22 @@ def show(context: Context, wanted: Filter) -> None:
 
 def brief_head(link: Link) -> str:
     """Return the first two columns of `-br`."""
-    return f"{link_view.title(link):<16s} {link_view.state(link):<14s} "
+    return f"{link_text.title(link):<16s} {link_text.state(link):<14s} "
 
 
 def head(link: Link, *, mode: bool = False, addresses_of: str = "") -> list[str]:
     """Return the lines about the link itself: one with `addresses_of` a family, as `ip -4 addr` has it, else two."""
     master = "" if link.master is None else f" master {link.master.name}"
     first = (
-        f"{link.index}: {link_view.title(link)}: <{','.join(link_view.flags(link))}> mtu {link.mtu}"
-        f" qdisc {link_view.queueing(link)}{master} state {link_view.state(link)}"
+        f"{link.index}: {link_text.title(link)}: <{','.join(link_text.flags(link))}> mtu {link.mtu}"
+        f" qdisc {link_text.queueing(link)}{master} state {link_text.state(link)}"
         f"{' mode DEFAULT' if mode else ''} group default qlen 1000"
     )
-    other = link_view.other_namespace(link)
+    other = link_text.other_namespace(link)
     where = "" if other is None else f" link-netns {other[0]}" if other[0] else f" link-netnsid {other[1]}"
     if addresses_of:
         return [first + where]
-    kind, broadcast = _hardware(link)
+    kind, broadcast = link_text.hardware(link)
     return [first, f"    link/{kind} {format_mac(link.mac)} brd {broadcast}{where}"]
 
 
@@ -122,22 +122,7 @@ def statistics(link: Link) -> list[str]:
 
 def as_json(context: Context, link: Link, *, mode: bool = False, hardware: bool = True) -> dict[str, Json]:
     """Return the row of `-j`."""
-    row: dict[str, Json] = {"ifindex": link.index}
-    other = link_view.other_namespace(link)
-    if link.peer is not None:
-        row.update({"link": link.peer.name} if other is None else {"link_index": link.peer.index})
-    row |= {"ifname": link.name, "flags": link_view.flags(link), "mtu": link.mtu, "qdisc": link_view.queueing(link)}
-    if link.master is not None:
-        row["master"] = link.master.name
-    row["operstate"] = link_view.state(link)
-    if mode:
-        row["linkmode"] = "DEFAULT"
-    row |= {"group": "default", "txqlen": 1000}
-    if hardware:
-        kind, broadcast = _hardware(link)
-        row |= {"link_type": kind, "address": format_mac(link.mac), "broadcast": broadcast}
-    if other is not None:
-        row["link_netnsid"] = other[1]
+    row = link_text.link_row(link, mode=mode, with_hardware=hardware, details=context.has("details"))
     if context.has("statistics") and mode:
         row["stats64"] = _statistics_json(link)
     return row
@@ -151,10 +136,6 @@ def _statistics_json(link: Link) -> dict[str, Json]:
         "rx": {**received, "over_errors": 0, "multicast": 0},
         "tx": {**sent, "carrier_errors": 0, "collisions": 0},
     }
-
-
-def _hardware(link: Link) -> tuple[str, str]:
-    return ("loopback", "00:00:00:00:00:00") if link.loopback else ("ether", "ff:ff:ff:ff:ff:ff")
 
 
 def _set(context: Context, words: Words) -> None:

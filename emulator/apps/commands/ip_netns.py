@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emulator.apps.commands import link_view
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command
+from emulator.kernel import link_text
 
 
 def run(context: Context, arguments: list[str]) -> None:
@@ -13,7 +13,7 @@ def run(context: Context, arguments: list[str]) -> None:
     if is_command(command, *SHOW):
         _show(context)
     elif is_command(command, "identify"):
-        context.write(f"{'' if link_view.is_root(context.netns) else context.netns.name}\n")
+        context.write(f"{'' if link_text.is_root(context.netns) else context.netns.name}\n")
     else:
         raise IpError(f'Command "{command}" is unknown, try "ip netns help".', 255)
 
@@ -21,10 +21,10 @@ def run(context: Context, arguments: list[str]) -> None:
 def _show(context: Context) -> None:
     """List names, the newest first, with the ids that they have here."""
     here = context.netns
-    others = [netns for netns in here.kernel.namespaces.values() if not link_view.is_root(netns)]
-    if not link_view.is_root(here):
+    others = [netns for netns in here.kernel.namespaces.values() if not link_text.is_root(netns)]
+    if not link_text.is_root(here):
         others = []
-    ids = link_view.namespace_ids(here)
+    ids = link_text.namespace_ids(here)
     if context.has("json"):
         rows: list[dict[str, Json]] = []
         for netns in reversed(others):
