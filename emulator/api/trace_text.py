@@ -308,6 +308,14 @@ def _nat(detail: Detail, _step: TraceStep, names: Names) -> Written:
     return detail.get("kind", "NAT"), f"{side}{named(before, names)}  ⇒  {named(after, names)}", Style.REWRITE
 
 
+def _ipvs(detail: Detail, _step: TraceStep, names: Names) -> Written:
+    """Show what chose the real server: the scheduler, a template, or that the connection is known."""
+    service, server = named(detail.get("service", ""), names), named(detail.get("server", ""), names)
+    how = {"schedule": f"{detail.get('scheduler', '')} chose", "persistent": "persistence gives"}
+    what = how.get(detail.get("what", ""), f"known connection ({detail.get('state', '')}), {detail.get('what', '')} of")
+    return "ipvs", f"{service}: {what} {server}", Style.RULE
+
+
 def _mark(detail: Detail, _step: TraceStep, _names: Names) -> Written:
     return "mark", f"{detail.get('before', '')}  ⇒  {detail.get('after', '')}", Style.REWRITE
 
@@ -349,6 +357,7 @@ _WRITERS = {
     "ignored": _ignored,
     "policy": _policy,
     "nat": _nat,
+    "ipvs": _ipvs,
     "mark": _mark,
     "reassembled": _reassembled,
     "fragmented": _fragmented,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from emulator.bundle.edge import Emit
 from emulator.bundle.files import Files
+from emulator.bundle.ipvs import load_ipvs
 from emulator.bundle.link_spec import read_links
 from emulator.bundle.links import build_links
 from emulator.bundle.neighbours import StandIns, load_fdb, load_neighbours
@@ -65,6 +66,7 @@ def load_bundle(
     _load_routing(netns, files, problems)
     load_nftables(netns.netfilter, files, problems)
     ignored_rules = load_netfilter(netns.netfilter, files, problems, ignore_unknown=ignore_unknown)
+    load_ipvs(netns, files, problems)
     stand_ins = _load_neighbours(netns, files, problems, assume_neighbours)
     note_not_there(netns, files, problems, made_up=stand_ins is not None)
     note_not_saved(netns.netfilter, problems)

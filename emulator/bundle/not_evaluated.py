@@ -1,4 +1,4 @@
-"""What a bundle holds that is not evaluated: IPv6, and IPVS as yet. One line says so of each file."""
+"""What a bundle holds that is not evaluated: IPv6. One line says so of each file."""
 
 from __future__ import annotations
 
@@ -14,5 +14,3 @@ def note_not_evaluated(files: Files, problems: Problems) -> None:
     """Note each file that holds something which has no effect."""
     if re.search(r"^-A", files.text("ip6tables-save.txt") or "", re.MULTILINE):
         problems.note("ip6tables-save.txt is not evaluated: IPv6 is not emulated")
-    if (files.text("ipvsadm-save.txt") or "").strip():
-        problems.note("ipvsadm-save.txt is not evaluated yet: virtual servers have no effect")

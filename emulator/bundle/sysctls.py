@@ -38,6 +38,8 @@ def load_sysctls(netns: Netns, text: str | None, problems: Problems) -> int:
         if text is not None:
             problems.note(f"{FILE} does not have {_FORWARD}: it is taken to be 1")
     ignored = 0
+    for name in values:
+        netns.sysctl.load(name)
     known = set(netns.sysctl.names())
     # ip_forward first, since it sets forwarding and accept_redirects of all links.
     for name in sorted(values, key=lambda name: name != _FORWARD):

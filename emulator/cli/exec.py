@@ -97,6 +97,8 @@ def _reads_input(words: tuple[str, ...]) -> bool:
         return not {"-h", "--help", "-V", "--version"} & {*arguments}
     if name == "ipset":
         return "restore" in arguments and not {"-f", "-file"} & {*arguments}
+    if name == "ipvsadm":
+        return bool({"-R", "--restore"} & {*arguments})
     if name == "nft":
         return "-" in arguments
     return name == "cat" and (not arguments or "-" in arguments)

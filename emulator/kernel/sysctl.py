@@ -165,6 +165,11 @@ class Sysctl:
         """Say who makes the names with a prefix known, once one of them is asked for (a module that is loaded then)."""
         self._families[prefix] = load
 
+    def load(self, name: str) -> None:
+        """Load who makes a name known, if that is not done."""
+        for prefix in [each for each in self._families if name.startswith(each)]:
+            self._families.pop(prefix)()
+
     def get(self, name: str) -> str:
         """Return a value as `sysctl -n` prints it. SysctlError for an unknown name."""
         conf = self._find_conf(name)
@@ -217,11 +222,10 @@ class Sysctl:
     def _knob(self, name: str) -> _Knob:
         knob = self._knobs.get(name)
         if knob is None:
-            prefix = next((each for each in self._families if name.startswith(each)), None)
-            if prefix is None:
-                raise self._unknown(name)
-            self._families.pop(prefix)()
-            return self._knob(name)
+            self.load(name)
+            knob = self._knobs.get(name)
+        if knob is None:
+            raise self._unknown(name)
         return knob
 
     @staticmethod

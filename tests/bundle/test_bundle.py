@@ -267,7 +267,6 @@ def test_what_is_not_emulated_is_said(tmp_path: Path) -> None:
         links=links,
         ip6tables_save="*filter\n-A INPUT -j DROP\nCOMMIT\n",
         nft="table ip filter {\n}\ntable inet own {\n}\n",
-        ipvsadm_save="-A -t 10.96.0.1:80 -s rr\n",
         iptables_save="*filter\nCOMMIT\n",
     )
     notes = [note for note in load(tmp_path).notes if not note.startswith("not there: ")]
@@ -276,7 +275,6 @@ def test_what_is_not_emulated_is_said(tmp_path: Path) -> None:
         "v1: its port state blocking is not emulated; it is taken as forwarding",
         "br1: VLAN filtering of bridges is not emulated; it has no effect",
         "ip6tables-save.txt is not evaluated: IPv6 is not emulated",
-        "ipvsadm-save.txt is not evaluated yet: virtual servers have no effect",
     ]
 
 

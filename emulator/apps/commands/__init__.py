@@ -23,6 +23,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "hostname": "hostname",
         "ip": "ip",
         "ipset": "ipset",
+        "ipvsadm": "ipvsadm",
         "iptables": "iptables",
         "iptables-restore": "iptables_restore",
         "iptables-save": "iptables_save",

@@ -19,8 +19,7 @@ from emulator.kernel.netfilter.ipvs.error import (
 from emulator.kernel.netfilter.ipvs.scheduler import SCHEDULERS
 from emulator.kernel.netfilter.ipvs.service import Destination, ServerOptions, Service, ServiceKey, ServiceOptions
 from emulator.kernel.netfilter.tuple import TCP
-from emulator.kernel.route import RouteResult, RouteType
-from emulator.packet.address import BROADCAST_IPV4, is_multicast, is_zeronet
+from emulator.kernel.route import RouteType
 
 if TYPE_CHECKING:
     from emulator.kernel.netns import Netns
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 FTP, FTP_DATA = 21, 20
 TRASH_TIME = 120.0  # seconds that a deleted real server is remembered once nothing goes to it
 _FEWEST_TRASH = 64
-_GROUPS = frozenset({RouteType.BROADCAST, RouteType.MULTICAST})
+_ONE_MACHINES = frozenset({RouteType.LOCAL, RouteType.UNICAST})
 
 TrashKey = tuple[ServiceKey, int, int]
 
@@ -144,7 +143,7 @@ class Services:
             raise IpvsError(SERVER_EXISTS)
         destination = self._from_trash(service, address, port)
         if destination is None:
-            if not self._is_unicast(address):
+            if self._netns.fib.address_type(address) not in _ONE_MACHINES:
                 raise IpvsError(INVALID)
             destination = Destination(service, address, port, self._netns.kernel.now)
         destination.update(options, added=True)
@@ -172,13 +171,6 @@ class Services:
         del service.destinations[place]
         self._discard(destination)
         service.scheduler.removed(destination, place)
-
-    def _is_unicast(self, address: int) -> bool:
-        """Whether an address is one machine's, this one's own or another's (`inet_addr_type`)."""
-        if is_multicast(address) or is_zeronet(address) or address == BROADCAST_IPV4:
-            return False
-        route = self._netns.routing.output(address)
-        return not isinstance(route, RouteResult) or route.type not in _GROUPS
 
     def _discard(self, destination: Destination) -> None:
         destination.available = False

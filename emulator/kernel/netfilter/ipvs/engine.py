@@ -37,7 +37,7 @@ class Ipvs:
         self.netns = netfilter.netns
         self.settings = Settings(self.netns.sysctl)
         self.services = Services(self.netns)
-        self.tcp = IpvsTcp()
+        self.tcp = IpvsTcp(lambda: self.settings.secure_tcp == ALWAYS)
         self.udp = IpvsUdp()
         self.sctp = IpvsSctp()
         self.protocols: dict[int, IpvsProtocol] = {TCP: self.tcp, UDP: self.udp, SCTP: self.sctp}

@@ -6,7 +6,7 @@ They are not conntrack's: no sequence numbers are looked at, and the states are 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -122,13 +122,13 @@ SECURE_TRANSITIONS: tuple[tuple[Row, ...], ...] = (
 
 
 class IpvsTcp:
-    """TCP of one namespace. `secure`: net.ipv4.vs.secure_tcp is in force."""
+    """TCP of one namespace. `secure`: says whether net.ipv4.vs.secure_tcp is in force."""
 
     state_names: ClassVar[Mapping[int, str]] = MappingProxyType({state: state.name for state in TcpState})
 
-    def __init__(self) -> None:
+    def __init__(self, secure: Callable[[], bool]) -> None:
         self.timeouts: dict[int, float] = dict(TIMEOUTS)
-        self.secure = False
+        self._secure = secure
 
     def is_whole(self, skb: Skb) -> bool:
         """A TCP header without options."""
@@ -156,7 +156,7 @@ class IpvsTcp:
             return
         seen = direction_seen(connection, direction)
         kind = _kind(_flags(skb))
-        table = SECURE_TRANSITIONS if self.secure else TRANSITIONS
+        table = SECURE_TRANSITIONS if self._secure() else TRANSITIONS
         state = TcpState.CLOSE if kind is None else table[seen][kind][connection.state]
         if state != connection.state:
             connection.set_active(state in ACTIVE)
