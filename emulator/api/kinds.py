@@ -214,6 +214,12 @@ def suggest(name: str) -> str | None:
     return _by_name()[close[0]].plural if close else None
 
 
+def is_foreign(api_version: str, kind: str) -> bool:
+    """Whether an object is of a kind that we do not have, and no misspelt one of those that we do."""
+    refused = (CUSTOM_RESOURCES_REFUSED, BUILT_IN_REFUSED)
+    return kind_of(api_version, kind) is None and why_unknown(api_version, kind).endswith(refused)
+
+
 def why_unknown(api_version: str, kind: str) -> str:
     """Return what to tell the user of an object whose type `kind_of` does not know."""
     text = f"no matches for kind {quoted(kind)} in version {quoted(api_version)}"

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
-from emulator.api.kinds import is_list, kind_of
+from emulator.api.kinds import is_foreign, is_list, kind_of
 from emulator.api.objects.meta import Object
 from emulator.api.problem import Problem, format_path, printable
 from emulator.api.validate import examine, validate
@@ -25,6 +25,9 @@ MAX_BYTES = 16 * 1024 * 1024
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """What is read of a directory, as kubectl does."""
+
+
+_TAKEN = "; the API server would refuse it, it is taken as it is"
 
 
 class ManifestObject(Struct, frozen=True):
@@ -43,7 +46,8 @@ class ManifestObject(Struct, frozen=True):
 def read_manifests(paths: Iterable[str | Path], remarks: list[str] | None = None) -> list[ManifestObject]:
     """Read files, or all manifests of directories. Raises ManifestError with the problems of all of them.
 
-    With `remarks`, what only the API server refuses is told there, and the object is taken.
+    With `remarks`, what only the API server refuses is told there and the object is taken; custom resources are passed
+    over.
     """
     objects: list[ManifestObject] = []
     problems: list[str] = []
@@ -137,10 +141,17 @@ def _parse(data: bytes | str, source: str, remarks: list[str] | None = None) -> 
     for node in documents:
         for item in _unpacked(node):
             obj = _object(item)
+            if remarks is not None and isinstance(obj, dict):
+                kind = str(obj.get("kind"))
+                if is_foreign(str(obj.get("apiVersion")), kind):
+                    remarks.append(f"{shown}:{item.line}: {printable(kind)} is ignored")
+                    continue
             malformed, refused = (validate(obj), []) if remarks is None else examine(obj)
             lines.extend((line_of(item, problem.path), _worded(problem, item)) for problem in malformed)
             if remarks is not None:
-                remarks.extend(f"{shown}:{line_of(item, problem.path)}: {problem.message}" for problem in refused)
+                remarks.extend(
+                    f"{shown}:{line_of(item, problem.path)}: {problem.message}{_TAKEN}" for problem in refused
+                )
             objects.append(ManifestObject(obj, source, item.line))
     if not documents and not lines:
         return [], [f"{shown}: no objects in it; it is empty or has only comments"]

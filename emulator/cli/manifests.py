@@ -23,7 +23,8 @@ def read_files(
 ) -> list[ManifestObject]:
     """Read files, directories and `-`, the standard input. Raises ManifestError with the problems of all of them.
 
-    With `remarks`, what only the API server refuses is told there, and the object is taken.
+    With `remarks`, what only the API server refuses is told there and the object is taken; custom resources are passed
+    over.
     """
     objects: list[ManifestObject] = []
     problems: list[str] = []

@@ -96,9 +96,7 @@ def read_inputs(
                 f" {address}, its pods to be in {cidr}"
             )
     if not quiet:
-        for line in remarks:
-            note(f"note: {line}; the API server would refuse it, kube-proxy takes it as it is")
-        for line in objects.notes:
+        for line in (*remarks, *objects.notes):
             note(f"note: {line}")
     return model.with_nodes(objects.nodes), objects
 

@@ -72,7 +72,7 @@ COMMIT
         (flow("172.18.0.2", "203.0.113.5", protocol="UDP"), Outcome("ACCEPT")),
         (flow("203.0.113.1", "172.18.0.2"), Outcome("ACCEPT")),
         (flow("203.0.113.1", "172.18.0.2", 53, "UDP"), Outcome("DROP", rules=("filter:INPUT:rule:1",))),
-        (flow("203.0.113.1", "127.0.0.1"), Outcome("DROP", reason="IP_INVALID_DEST")),
+        (flow("203.0.113.1", "127.0.0.1"), Outcome("DROP", reason="IP_LOCALNET")),
     ]
     assert [list(node.outcomes(each)) for each, _ in ends] == [[end] for _, end in ends]
 
