@@ -13,7 +13,7 @@ from emulator.kernel.drop import DropReason
 from emulator.kernel.fdb import Fdb
 from emulator.kernel.link import HEADER_LENGTH, VLAN_TAG_LENGTH, Link
 from emulator.kernel.route import RouteError
-from emulator.kernel.skb import PacketType, Skb
+from emulator.kernel.skb import PACKET_HOST, Skb
 from emulator.kernel.trace import StepKind
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class BridgePort:
             self.link.deliver(skb)
             return
         if destination == bridge.mac_bytes:
-            skb.packet_type = PacketType.HOST
+            skb.packet_type = PACKET_HOST
         if (bridge.call_iptables or netns.sysctl.bridge_call_iptables) and bridge_netfilter.is_ipv4(skb):
             bridge_netfilter.pre_routing(self, skb)
         else:
@@ -169,7 +169,7 @@ class Bridge(Link):
             self._trace(skb, port.link, "local")
             self._pass_up(skb)
         elif entry.port is not None:
-            self._trace(skb, port.link, f"forward to {entry.port.link.name}")
+            self._trace(skb, port.link, "forward to", entry.port)
             if self._may_leave(entry.port, port):
                 self._forward(entry.port, skb)
             else:
@@ -190,7 +190,7 @@ class Bridge(Link):
             self._trace(skb, self, "flood")
             self._flood(skb, None, keep=False, unicast=True)
         elif entry.port is not None and self._may_leave(entry.port, None):
-            self._trace(skb, self, f"forward to {entry.port.link.name}")
+            self._trace(skb, self, "forward to", entry.port)
             self.push(entry.port, skb)
         else:
             self.netns.drop(skb, DropReason.BRIDGE_NO_PORT)
@@ -271,6 +271,7 @@ class Bridge(Link):
             self.fdb.add(port.link.mac_bytes, port, local=True)
         self.fdb.add(self.mac_bytes, None, local=True)
 
-    def _trace(self, skb: Skb, link: Link, decision: str) -> None:
+    def _trace(self, skb: Skb, link: Link, decision: str, to: BridgePort | None = None) -> None:
         if skb.trace is not None:
+            decision = decision if to is None else f"{decision} {to.link.name}"
             skb.step(self.netns, StepKind.BRIDGE, bridge=self.name, port=link.name, decision=decision)

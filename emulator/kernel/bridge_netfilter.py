@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING
 from emulator.kernel.drop import DropReason
 from emulator.kernel.fragment import split
 from emulator.kernel.ip_header import DONT_FRAGMENT, parse
-from emulator.kernel.netfilter.hook import Hook, Verdict
-from emulator.kernel.route import RouteResult, RouteType
-from emulator.kernel.skb import PacketType, Skb
+from emulator.kernel.netfilter.hook import (
+    NF_ACCEPT,
+    NF_INET_FORWARD,
+    NF_INET_POST_ROUTING,
+    NF_INET_PRE_ROUTING,
+)
+from emulator.kernel.route import RTN_UNICAST, RouteResult
+from emulator.kernel.skb import PACKET_HOST, PACKET_OTHERHOST, Skb
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import format_ipv4
 
@@ -38,14 +43,14 @@ def pre_routing(port: BridgePort, skb: Skb) -> None:
         netns.drop(skb, reason)
         return
     packet_type = skb.packet_type
-    if packet_type is PacketType.OTHERHOST:
-        skb.packet_type = PacketType.HOST
+    if packet_type is PACKET_OTHERHOST:
+        skb.packet_type = PACKET_HOST
     skb.in_link = bridge
     skb.out_link = None
     skb.physical_in = port.link
     skb.physical_out = None
     daddr = skb.daddr
-    if netns.netfilter.run(Hook.PREROUTING, skb) is not Verdict.ACCEPT:
+    if netns.netfilter.run(NF_INET_PRE_ROUTING, skb) is not NF_ACCEPT:
         return
     skb.packet_type = packet_type
     skb.prerouted = True
@@ -63,7 +68,7 @@ def _route_again(port: BridgePort, skb: Skb) -> None:
     if not isinstance(decision, RouteResult):
         netns.drop(skb, decision)
         return
-    if decision.type is RouteType.UNICAST and decision.link is bridge:
+    if decision.type is RTN_UNICAST and decision.link is bridge:
         if skb.trace is not None:
             skb.step(
                 netns, StepKind.ROUTE, decision="bridge", route=str(decision.route), link=bridge.name,
@@ -73,7 +78,7 @@ def _route_again(port: BridgePort, skb: Skb) -> None:
         return
     skb.route = decision
     skb.data[0:6] = bridge.mac_bytes
-    skb.packet_type = PacketType.HOST
+    skb.packet_type = PACKET_HOST
     bridge.forward_from(port, skb)
 
 
@@ -112,13 +117,13 @@ def forward(port: BridgePort, skb: Skb) -> None:
     skb.prerouted = False
     skb.in_link = skb.out_link = bridge
     skb.physical_out = port.link
-    skb.packet_type = PacketType.HOST
+    skb.packet_type = PACKET_HOST
     if skb.route is None:  # the bridge's fake rtable: without a route nothing could be REJECTed
-        skb.route = RouteResult(RouteType.UNICAST, bridge, netns.fib.generation)
-    if netns.netfilter.run(Hook.FORWARD, skb) is not Verdict.ACCEPT:
+        skb.route = RouteResult(RTN_UNICAST, bridge, netns.fib.generation)
+    if netns.netfilter.run(NF_INET_FORWARD, skb) is not NF_ACCEPT:
         return
     skb.in_link = None
-    if netns.netfilter.run(Hook.POSTROUTING, skb) is not Verdict.ACCEPT:
+    if netns.netfilter.run(NF_INET_POST_ROUTING, skb) is not NF_ACCEPT:
         return
     skb.in_link = bridge
     _push(bridge, port, skb)

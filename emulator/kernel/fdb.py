@@ -45,10 +45,10 @@ class FdbEntry:
 class Fdb:
     """The table of one bridge. Iterating gives the live entries, permanent ones first."""
 
-    __slots__ = ("_bridge", "_entries", "_sweep", "ageing_time", "learned", "overflows")
+    __slots__ = ("_entries", "_kernel", "_sweep", "ageing_time", "learned", "overflows")
 
     def __init__(self, bridge: Bridge) -> None:
-        self._bridge = bridge
+        self._kernel = bridge.netns.kernel
         self._entries: dict[bytes, FdbEntry] = {}
         self._sweep: Timer | None = None
         self.ageing_time = AGEING_TIME
@@ -66,14 +66,14 @@ class Fdb:
     def find(self, mac: bytes) -> FdbEntry | None:
         """Return the entry of a MAC, or None if it is unknown or too old."""
         entry = self._entries.get(mac)
-        if entry is None or not self._expired(entry):
+        if entry is None or entry.static or not self._expired(entry):
             return entry
         self._forget(entry)
         return None
 
     def learn(self, mac: bytes, port: BridgePort) -> None:
         """Note that a frame from `mac` came in at `port`; a station that moved is found at its new port."""
-        now = self._bridge.netns.kernel.now
+        now = self._kernel.now
         entry = self._entries.get(mac)
         if entry is not None:
             if entry.port is not port and not entry.local:
@@ -86,7 +86,7 @@ class Fdb:
         self._entries[mac] = FdbEntry(mac, port, now, local=False, static=False)
         self.learned += 1
         if self._sweep is None and self.ageing_time > 0:
-            self._sweep = self._bridge.netns.kernel.schedule(self.ageing_time, self._age)
+            self._sweep = self._kernel.schedule(self.ageing_time, self._age)
 
     def add(self, mac: bytes, port: BridgePort | None, *, local: bool = False) -> None:
         """Add a permanent (`local`) or static entry."""
@@ -95,7 +95,7 @@ class Fdb:
             if old.local:
                 return
             self._forget(old)
-        self._entries[mac] = FdbEntry(mac, port, self._bridge.netns.kernel.now, local=local, static=True)
+        self._entries[mac] = FdbEntry(mac, port, self._kernel.now, local=local, static=True)
 
     def remove(self, mac: bytes) -> bool:
         """Remove an entry. True if it was there."""
@@ -116,7 +116,7 @@ class Fdb:
             self._forget(entry)
 
     def _expired(self, entry: FdbEntry) -> bool:
-        return not entry.static and self._bridge.netns.kernel.now >= entry.updated + self.ageing_time
+        return not entry.static and self._kernel.now >= entry.updated + self.ageing_time
 
     def _forget(self, entry: FdbEntry) -> None:
         del self._entries[entry.mac]
@@ -130,5 +130,5 @@ class Fdb:
             self._forget(entry)
         if self.learned:
             oldest = min(entry.updated for entry in self._entries.values() if not entry.static)
-            delay = max(oldest + self.ageing_time - self._bridge.netns.kernel.now, 1.0)
-            self._sweep = self._bridge.netns.kernel.schedule(delay, self._age)
+            delay = max(oldest + self.ageing_time - self._kernel.now, 1.0)
+            self._sweep = self._kernel.schedule(delay, self._age)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from emulator.kernel.drop import DropReason
 from emulator.kernel.ip_header import DONT_FRAGMENT
 from emulator.kernel.ip_options import forward_options
-from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_INET_FORWARD
 from emulator.kernel.route import RouteResult, Scope
-from emulator.kernel.skb import PacketType, Skb
+from emulator.kernel.skb import PACKET_HOST, Skb
 
 if TYPE_CHECKING:
     from emulator.kernel.ip_output import IpOutput
@@ -33,7 +33,7 @@ class IpForward:
     def forward(self, skb: Skb, result: RouteResult) -> None:
         """Send a received packet on its way (ip_forward)."""
         netns, data = self._netns, skb.data
-        if skb.packet_type is not PacketType.HOST:
+        if skb.packet_type is not PACKET_HOST:
             netns.drop(skb, DropReason.OTHERHOST)
             return
         ttl = data[_TTL]
@@ -54,7 +54,7 @@ class IpForward:
         if result.redirect:
             netns.icmp.send_redirect(skb, result.gateway or skb.daddr)
         skb.out_link = result.link
-        if self._netfilter.run(Hook.FORWARD, skb) is Verdict.ACCEPT:
+        if self._netfilter.run(NF_INET_FORWARD, skb) is NF_ACCEPT:
             if skb.options is not None:
                 forward_options(skb, skb.options, self._leaving_address(skb, result))
             self._transmit(skb, result if skb.route is None else skb.route)  # IPVS routes answers anew

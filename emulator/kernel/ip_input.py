@@ -8,9 +8,9 @@ from emulator.kernel.drop import DropReason
 from emulator.kernel.fragment import LOCAL_DELIVER, pull
 from emulator.kernel.ip_header import IS_FRAGMENT, parse
 from emulator.kernel.ip_options import OptionError, compile_options, milliseconds_of_day
-from emulator.kernel.netfilter.hook import Hook, Verdict
-from emulator.kernel.route import RouteResult, RouteType
-from emulator.kernel.skb import PacketType, Skb
+from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_INET_LOCAL_IN, NF_INET_PRE_ROUTING
+from emulator.kernel.route import RTN_LOCAL, RTN_UNICAST, RouteResult, RouteType
+from emulator.kernel.skb import PACKET_OTHERHOST, Skb
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import format_ipv4
 
@@ -45,7 +45,7 @@ class IpInput:
 
     def receive(self, skb: Skb) -> None:
         """Take a frame whose ethertype is IPv4 (ip_rcv)."""
-        if skb.packet_type is PacketType.OTHERHOST:
+        if skb.packet_type is PACKET_OTHERHOST:
             self._netns.drop(skb, DropReason.OTHERHOST)
             return
         if skb.prerouted:  # br_netfilter has checked and shown it
@@ -57,7 +57,7 @@ class IpInput:
                 self._netns.drop(skb, reason)
                 return
             skb.out_link = None
-            if self._netfilter.run(Hook.PREROUTING, skb) is not Verdict.ACCEPT:
+            if self._netfilter.run(NF_INET_PRE_ROUTING, skb) is not NF_ACCEPT:
                 return
         self.route(skb)
 
@@ -78,9 +78,9 @@ class IpInput:
         if skb.trace is not None:
             self._trace_route(skb, result)
         kind = result.type
-        if kind is RouteType.UNICAST:
+        if kind is RTN_UNICAST:
             self._forward(skb, result)
-        elif kind in _LOCAL_TYPES:
+        elif kind is RTN_LOCAL or kind in _LOCAL_TYPES:
             self.deliver(skb)
         else:
             self._refuse(skb, result)
@@ -90,7 +90,7 @@ class IpInput:
         netns = self._netns
         if skb.fragment & IS_FRAGMENT and netns.reassembler.add(skb, LOCAL_DELIVER) is None:
             return
-        if self._netfilter.run(Hook.INPUT, skb) is not Verdict.ACCEPT:
+        if self._netfilter.run(NF_INET_LOCAL_IN, skb) is not NF_ACCEPT:
             return
         handler = netns.protocols.get(skb.protocol)
         if handler is not None:
@@ -127,7 +127,7 @@ class IpInput:
         return link is not None and bool(link.conf.accept_source_route and self._netns.sysctl.all.accept_source_route)
 
     def _trace_route(self, skb: Skb, result: RouteResult) -> None:
-        decision = "forward" if result.type is RouteType.UNICAST else "local"
+        decision = "forward" if result.type is RTN_UNICAST else "local"
         if result.type is RouteType.UNREACHABLE:
             decision = "unreachable"
         skb.step(

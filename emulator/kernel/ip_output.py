@@ -9,8 +9,8 @@ from emulator.kernel.drop import DropReason
 from emulator.kernel.fragment import split
 from emulator.kernel.ip_header import DONT_FRAGMENT, PORTS, WITH_PORTS
 from emulator.kernel.ip_options import note_options
-from emulator.kernel.netfilter.hook import Hook, Verdict
-from emulator.kernel.route import RouteResult, RouteType
+from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING, Verdict
+from emulator.kernel.route import RTN_MULTICAST, RTN_UNICAST, RouteResult, RouteType
 from emulator.kernel.skb import PacketType, Skb
 from emulator.kernel.trace import StepKind, Trace
 from emulator.packet.address import format_ipv4
@@ -72,7 +72,7 @@ class IpOutput:
         if len(segment) + len(options) + 20 > (route.mtu if dont_fragment else _MAXIMUM):
             return DropReason.PKT_TOO_BIG
         if ttl is None:
-            ttl = 1 if route.type is RouteType.MULTICAST else self._netns.sysctl.default_ttl
+            ttl = 1 if route.type is RTN_MULTICAST else self._netns.sysctl.default_ttl
         if identification is None:
             identification = 0 if dont_fragment else self.next_identification()
         skb = self.build(
@@ -123,8 +123,8 @@ class IpOutput:
         skb.out_link = result.link
         if skb.trace is not None:
             self._trace_send(skb, result)
-        verdict = self._netfilter.run(Hook.OUTPUT, skb)
-        if verdict is not Verdict.ACCEPT:
+        verdict = self._netfilter.run(NF_INET_LOCAL_OUT, skb)
+        if verdict is not NF_ACCEPT:
             # What a hook took over (IPVS) it sends itself, and whether that works out the sender is not told.
             return None if verdict is Verdict.STOLEN else _refusal(skb)
         skb.out_link = skb.route.link
@@ -135,11 +135,12 @@ class IpOutput:
 
         Says whether POSTROUTING dropped it, which a local sender is told.
         """
-        if result.type in _GROUP_TYPES and not result.link.loopback:
+        kind = result.type
+        if kind is not RTN_UNICAST and kind in _GROUP_TYPES and not result.link.loopback:
             self._loop_back(skb, result)
-            if result.type is RouteType.MULTICAST and skb.data[22] == 0:
+            if kind is RTN_MULTICAST and skb.data[22] == 0:
                 return None
-        if self._netfilter.run(Hook.POSTROUTING, skb) is not Verdict.ACCEPT:
+        if self._netfilter.run(NF_INET_POST_ROUTING, skb) is not NF_ACCEPT:
             return DropReason.NETFILTER_DROP
         self._finish(skb, result)
         return None
@@ -194,11 +195,11 @@ class IpOutput:
 
     def _loop_back(self, skb: Skb, result: RouteResult) -> None:
         """Deliver a copy of what we send to a group we are in, or to everybody, here too (dev_loopback_xmit)."""
-        if result.type is RouteType.MULTICAST and skb.daddr not in result.link.multicast_groups:
+        if result.type is RTN_MULTICAST and skb.daddr not in result.link.multicast_groups:
             return
         copy = skb.clone()
         copy.socket = None
-        if self._netfilter.run(Hook.POSTROUTING, copy) is not Verdict.ACCEPT:
+        if self._netfilter.run(NF_INET_POST_ROUTING, copy) is not NF_ACCEPT:
             return
         copy.packet_type = PacketType.LOOPBACK
         copy.in_link = result.link

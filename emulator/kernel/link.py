@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from emulator.kernel.address_list import AddressList
 from emulator.kernel.drop import DropReason
 from emulator.kernel.route import RouteError
-from emulator.kernel.skb import PacketType, Skb
+from emulator.kernel.skb import PACKET_HOST, PACKET_OTHERHOST, PacketType, Skb
 from emulator.kernel.trace import StepKind
 
 if TYPE_CHECKING:
@@ -157,9 +157,9 @@ class Link:
             return
         destination = skb.data[0:6]
         if destination == self.mac_bytes:
-            skb.packet_type = PacketType.HOST
+            skb.packet_type = PACKET_HOST
         elif not destination[0] & 1:
-            skb.packet_type = PacketType.OTHERHOST
+            skb.packet_type = PACKET_OTHERHOST
         else:
             skb.packet_type = PacketType.BROADCAST if destination == _BROADCAST else PacketType.MULTICAST
         if self.port is not None:

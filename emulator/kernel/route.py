@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emulator.errors import PodwireError
 from emulator.kernel.drop import DropReason
@@ -42,6 +42,12 @@ class RouteType(enum.Enum):
     PROHIBIT = "prohibit"
     THROW = "throw"
 
+
+# As in `netfilter/hook.py`: members by their names in C, for every packet's way.
+RTN_UNICAST: Final = RouteType.UNICAST
+RTN_LOCAL: Final = RouteType.LOCAL
+RTN_BROADCAST: Final = RouteType.BROADCAST
+RTN_MULTICAST: Final = RouteType.MULTICAST
 
 FAILURES = {
     RouteType.BLACKHOLE: DropReason.IP_ROUTE_BLACKHOLE,

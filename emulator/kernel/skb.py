@@ -7,7 +7,7 @@ whoever rewrites bytes (NAT, TTL) keeps these fields equal to the bytes.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from emulator.kernel.ip_options import Options
@@ -41,6 +41,16 @@ class CtInfo(enum.IntEnum):
     ESTABLISHED_REPLY = 3
     RELATED_REPLY = 4
     UNTRACKED = 7
+
+
+# As in `netfilter/hook.py`: members by their names in C, for every packet's way.
+PACKET_HOST: Final = PacketType.HOST
+PACKET_OTHERHOST: Final = PacketType.OTHERHOST
+IP_CT_ESTABLISHED: Final = CtInfo.ESTABLISHED
+IP_CT_NEW: Final = CtInfo.NEW
+IP_CT_ESTABLISHED_REPLY: Final = CtInfo.ESTABLISHED_REPLY
+IP_CT_RELATED_REPLY: Final = CtInfo.RELATED_REPLY
+IP_CT_UNTRACKED: Final = CtInfo.UNTRACKED
 
 
 class Skb:
@@ -100,8 +110,8 @@ class Skb:
         self.ipvs = False  # IPVS has seen to it: it is balanced, or an answer of a real server (ipvs_property)
         self.nf_trace = False  # `-j TRACE` marked it
         self.ct: Connection | None = None
-        self.ctinfo: CtInfo = CtInfo.NEW
-        self.packet_type = PacketType.HOST
+        self.ctinfo: CtInfo = IP_CT_NEW
+        self.packet_type: PacketType = PACKET_HOST
         self.in_link: Link | None = None
         self.out_link: Link | None = None
         self.physical_in: Link | None = None  # the bridge port, where br_netfilter shows the bridge as in_link
@@ -128,7 +138,7 @@ class Skb:
     def forget_ownership(self) -> None:
         """Drop what must not cross into another namespace, as Linux's `skb_scrub_packet` does."""
         self.ct = None
-        self.ctinfo = CtInfo.NEW
+        self.ctinfo = IP_CT_NEW
         self.mark = 0
         self.ipvs = False
         self.nf_trace = False

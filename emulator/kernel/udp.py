@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from emulator.kernel.datagram_socket import DatagramSocket
 from emulator.kernel.drop import DropReason
 from emulator.kernel.port_table import PortTable
-from emulator.kernel.route import RouteResult, RouteType
+from emulator.kernel.route import RTN_BROADCAST, RouteResult
 from emulator.kernel.socket_base import Address, Socket, SocketInfo, parse_address
 from emulator.kernel.socket_error import SocketError, icmp_errno, os_error
 from emulator.kernel.trace import StepKind
@@ -173,7 +173,7 @@ class UdpSocket(DatagramSocket[Datagram]):
 
     def _route(self, host: int, port: int) -> RouteResult:
         route = self.netns.sockets.route(host, self.laddr, PROTOCOL, (self.lport, port))
-        if route.type is RouteType.BROADCAST and not self.broadcast:
+        if route.type is RTN_BROADCAST and not self.broadcast:
             raise os_error(errno.EACCES)
         return route
 
@@ -212,7 +212,7 @@ class Udp:
         if (
             skb.daddr == BROADCAST_IPV4
             or is_multicast(skb.daddr)
-            or (skb.route is not None and skb.route.type is RouteType.BROADCAST)
+            or (skb.route is not None and skb.route.type is RTN_BROADCAST)
         ):
             self._deliver_to_all(skb, payload)
             return

@@ -38,13 +38,13 @@ from emulator.kernel.netfilter.early_drop import EarlyDrop
 from emulator.kernel.netfilter.entry_text import load_entries
 from emulator.kernel.netfilter.event import EventKind, Events
 from emulator.kernel.netfilter.expiry import ExpiryWheel
-from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
+from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_DROP, NF_INET_PRE_ROUTING, Hook, Priority, Verdict
 from emulator.kernel.netfilter.proto_icmp import IcmpVerdict
 from emulator.kernel.netfilter.settings import Settings
 from emulator.kernel.netfilter.statistics import Statistics
-from emulator.kernel.netfilter.tracker import Tracked, Tracker
+from emulator.kernel.netfilter.tracker import TRACKED, Tracked, Tracker
 from emulator.kernel.netfilter.tuple import GRE, ICMP, SCTP, TCP, UDP, UDPLITE, Tuple
-from emulator.kernel.skb import CtInfo
+from emulator.kernel.skb import IP_CT_ESTABLISHED, IP_CT_ESTABLISHED_REPLY, IP_CT_NEW, IP_CT_UNTRACKED, CtInfo
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import AF_INET
 
@@ -74,6 +74,7 @@ class Conntrack(Settings):
         super().__init__()
         self.netfilter = netfilter
         self.netns = netfilter.netns
+        self._kernel = netfilter.netns.kernel
         self.enabled = False
         self.statistics = Statistics()
         self._originals: dict[Tuple, Connection] = {}
@@ -87,7 +88,7 @@ class Conntrack(Settings):
     @property
     def now(self) -> float:
         """The machine's time."""
-        return self.netns.kernel.now
+        return self._kernel.now
 
     def __iter__(self) -> Iterator[Connection]:
         now = self.now
@@ -141,7 +142,7 @@ class Conntrack(Settings):
             direction = REPLY
         elif key.saddr == key.daddr and self._replies.get(key) is connection:
             direction = REPLY  # its own answer: Linux puts the reply tuple in front of the original one
-        if connection.deadline <= self.now:
+        if connection.deadline <= self._kernel.now:
             self.delete(connection)
             return None
         return connection, direction
@@ -181,25 +182,25 @@ class Conntrack(Settings):
         zones = _NO_ZONES
         if skb.ct is not None:
             if not isinstance(skb.ct, Template):  # seen before: it came round by the loopback
-                return Verdict.ACCEPT
+                return NF_ACCEPT
             zones = skb.ct.zones(skb.mark)
             skb.ct = None
-        elif skb.ctinfo is CtInfo.UNTRACKED:
+        elif skb.ctinfo is IP_CT_UNTRACKED:
             if skb.record is not None:
                 skb.record.state = state_name(skb)
-            return Verdict.ACCEPT
-        verdict = self._resolve(skb, zones, verify=self.checksum and hook is Hook.PREROUTING)
+            return NF_ACCEPT
+        verdict = self._resolve(skb, zones, verify=self.checksum and hook is NF_INET_PRE_ROUTING)
         if verdict is not None:
             netns.drop(skb, verdict)
-            return Verdict.DROP
+            return NF_DROP
         if skb.record is not None:
             skb.record.note_connection(state_name(skb), skb)
         if skb.trace is not None:
             skb.step(netns, StepKind.CONNTRACK, state=state_name(skb), entry=entry_of(skb))
-        return Verdict.ACCEPT
+        return NF_ACCEPT
 
     def _resolve(self, skb: Skb, zones: tuple[int, int], *, verify: bool) -> DropReason | None:
-        skb.ctinfo = CtInfo.NEW
+        skb.ctinfo = IP_CT_NEW
         if skb.fragment & 0x1FFF:  # only where nothing reassembles
             self.statistics.invalid += 1
             return None
@@ -211,8 +212,9 @@ class Conntrack(Settings):
                 return None
             key = tuples.of_packet(skb.data, ICMP, skb.transport, skb.saddr, skb.daddr, zones[0])
         else:
-            ports = (skb.sport, skb.dport) if protocol in tuples.PORT_PROTOCOLS else (0, 0)
-            key = Tuple(AF_INET, protocol, skb.saddr, skb.daddr, *ports, zones[0])
+            ports = protocol in tuples.PORT_PROTOCOLS
+            sport, dport = (skb.sport, skb.dport) if ports else (0, 0)
+            key = Tuple(AF_INET, protocol, skb.saddr, skb.daddr, sport, dport, zones[0])
         return self._track(skb, key, zones[1], verify=verify)
 
     def _track(self, skb: Skb, key: Tuple | None, reply_zone: int, *, verify: bool) -> DropReason | None:
@@ -227,7 +229,7 @@ class Conntrack(Settings):
                 return found
             connection, direction = found
             tracked = tracker(self, connection, skb, direction, verify=verify)
-            if tracked is Tracked.ACCEPT:
+            if tracked is TRACKED:
                 self._attach(skb, connection, direction)
                 return None
         self.statistics.invalid += 1
@@ -236,9 +238,9 @@ class Conntrack(Settings):
     def _attach(self, skb: Skb, connection: Connection, direction: int) -> None:
         skb.ct = connection
         if direction == ORIGINAL:
-            skb.ctinfo = CtInfo.ESTABLISHED if connection.status & SEEN_REPLY else CtInfo.NEW
+            skb.ctinfo = IP_CT_ESTABLISHED if connection.status & SEEN_REPLY else IP_CT_NEW
             return
-        skb.ctinfo = CtInfo.ESTABLISHED_REPLY
+        skb.ctinfo = IP_CT_ESTABLISHED_REPLY
         if not connection.status & SEEN_REPLY:
             connection.status |= SEEN_REPLY | CHANGED_REPLY
 
@@ -263,40 +265,40 @@ class Conntrack(Settings):
         """Enter a new connection into the table, as its first packet leaves, and tell what changed."""
         connection = skb.ct
         if connection is None or connection.status & TEMPLATE:
-            return Verdict.ACCEPT
+            return NF_ACCEPT
         if not connection.status & CONFIRMED:
             verdict = self._confirm(netns, skb, connection)
-            if verdict is not Verdict.ACCEPT:
+            if verdict is not NF_ACCEPT:
                 return verdict
         elif connection.status & CHANGES:
             self.event_log.deliver(connection, self.now)
             connection.status = self._numbers.setdefault(connection.status, connection.status)
-        return Verdict.ACCEPT
+        return NF_ACCEPT
 
     def _confirm(self, netns: Netns, skb: Skb, connection: Connection) -> Verdict:
         """`__nf_conntrack_confirm`, and of `nf_ct_resolve_clash` what one packet at a time can meet."""
-        if skb.ctinfo in (CtInfo.ESTABLISHED_REPLY, CtInfo.RELATED_REPLY):  # REJECT's answer to an unconfirmed packet
-            return Verdict.ACCEPT
+        if skb.ctinfo in (IP_CT_ESTABLISHED_REPLY, CtInfo.RELATED_REPLY):  # REJECT's answer to an unconfirmed packet
+            return NF_ACCEPT
         if connection.status & DYING:
             self.statistics.insert_failed += 1
             netns.drop(skb, DropReason.CONNTRACK_CLASH)
-            return Verdict.DROP
+            return NF_DROP
         winner = self.clashes(connection)
         if winner is None:
             self.insert(connection)
-            return Verdict.ACCEPT
+            return NF_ACCEPT
         # Packets come one by one, so that the winner can only be a conversation's other end in other zones, one that
         # `conntrack -I` made meanwhile, or one that NAT found no way around.
         same = (winner.original, winner.reply) == (connection.original, connection.reply)
         if same and connection.protocol in tuples.CLASH_ALLOWED:
             self.statistics.clash_resolve += 1
             skb.ct = winner
-            return Verdict.ACCEPT
+            return NF_ACCEPT
         self.statistics.insert_failed += 1
         self.statistics.drop += 1
         exhausted = connection.status & NAT_MASK
         netns.drop(skb, DropReason.NAT_EXHAUSTED if exhausted else DropReason.CONNTRACK_CLASH)
-        return Verdict.DROP
+        return NF_DROP
 
     # Changes
 
@@ -352,7 +354,7 @@ class Conntrack(Settings):
         if not status & CONFIRMED:
             connection.deadline = timeout
             return
-        connection.deadline = deadline = self.now + timeout
+        connection.deadline = deadline = self._kernel.now + timeout
         if deadline + 1 < connection.bucket:
             self._wheel.add(connection)
             self._wheel.vacate()

@@ -4,6 +4,7 @@ Numbers and priorities are those of include/uapi/linux/netfilter.h and netfilter
 """
 
 import enum
+from typing import Final
 
 
 class Hook(enum.IntEnum):
@@ -22,6 +23,17 @@ class Verdict(enum.Enum):
     ACCEPT = "accept"
     DROP = "drop"  # already counted and traced by whoever said so
     STOLEN = "stolen"  # kept by the hook (a fragment that waits for the others)
+
+
+# The members that every packet's way asks for, by their names in C: CPython 3.11 takes ten times as long (0.1 µs) to
+# find a member through its class, and a packet's way has a hundred such places.
+NF_INET_PRE_ROUTING: Final = Hook.PREROUTING
+NF_INET_LOCAL_IN: Final = Hook.INPUT
+NF_INET_FORWARD: Final = Hook.FORWARD
+NF_INET_LOCAL_OUT: Final = Hook.OUTPUT
+NF_INET_POST_ROUTING: Final = Hook.POSTROUTING
+NF_ACCEPT: Final = Verdict.ACCEPT
+NF_DROP: Final = Verdict.DROP
 
 
 class Priority(enum.IntEnum):

@@ -24,13 +24,23 @@ from emulator.kernel.netfilter.connection import (
     SRC_NAT_DONE,
     Connection,
 )
-from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
+from emulator.kernel.netfilter.hook import (
+    NF_ACCEPT,
+    NF_DROP,
+    NF_INET_LOCAL_IN,
+    NF_INET_LOCAL_OUT,
+    NF_INET_POST_ROUTING,
+    NF_INET_PRE_ROUTING,
+    Hook,
+    Priority,
+    Verdict,
+)
 from emulator.kernel.netfilter.jhash import choose_in_range
 from emulator.kernel.netfilter.nat_packet import is_translatable_gre, rewrite, rewrite_error
 from emulator.kernel.netfilter.reroute import reroute
 from emulator.kernel.netfilter.tcp_state import END, TcpState
 from emulator.kernel.netfilter.tuple import CLASH_ALLOWED, GRE, ICMP, PORT_PROTOCOLS, TCP, Tuple
-from emulator.kernel.skb import CtInfo
+from emulator.kernel.skb import IP_CT_RELATED_REPLY, CtInfo
 
 if TYPE_CHECKING:
     from emulator.kernel.link import Link
@@ -105,9 +115,9 @@ class Nat:
         """Let a table's or a chain's rules be asked about new connections (`nf_nat_register_fn`)."""
         if not self._enabled:
             self._enabled = True
-            for each in (Hook.PREROUTING, Hook.INPUT, Hook.OUTPUT, Hook.POSTROUTING):
+            for each in (NF_INET_PRE_ROUTING, NF_INET_LOCAL_IN, NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING):
                 place = Priority.NAT_SRC if each in _SOURCE_HOOKS else Priority.NAT_DST
-                handle = self.handle_local if each is Hook.OUTPUT else self.handle
+                handle = self.handle_local if each is NF_INET_LOCAL_OUT else self.handle
                 self._netfilter.register(each, place, _NAT, handle)
         asked = self._asked[hook]
         asked.insert(
@@ -125,35 +135,35 @@ class Nat:
         """Bind a new connection, then rewrite the packet (`nf_nat_inet_fn`)."""
         connection = skb.ct
         if connection is None:
-            return Verdict.ACCEPT
+            return NF_ACCEPT
         source = hook in _SOURCE_HOOKS
         info = skb.ctinfo
         if info in _RELATED_INFO and skb.protocol == ICMP:
-            return rewrite_error(netns, skb, connection, info is CtInfo.RELATED_REPLY, source=source)
+            return rewrite_error(netns, skb, connection, info is IP_CT_RELATED_REPLY, source=source)
         if info in _FIRST_INFO and not connection.status & (SRC_NAT_DONE if source else DST_NAT_DONE):
             verdict = self._bind(hook, skb, connection, source)
-            if verdict is not Verdict.ACCEPT:
+            if verdict is not NF_ACCEPT:
                 return verdict
-        elif hook is Hook.POSTROUTING and self._link_changed(skb, connection, info):
+        elif hook is NF_INET_POST_ROUTING and self._link_changed(skb, connection, info):
             self._conntrack.delete(connection)
             netns.drop(skb, DropReason.NETFILTER_DROP, table="nat", rule="MASQUERADE chose another link's address")
-            return Verdict.DROP
+            return NF_DROP
         if connection.status & NAT_MASK:
             return self._rewrite(netns, skb, connection, info in _REPLY_INFO, source)
-        return Verdict.ACCEPT
+        return NF_ACCEPT
 
     def handle_local(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
         """Do so in OUTPUT, and find the way to another destination at once (`nf_nat_ipv4_local_fn`)."""
         before = skb.daddr
         verdict = self.handle(netns, hook, skb)
-        if verdict is Verdict.ACCEPT and skb.daddr != before:
+        if verdict is NF_ACCEPT and skb.daddr != before:
             return reroute(netns, skb)
         return verdict
 
     def _bind(self, hook: Hook, skb: Skb, connection: Connection, source: bool) -> Verdict:
         for _, function in self._asked[hook]:
             verdict = function(self._netfilter.netns, hook, skb)
-            if verdict is not Verdict.ACCEPT:
+            if verdict is not NF_ACCEPT:
                 return verdict
             if connection.status & (SRC_NAT_DONE if source else DST_NAT_DONE):
                 break
@@ -161,7 +171,7 @@ class Nat:
             reply = connection.reply
             address = reply.daddr if source else reply.saddr
             self.set_up(connection, Range(addresses=(address, address)), source=source)
-        return Verdict.ACCEPT
+        return NF_ACCEPT
 
     @staticmethod
     def _link_changed(skb: Skb, connection: Connection, info: CtInfo) -> bool:
@@ -180,9 +190,9 @@ class Nat:
             other = connection.original if is_reply else connection.reply
             if skb.protocol == GRE and not is_translatable_gre(skb, source=source):
                 netns.drop(skb, DropReason.NETFILTER_DROP, table="nat", rule="a GRE version that NAT does not know")
-                return Verdict.DROP
+                return NF_DROP
             rewrite(netns, skb, other, source=source, undo=is_reply)
-        return Verdict.ACCEPT
+        return NF_ACCEPT
 
     # Bindings
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from emulator.kernel.fragment import CONNTRACK_IN, CONNTRACK_OUT
 from emulator.kernel.netfilter.conntrack import Conntrack
 from emulator.kernel.netfilter.context import Context
-from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_INET_LOCAL_OUT, NF_INET_PRE_ROUTING, Hook, Verdict
 from emulator.kernel.netfilter.ipset.sets import Sets
 from emulator.kernel.netfilter.match.hashlimit_table import HashlimitTable
 from emulator.kernel.netfilter.match.recent import RecentList
@@ -26,7 +26,7 @@ from emulator.kernel.netfilter.table import TABLE_KINDS, Table
 from emulator.kernel.netfilter.target.nflog import NflogMessage
 from emulator.kernel.netfilter.trace_event import TraceEvent
 from emulator.kernel.route import RouteResult
-from emulator.kernel.skb import CtInfo, Skb
+from emulator.kernel.skb import IP_CT_ESTABLISHED_REPLY, IP_CT_RELATED_REPLY, IP_CT_UNTRACKED, CtInfo, Skb
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.ignored import IgnoredLine
@@ -88,9 +88,9 @@ class Netfilter:
         """Let everything at a hook see a packet, until one keeps it. Who drops it has counted it."""
         for function in self._functions[hook]:
             verdict = function(self.netns, hook, skb)
-            if verdict is not Verdict.ACCEPT:
+            if verdict is not NF_ACCEPT:
                 return verdict
-        return Verdict.ACCEPT
+        return NF_ACCEPT
 
     def register(self, hook: Hook, priority: int, name: str, function: HookFunction) -> None:
         """Put a function in its place at a hook; before those of equal priority (`nf_hook_entries_grow`)."""
@@ -124,10 +124,10 @@ class Netfilter:
 
     def defragment(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
         """Put a packet together before conntrack sees it (nf_defrag_ipv4.c)."""
-        if not skb.fragment & _IS_FRAGMENT or skb.ct is not None or skb.ctinfo is CtInfo.UNTRACKED:
-            return Verdict.ACCEPT
-        user = CONNTRACK_IN if hook is Hook.PREROUTING else CONNTRACK_OUT
-        return Verdict.STOLEN if netns.reassembler.add(skb, user) is None else Verdict.ACCEPT
+        if not skb.fragment & _IS_FRAGMENT or skb.ct is not None or skb.ctinfo is IP_CT_UNTRACKED:
+            return NF_ACCEPT
+        user = CONNTRACK_IN if hook is NF_INET_PRE_ROUTING else CONNTRACK_OUT
+        return Verdict.STOLEN if netns.reassembler.add(skb, user) is None else NF_ACCEPT
 
     def answer(self, skb: Skb, protocol: int, segment: bytes) -> None:
         """Send a segment back to where a packet came from, as part of its connection (nf_send_reset)."""
@@ -139,7 +139,7 @@ class Netfilter:
         reply = netns.ip.build(protocol, segment, skb.daddr, skb.saddr, ttl, dont_fragment=True, trace=skb.trace)
         if skb.ct is not None:
             reply.ct = skb.ct
-            reply.ctinfo = CtInfo.RELATED_REPLY if skb.ctinfo < CtInfo.ESTABLISHED_REPLY else CtInfo.RELATED
+            reply.ctinfo = IP_CT_RELATED_REPLY if skb.ctinfo < IP_CT_ESTABLISHED_REPLY else CtInfo.RELATED
         if skb.physical_in is None:
             netns.ip.local_out(reply, route)
             return
@@ -170,7 +170,7 @@ class Netfilter:
                 self.nat.attach(hook, priority, table.handle)
             return
         for hook, priority in table.kind.hooks.items():
-            routes = table.name == "mangle" and hook is Hook.OUTPUT
+            routes = table.name == "mangle" and hook is NF_INET_LOCAL_OUT
             handle = rerouting(table.handle) if routes else table.handle
             self.register(hook, priority, f"iptable_{table.name}", handle)
 

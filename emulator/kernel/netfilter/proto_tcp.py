@@ -33,6 +33,7 @@ from emulator.kernel.netfilter.tcp_state import (
     SCALE,
     SIDE,
     SIMULTANEOUS_OPEN,
+    TCP_CONNTRACK_ESTABLISHED,
     TRANSITIONS,
     UNACKNOWLEDGED,
     WINDOW_SCALE,
@@ -43,6 +44,7 @@ from emulator.kernel.netfilter.tcp_state import (
 from emulator.kernel.netfilter.tcp_window import (
     ACK,
     FIN,
+    IN_WINDOW,
     PSH,
     RST,
     SYN,
@@ -53,7 +55,7 @@ from emulator.kernel.netfilter.tcp_window import (
     check_window,
     read_options,
 )
-from emulator.kernel.netfilter.tracker import Tracked
+from emulator.kernel.netfilter.tracker import TRACKED, Tracked
 from emulator.kernel.netfilter.tuple import TCP
 from emulator.packet.checksum import is_valid, pseudo_header_sum
 
@@ -80,7 +82,7 @@ def track(conntrack: Conntrack, connection: Connection, skb: Skb, direction: int
         return Tracked.INVALID
     old = tracking.state
     new = TRANSITIONS[direction][segment.kind][old]
-    if new is not TcpState.ESTABLISHED or old is not TcpState.ESTABLISHED:
+    if new is not TCP_CONNTRACK_ESTABLISHED or old is not TCP_CONNTRACK_ESTABLISHED:
         decided, new, old = _special(conntrack, connection, tracking, segment, direction, old, new)
         if decided is not None:
             return decided
@@ -92,12 +94,12 @@ def track(conntrack: Conntrack, connection: Connection, skb: Skb, direction: int
             if in_window:
                 return _accept(conntrack, connection, tracking, skb, segment, direction, old, new)
     verdict = check_window(tracking, direction, segment, liberal=conntrack.tcp_be_liberal)
+    if verdict is IN_WINDOW:
+        return _accept(conntrack, connection, tracking, skb, segment, direction, old, new)
     if verdict is WindowVerdict.IGNORE:
-        return Tracked.ACCEPT
-    if verdict is WindowVerdict.INVALID:
-        _note_invalid(conntrack, connection, tracking, segment, direction)
-        return Tracked.INVALID
-    return _accept(conntrack, connection, tracking, skb, segment, direction, old, new)
+        return TRACKED
+    _note_invalid(conntrack, connection, tracking, segment, direction)
+    return Tracked.INVALID
 
 
 def _is_broken(skb: Skb, verify: bool) -> bool:
@@ -155,7 +157,7 @@ def _special(
         if _resynchronise(tracking, segment, direction):
             return None, TcpState.SYN_RECV, TcpState.SYN_SENT
         _remember_ignored(tracking, segment, direction, old)
-        return Tracked.ACCEPT, new, old
+        return TRACKED, new, old
     if new is TcpState.TIME_WAIT:
         if (
             old is TcpState.LAST_ACK
@@ -165,7 +167,7 @@ def _special(
             and tracking.last_flags & EXPECT_CHALLENGE_ACK
         ):  # RFC 5961's challenge ACK, which does not acknowledge the last FIN
             tracking.last_flags &= ~EXPECT_CHALLENGE_ACK
-            return Tracked.ACCEPT, new, old
+            return TRACKED, new, old
     elif new is TcpState.SYN_SENT2:
         tracking.last_flags |= SIMULTANEOUS_OPEN
     elif (
@@ -302,9 +304,9 @@ def _accept(
     if not status & SEEN_REPLY:
         if segment.flags & RST:  # a RST as the only answer: there is no connection
             conntrack.delete(connection)
-            return Tracked.ACCEPT
+            return TRACKED
         if segment.kind is SegmentKind.SYN and old is TcpState.SYN_SENT:  # no new lease for a repeated SYN
-            return Tracked.ACCEPT
+            return TRACKED
         if new is TcpState.ESTABLISHED:  # picked up in the middle
             timeout = min(timeout, conntrack.tcp_timeouts["unacknowledged"])
     elif (
@@ -314,7 +316,7 @@ def _accept(
     ):
         conntrack.assure(connection)
     conntrack.refresh(connection, skb, direction, timeout)
-    return Tracked.ACCEPT
+    return TRACKED
 
 
 _TIMEOUT_NAMES = tuple(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.connection import ASSURED, CONFIRMED, NAT_CLASH, SEEN_REPLY
-from emulator.kernel.netfilter.tracker import Tracked
+from emulator.kernel.netfilter.tracker import TRACKED, Tracked
 from emulator.kernel.netfilter.tuple import UDP
 from emulator.packet.checksum import is_valid, pseudo_header_sum
 
@@ -36,7 +36,7 @@ def track(conntrack: Conntrack, connection: Connection, skb: Skb, direction: int
             conntrack.assure(connection)
     else:
         conntrack.refresh(connection, skb, direction, conntrack.udp_timeout)
-    return Tracked.ACCEPT
+    return TRACKED
 
 
 def _is_broken(skb: Skb, verify: bool) -> bool:
@@ -61,7 +61,7 @@ def track_lite(conntrack: Conntrack, connection: Connection, skb: Skb, direction
         conntrack.assure(connection)
     else:
         conntrack.refresh(connection, skb, direction, conntrack.udp_timeout)
-    return Tracked.ACCEPT
+    return TRACKED
 
 
 def _is_broken_lite(skb: Skb, verify: bool) -> bool:

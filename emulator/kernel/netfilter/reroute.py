@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_DROP, Hook, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,8 @@ def reroute(netns: Netns, skb: Skb) -> Verdict:
     if isinstance(decision, DropReason):
         skb.route = None
         netns.drop(skb, decision)
-        return Verdict.DROP
-    return Verdict.ACCEPT
+        return NF_DROP
+    return NF_ACCEPT
 
 
 def rerouting(handle: Callable[[Netns, Hook, Skb], Verdict]) -> Callable[[Netns, Hook, Skb], Verdict]:
@@ -39,7 +39,7 @@ def rerouting(handle: Callable[[Netns, Hook, Skb], Verdict]) -> Callable[[Netns,
     def function(netns: Netns, hook: Hook, skb: Skb) -> Verdict:
         before = (skb.daddr, skb.saddr, skb.mark, skb.data[skb.network + _TOS])
         verdict = handle(netns, hook, skb)
-        if verdict is Verdict.ACCEPT and before != (skb.daddr, skb.saddr, skb.mark, skb.data[skb.network + _TOS]):
+        if verdict is NF_ACCEPT and before != (skb.daddr, skb.saddr, skb.mark, skb.data[skb.network + _TOS]):
             return reroute(netns, skb)
         return verdict
 

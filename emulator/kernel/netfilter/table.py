@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.chain import Chain, Run
 from emulator.kernel.netfilter.considered import note_miss, stand_in
-from emulator.kernel.netfilter.hook import Hook, Priority, Verdict
+from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_DROP, Hook, Priority, Verdict
 from emulator.kernel.netfilter.match.base import Hotdrop
 from emulator.kernel.netfilter.rule import Rule
 from emulator.kernel.netfilter.trace_event import trace_policy, trace_rule
@@ -65,7 +65,7 @@ class Table:
         self.netfilter = netfilter
         self.kind = kind
         self.name = kind.name
-        self.chains: dict[str, Chain] = {hook.name: Chain(self, hook.name, Verdict.ACCEPT) for hook in kind.hooks}
+        self.chains: dict[str, Chain] = {hook.name: Chain(self, hook.name, NF_ACCEPT) for hook in kind.hooks}
         self._bases = {hook: self.chains[hook.name] for hook in kind.hooks}
 
     def user_chains(self) -> list[Chain]:
@@ -79,15 +79,18 @@ class Table:
     def handle(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
         """Let a packet meet the rules of a hook; on DROP it has been counted."""
         context = self.netfilter.contexts[hook]
+        base = self._bases[hook]
+        if not base.rules:
+            return self._policy(base, skb, context, len(skb.data) - skb.network)
         try:
-            return self._walk(hook, skb, context)
+            return self._walk(base, skb, context)
         except Hotdrop as drop:
             netns.drop(skb, DropReason.NETFILTER_DROP, table=self.name, rule=f"-m {drop.match} could not tell")
-            return Verdict.DROP
+            return NF_DROP
 
-    def _walk(self, hook: Hook, skb: Skb, context: Context) -> Verdict:  # noqa: C901 - a call less for each rule
+    def _walk(self, base: Chain, skb: Skb, context: Context) -> Verdict:  # noqa: C901 - a call less for each rule
         """Walk through the chains. The way back into one is kept as the iterator over its program."""
-        base = chain = self._bases[hook]
+        chain = base
         entries = chain.entries()
         stack: list[tuple[Chain, Iterator[Rule | Run]]] = []
         size = len(skb.data) - skb.network
@@ -139,12 +142,12 @@ class Table:
     def _policy(self, base: Chain, skb: Skb, context: Context, size: int) -> Verdict:
         base.packets += 1
         base.bytes += size
-        verdict = base.policy or Verdict.ACCEPT
+        verdict = base.policy or NF_ACCEPT
         if skb.trace is not None:
             skb.step(context.netns, StepKind.POLICY, table=self.name, chain=base.name, verdict=verdict.name)
         if skb.nf_trace:
             trace_policy(base, verdict.name, skb, context)
-        if verdict is Verdict.DROP:
+        if verdict is NF_DROP:
             if skb.record is not None:
                 skb.record.policy = base
             context.netns.drop(skb, DropReason.NETFILTER_DROP, table=self.name, chain=base.name, rule="policy")
@@ -164,7 +167,7 @@ def _apply(table: Table, chain: Chain, rule: Rule, skb: Skb, context: Context) -
             skb.step(context.netns, StepKind.MARK, before=f"{mark:#x}", after=f"{skb.mark:#x}")
     if skb.nf_trace:
         trace_rule(chain, rule.number, "CONTINUE" if verdict is None else verdict.name, skb, context)
-    if verdict is Verdict.DROP:
+    if verdict is NF_DROP:
         context.netns.drop(skb, target.reason, table=table.name, chain=chain.name, rule=rule.number)
         target.after_drop(skb, context)
     return verdict

@@ -10,7 +10,7 @@ import enum
 from array import array
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Final, Self, cast
 
 
 class TcpState(enum.IntEnum):
@@ -39,6 +39,11 @@ class SegmentKind(enum.IntEnum):
     ACK = 3
     RST = 4
     NONE = 5
+
+
+# As in `hook.py`: the members of every packet's way, by names of their own.
+TCP_CONNTRACK_ESTABLISHED: Final = TcpState.ESTABLISHED
+PLAIN_ACK: Final = SegmentKind.ACK
 
 
 _NAMES: Mapping[str, TcpState] = MappingProxyType(

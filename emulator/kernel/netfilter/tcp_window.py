@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import struct
 from array import array
+from typing import Final
 
 from emulator.kernel.netfilter.tcp_state import (
     END,
@@ -22,6 +23,7 @@ from emulator.kernel.netfilter.tcp_state import (
     MAXIMUM_ACK_SET,
     MAXIMUM_END,
     MAXIMUM_WINDOW,
+    PLAIN_ACK,
     SACK_PERMITTED,
     SCALE,
     SIDE,
@@ -62,6 +64,9 @@ class WindowVerdict(enum.Enum):
     ACCEPT = 0
     IGNORE = 1  # passes as ESTABLISHED, but the entry learns nothing
     INVALID = 2
+
+
+IN_WINDOW: Final = WindowVerdict.ACCEPT
 
 
 def before(a: int, b: int) -> bool:
@@ -179,18 +184,18 @@ def check_window(tracking: TcpTracking, direction: int, segment: Segment, *, lib
     sack = highest_sack(segment.options, ack) if words[receiver + FLAGS] & SACK_PERMITTED else ack
     unseen = words[sender + MAXIMUM_WINDOW] == 0
     if (unseen or flags & SYN) and _meet_sender(tracking, sender, receiver, segment, sack):
-        return WindowVerdict.ACCEPT
+        return IN_WINDOW
     if not flags & ACK or (flags & RST and ack == 0):  # some stacks set ACK in a RST and leave the number zero
         ack = sack = words[receiver + END]
     if flags & RST and sequence == 0 and tracking.state == TcpState.SYN_SENT:
         sequence = end = words[sender + END]
     verdict = _bounds(words, sender, receiver, sequence, end, sack)
-    if verdict is not WindowVerdict.ACCEPT:
-        return WindowVerdict.ACCEPT if liberal or words[sender + FLAGS] & LIBERAL else verdict
+    if verdict is not IN_WINDOW:
+        return IN_WINDOW if liberal or words[sender + FLAGS] & LIBERAL else verdict
     _advance(words, sender, receiver, segment, end, ack, sack)
-    if segment.kind is SegmentKind.ACK:
+    if segment.kind is PLAIN_ACK:
         _count_retransmission(tracking, direction, segment, sequence, end, ack)
-    return WindowVerdict.ACCEPT
+    return IN_WINDOW
 
 
 def _bounds(words: array[int], sender: int, receiver: int, sequence: int, end: int, sack: int) -> WindowVerdict:
@@ -212,7 +217,7 @@ def _bounds(words: array[int], sender: int, receiver: int, sequence: int, end: i
         return WindowVerdict.INVALID
     if (window and not in_receive_window) or not ack_is_recent:
         return WindowVerdict.IGNORE
-    return WindowVerdict.ACCEPT
+    return IN_WINDOW
 
 
 def _advance(words: array[int], sender: int, receiver: int, segment: Segment, end: int, ack: int, sack: int) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.connection import Connection
@@ -21,6 +21,9 @@ class Tracked(enum.Enum):
     INVALID = 1  # the packet goes on without a connection, as ctstate INVALID
     REPEAT = 2  # the entry was deleted: look again, and find none
     DROP = 3
+
+
+TRACKED: Final = Tracked.ACCEPT  # for every packet's way, as in `hook.py`
 
 
 class Tracker(Protocol):

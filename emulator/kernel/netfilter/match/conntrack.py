@@ -10,7 +10,15 @@ from msgspec import Struct
 from emulator.kernel.netfilter.connection import Status
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Match
-from emulator.kernel.netfilter.match.ctstate import format_state, format_states, parse_states, state_of
+from emulator.kernel.netfilter.match.ctstate import (
+    DNAT,
+    SNAT,
+    format_state,
+    format_states,
+    parse_states,
+    state_of,
+    untranslated_states,
+)
 from emulator.kernel.netfilter.match.port import Ports
 from emulator.kernel.netfilter.options import (
     U32,
@@ -187,7 +195,10 @@ class Conntrack(Match, frozen=True):
         if self.state is None or self != Conntrack(self.state):
             return self.matches
         mask, inverted = self.state.mask, self.state.inverted
-        return lambda skb, _: bool(state_of(skb) & mask) is not inverted
+        if mask & (SNAT | DNAT):
+            return lambda skb, _: bool(state_of(skb) & mask) is not inverted
+        without, known = untranslated_states(mask, inverted=inverted)
+        return lambda skb, _: skb.ctinfo in (without if skb.ct is None else known)
 
 
 def _not(inverted: bool) -> str:

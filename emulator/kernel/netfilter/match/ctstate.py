@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.connection import DST_NAT, SRC_NAT
 from emulator.kernel.netfilter.error import RuleError
-from emulator.kernel.skb import CtInfo
+from emulator.kernel.skb import IP_CT_UNTRACKED, CtInfo
 
 if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
@@ -53,11 +53,19 @@ def format_states(states: int) -> str:
     return ",".join(name for name, state in _NAMES.items() if states & state)
 
 
+def untranslated_states(mask: int, *, inverted: bool) -> tuple[frozenset[CtInfo], frozenset[CtInfo]]:
+    """Return which `ctinfo` match a mask without SNAT and DNAT: of packets without a connection, of those with one."""
+    without = frozenset(
+        info for info in CtInfo if bool(mask & (UNTRACKED if info is IP_CT_UNTRACKED else INVALID)) is not inverted
+    )
+    return without, frozenset(info for info, state in BY_INFO.items() if bool(mask & state) is not inverted)
+
+
 def state_of(skb: Skb) -> int:
     """Return the packet's state bits, with SNAT and DNAT if its connection is translated."""
     connection = skb.ct
     if connection is None:
-        return UNTRACKED if skb.ctinfo is CtInfo.UNTRACKED else INVALID
+        return UNTRACKED if skb.ctinfo is IP_CT_UNTRACKED else INVALID
     state = BY_INFO[skb.ctinfo]
     if connection.status & (SRC_NAT | DST_NAT):
         if connection.status & SRC_NAT:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.netfilter.hook import Hook, Verdict
+from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_DROP, Hook, Verdict
 from emulator.kernel.netfilter.nft.element import Counted
 from emulator.kernel.netfilter.nft.match import FlagMatch, Match
 from emulator.kernel.netfilter.nft.statement import Rejected, Statement, Step
@@ -119,7 +119,7 @@ class NftChain:
                     continue
                 kind = outcome.kind
                 if kind == ACCEPT:
-                    return Verdict.ACCEPT
+                    return NF_ACCEPT
                 if kind == DROP:
                     return _drop(chain, rule, outcome, skb, netns, hook)
                 if kind == JUMP:
@@ -136,10 +136,10 @@ class NftChain:
                 chain, rules = stack.pop()
 
     def _policy(self, netns: Netns, skb: Skb) -> Verdict:
-        verdict = Verdict.DROP if self.base is not None and self.base.policy == DROP else Verdict.ACCEPT
+        verdict = NF_DROP if self.base is not None and self.base.policy == DROP else NF_ACCEPT
         if skb.trace is not None:
             skb.step(netns, StepKind.POLICY, table=self.table.title, chain=self.name, verdict=verdict.name)
-        if verdict is Verdict.DROP:
+        if verdict is NF_DROP:
             if skb.record is not None:
                 skb.record.policy = self
             netns.drop(skb, DropReason.NETFILTER_DROP, table=self.table.title, chain=self.name, rule="policy")
@@ -154,7 +154,7 @@ def _drop(chain: NftChain, rule: NftRule, outcome: Outcome, skb: Skb, netns: Net
     netns.drop(skb, reason, table=chain.table.title, chain=chain.name, rule=rule.number)
     if isinstance(outcome, Rejected) and outcome.answer is not None:
         outcome.answer(skb, netns.netfilter.contexts[hook])
-    return Verdict.DROP
+    return NF_DROP
 
 
 def _note_match(chain: NftChain, rule: NftRule, outcome: Outcome | None, skb: Skb, netns: Netns) -> None:
