@@ -70,6 +70,15 @@ class ServiceTracker:
             del self._slices_of[namespace, service]
         self._replace(self.endpoints, self._endpoints_of, (namespace, service), endpoints_by_port(slices.values()))
 
+    def ports_of(self, namespace: str, name: str) -> list[ServicePort]:
+        """Return the service ports of one Service."""
+        return [self.ports[port] for port in self._ports_of.get((namespace, name), ())]
+
+    def endpoints_of(self, namespace: str, name: str) -> list[Endpoint]:
+        """Return the endpoints of one Service, those of each of its ports."""
+        ports = self._endpoints_of.get((namespace, name), ())
+        return [endpoint for port in ports for endpoint in self.endpoints[port]]
+
     @property
     def changed(self) -> frozenset[ServicePortName]:
         """What `take_changes` would return."""

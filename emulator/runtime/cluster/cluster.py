@@ -95,12 +95,14 @@ class Cluster:
         simulate: bool = False,
         seed: int | None = None,
         conditions: Conditions | None = None,
+        hosts: Sequence[str] = (),
         state_dir: str | None = None,
         wait: bool = True,
     ) -> AsyncIterator[Cluster]:
         """Start a cluster, and end it with the block; with `wait` the block begins when all is ready.
 
-        `conditions` spoil the underlay of a simulated cluster. Raises ManifestError or StartError.
+        `conditions` spoil the underlay of a simulated cluster, `hosts` are outside of it on its node network
+        (`cluster.simulation.hosts`). Raises ManifestError or StartError.
         """
         if not isinstance(config, ClusterConfig):
             config = read_cluster_file(config)
@@ -108,7 +110,10 @@ class Cluster:
             config = msgspec.structs.replace(config, seed=seed)
         objects = [item.object for item in read_manifests(config.manifests)] if config.manifests else []
         if simulate:
-            async with simulated(config, conditions) as simulation, _opened(config, simulation.backend) as cluster:
+            async with (
+                simulated(config, conditions, hosts=hosts) as simulation,
+                _opened(config, simulation.backend) as cluster,
+            ):
                 cluster.simulation = simulation
                 if objects:
                     await cluster.apply(objects)
@@ -116,6 +121,8 @@ class Cluster:
                     await cluster.wait_ready()
                 yield cluster
             return
+        if hosts:
+            raise PodwireError("hosts outside the cluster are there in a simulated one only: give simulate=True")
         directory = state_directory.locate(config.name, state_dir)
         async with (
             supervised(config, objects, directory, wait=wait),

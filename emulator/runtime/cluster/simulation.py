@@ -6,7 +6,7 @@ Under trio's mock clock minutes pass in milliseconds, and what happens follows f
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -15,13 +15,15 @@ from trio._core import _run as scheduler
 
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
 from emulator.runtime.cluster.backend import MemoryBackend
+from emulator.runtime.cluster.outside import OutsideHost, check_names, host_address, host_mac
 from emulator.runtime.control.memory_listener import MemoryListener
 from emulator.runtime.controller.controller import Controller
 from emulator.runtime.controller.database import Database
-from emulator.runtime.node.node import NodeSetting, run_node
+from emulator.runtime.node.node import NodeMachine, NodeSetting, nic_mac
 from emulator.runtime.state_directory import CONTROLLER
 from emulator.runtime.tasks import tasks
 from emulator.runtime.underlay.memory import Conditions, MemoryNetwork
+from emulator.runtime.underlay.underlay import Peer
 
 WALL_START = 1_767_225_600.0
 """The wall clock at the beginning of every simulation: 2026-01-01 00:00 UTC."""
@@ -33,14 +35,21 @@ _FIRST_PORT = 1
 class Simulation:
     """The controller and the nodes of one simulated cluster, as tasks that can be killed and come again."""
 
-    def __init__(self, config: ClusterConfig, conditions: Conditions | None, log: logging.Logger) -> None:
+    def __init__(
+        self, config: ClusterConfig, conditions: Conditions | None, log: logging.Logger, hosts: Sequence[str] = ()
+    ) -> None:
+        check_names(hosts, (node.name for node in config.nodes))
         self.config = config
+        self.machines: dict[str, NodeMachine] = {}
+        """The nodes by name, for tests that look into them."""
         self.network = MemoryNetwork(Random(f"{config.seed}/wire"), conditions)
         self._listeners: dict[str, MemoryListener] = {}
         self._database = Database(None)
         self._log = log
         self._wall_offset = WALL_START - trio.current_time()
         self._ports = {node.name: _FIRST_PORT + index for index, node in enumerate(config.nodes)}
+        self.hosts = {name: self._host(name, index) for index, name in enumerate(hosts)}
+        """Hosts outside the cluster, on its node network."""
         self._starts: dict[str, int] = {}
         self._scopes: dict[str, trio.CancelScope] = {}
         self._nursery: trio.Nursery | None = None
@@ -55,6 +64,8 @@ class Simulation:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                for host in self.hosts.values():
+                    nursery.start_soon(host.machine.run)
                 self.start_controller()
                 for node in self.config.nodes:
                     self.start_node(node.name)
@@ -88,6 +99,19 @@ class Simulation:
         """Seconds since the epoch, in the simulation."""
         return self._wall_offset + trio.current_time()
 
+    def _host(self, name: str, index: int) -> OutsideHost:
+        config = self.config
+        address = (_ADDRESS, _FIRST_PORT + len(config.nodes) + index)
+        peer = Peer(name, address, host_mac(config.name, name))
+        underlay = self.network.attach(name, 1, address)
+        underlay.set_peers(
+            Peer(node, (_ADDRESS, port), nic_mac(config.name, node)) for node, port in self._ports.items()
+        )
+        random = Random(f"{config.seed}/{name}")
+        host = OutsideHost(peer, underlay, random, wall_offset=self._wall_offset, log=self._log)
+        host.add_address(str(host_address(config.node_network, index)), config.node_network.prefixlen)
+        return host
+
     async def _run_controller(self, listener: MemoryListener) -> None:
         with trio.CancelScope() as scope:
             self._scopes[CONTROLLER] = scope
@@ -102,7 +126,7 @@ class Simulation:
         address = (_ADDRESS, self._ports[node.name])
         with trio.CancelScope() as scope:
             self._scopes[node.name] = scope
-            await run_node(
+            machine = self.machines[node.name] = NodeMachine(
                 NodeSetting(
                     config=self.config,
                     node=node,
@@ -113,8 +137,10 @@ class Simulation:
                     random=Random(f"{self.config.seed}/{node.name}/{epoch}"),
                     wall_offset=self._wall_offset,
                     log=self._log,
+                    outside=tuple(host.peer for host in self.hosts.values()),
                 )
             )
+            await machine.run()
 
 
 def schedule_by_seed(seed: int) -> None:
@@ -129,11 +155,15 @@ def schedule_by_seed(seed: int) -> None:
 
 @asynccontextmanager
 async def simulated(
-    config: ClusterConfig, conditions: Conditions | None = None, log: logging.Logger | None = None
+    config: ClusterConfig,
+    conditions: Conditions | None = None,
+    log: logging.Logger | None = None,
+    *,
+    hosts: Sequence[str] = (),
 ) -> AsyncIterator[Simulation]:
-    """Run a simulated cluster as long as the block lasts."""
+    """Run a simulated cluster as long as the block lasts, with `hosts` outside it."""
     schedule_by_seed(config.seed)
-    simulation = Simulation(config, conditions, log or logging.getLogger(__name__))
+    simulation = Simulation(config, conditions, log or logging.getLogger(__name__), hosts)
     async with tasks() as nursery:
         await nursery.start(simulation.run)
         yield simulation

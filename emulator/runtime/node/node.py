@@ -29,15 +29,19 @@ from emulator.kernel.route import Route
 from emulator.kube.cni.bridge import BridgePlugin, NodeNetwork
 from emulator.kube.ipam import dns_address
 from emulator.kube.proxy import configuration
+from emulator.kube.proxy.health import ServiceChecks
 from emulator.kube.proxy.modes import make_proxier
+from emulator.kube.proxy.service_port import ServicePortName
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.kube.proxy.sysctls import conntrack_sysctls
+from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.packet.address import format_mac, mac_to_int
 from emulator.runtime.control.server import serve
 from emulator.runtime.logging import open_log
 from emulator.runtime.machine import Machine
 from emulator.runtime.node.controller_link import Connect, ControllerLink, Subscription
 from emulator.runtime.node.flows import FlowTable
+from emulator.runtime.node.health_server import HealthServer, NodeFollower
 from emulator.runtime.node.names import ClusterNames
 from emulator.runtime.node.object_cache import ObjectCache
 from emulator.runtime.node.pods import PodHost, PodRunner
@@ -76,6 +80,8 @@ class NodeSetting:
     random: Random
     wall_offset: float
     log: logging.Logger
+    outside: tuple[Peer, ...] = ()
+    """Machines on the node network that are no nodes."""
 
     @property
     def instance(self) -> str:
@@ -94,7 +100,7 @@ class NodeMachine:
         self.root = Netns(kernel, ROOT)
         for knob, value in _SYSCTLS:
             self.root.sysctl.set(knob, value)
-        self.uplink = Nic(self.root, UPLINK, _mac(setting.config.name, name))
+        self.uplink = Nic(self.root, UPLINK, nic_mac(setting.config.name, name))
         self.uplink.set_up()
         self.machine.attach(self.uplink)
         self.cache = ObjectCache()
@@ -149,7 +155,17 @@ class NodeMachine:
             find_program=find_program,
         )
         pods = PodRunner(self.machine, host, plugin, setting.log, writer.put)
-        proxy_node = ProxyNode(node.metadata.name, (str(address),), node.spec.pod_cidr, node.zone)
+        proxy = self._kube_proxy(node, nursery)
+        nursery.start_soon(writer.run)
+        await nursery.start(pods.run)
+        nursery.start_soon(_on_change, self.cache, "Pod", lambda: pods.sync(self.cache.objects("Pod")))
+        nursery.start_soon(_on_change, self.cache, "Node", lambda: self._sync_nodes(plugin))
+        return pods, proxy
+
+    def _kube_proxy(self, node: Node, nursery: trio.Nursery) -> ServiceProxy:
+        """Start kube-proxy and the ports on which it answers load balancers and probes."""
+        setting, name = self._setting, node.metadata.name
+        proxy_node = ProxyNode(name, (node.status.internal_ip,), node.spec.pod_cidr, node.zone)
         settings = ProxySettings(service_cidrs=(str(setting.config.service_cidr),))
         proxy = ServiceProxy(
             self.machine,
@@ -160,19 +176,26 @@ class NodeMachine:
             setting.log,
             sysctls=conntrack_sysctls(settings),
         )
+        checks = ServiceChecks(name)
+        network = NetnsNetwork(self.machine, self.root, _node_resolver(node))
+        server = HealthServer(network, checks, proxy.health, self.machine.wall_clock, setting.log)
+
+        def follow(changed: frozenset[ServicePortName], services: ServiceTracker) -> None:
+            if checks.update(changed, services):
+                server.changed()
+
+        proxy.on_synced = follow
+        self.cache.follow(("Node",), NodeFollower(name, proxy.health))
         nursery.start_soon(proxy.run)
-        nursery.start_soon(writer.run)
-        await nursery.start(pods.run)
-        nursery.start_soon(_on_change, self.cache, "Pod", lambda: pods.sync(self.cache.objects("Pod")))
-        nursery.start_soon(_on_change, self.cache, "Node", lambda: self._sync_nodes(plugin))
-        return pods, proxy
+        nursery.start_soon(server.run)
+        return proxy
 
     def _sync_nodes(self, plugin: BridgePlugin) -> None:
         """Follow the registry: who the peers are, and where their pods are."""
         nodes = self.cache.views("Node", Node)
         self.machine.enter()
         plugin.sync_routes(nodes)
-        self._setting.underlay.set_peers(_peers(nodes, self._setting.log))
+        self._setting.underlay.set_peers([*_peers(nodes, self._setting.log), *self._setting.outside])
 
     def _registration(self) -> NodeRegistration:
         setting = self._setting
@@ -251,7 +274,7 @@ def _subscriptions(name: str) -> Sequence[Subscription]:
     return (Subscription("Node"), Subscription("Service"), Subscription("EndpointSlice"), proxy, own_pods)
 
 
-def _mac(cluster: str, node: str) -> int:
+def nic_mac(cluster: str, node: str) -> int:
     """Return a locally administered address that a node has at each of its starts."""
     number = int.from_bytes(hashlib.sha256(f"{cluster}/{node}/{UPLINK}".encode()).digest()[:6])
     return number & ~(1 << 40) | 1 << 41

@@ -20,6 +20,7 @@ from emulator.kernel.netns import Netns
 from emulator.kube.proxy import configuration
 from emulator.kube.proxy.apply import apply_writes
 from emulator.kube.proxy.conntrack import UdpFrontends
+from emulator.kube.proxy.health import ProxyHealth
 from emulator.kube.proxy.modes import UnknownModeError
 from emulator.kube.proxy.proxier import Proxier, Writes
 from emulator.kube.proxy.service_port import ServicePortName
@@ -41,6 +42,9 @@ NAMED = 16
 """Service ports that a report names."""
 
 MakeProxier = Callable[[str], Proxier]
+
+OnSynced = Callable[[frozenset[ServicePortName], ServiceTracker], None]
+"""Told after each sync that succeeded: which service ports are others than after the one before, and all there are."""
 
 
 class ServiceProxy:
@@ -65,6 +69,8 @@ class ServiceProxy:
         self.mode = mode
         self.synced = trio.Event()
         self.reports: list[Callable[[ProxySync], None]] = []
+        self.health = ProxyHealth(machine.wall_clock)
+        self.on_synced: OnSynced = _nobody
         self._machine = machine
         self._root = root
         self._make = make
@@ -77,6 +83,7 @@ class ServiceProxy:
         self._frontends = UdpFrontends()
         self._canaries: tuple[tuple[str, str], ...] = ()
         self._retry_at: float | None = None
+        self._unsynced: set[ServicePortName] = set()
         self._syncs = 0
         self._changed = trio.Event()
         cache.follow((*WATCHED, CONFIGURED_BY), self)
@@ -91,7 +98,7 @@ class ServiceProxy:
             self._tracker.put_slice(obj)
         else:
             self._configure(obj)
-        self._changed.set()
+        self._note()
 
     def remove(self, kind: str, namespace: str, name: str) -> None:
         """Forget one of these. Without its ConfigMap the node goes on in its mode."""
@@ -99,6 +106,10 @@ class ServiceProxy:
             self._tracker.remove_service(namespace, name)
         elif kind == "EndpointSlice":
             self._tracker.remove_slice(namespace, name)
+        self._note()
+
+    def _note(self) -> None:
+        self.health.queued()
         self._changed.set()
 
     def _configure(self, obj: Object) -> None:
@@ -157,6 +168,7 @@ class ServiceProxy:
         self._machine.enter()
         self._retry_at = None
         changed = self._tracker.changed
+        self._unsynced |= changed
         writes = Writes()
         try:
             if self._wanted_mode != self.mode:
@@ -175,6 +187,9 @@ class ServiceProxy:
             return
         self._canaries = writes.canaries or self._canaries
         self._clear_stale()
+        self.health.synced()
+        self.on_synced(frozenset(self._unsynced), self._tracker)
+        self._unsynced.clear()
         self._report(changed, began)
 
     def _fail(self) -> None:
@@ -218,3 +233,7 @@ class ServiceProxy:
             report = ProxySync(mode=self.mode, number=self._syncs, changed=len(changed), ports=names, seconds=seconds)
             for tell in self.reports:
                 tell(report)
+
+
+def _nobody(changed: frozenset[ServicePortName], services: ServiceTracker) -> None:
+    """Nobody wants to be told."""
