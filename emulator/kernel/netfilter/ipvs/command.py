@@ -29,8 +29,10 @@ def run(ipvs: Ipvs, lines: Iterable[str]) -> None:
 def split(line: str) -> list[str]:
     """Return the words of a line as `ipvsadm -R` reads them: without `ipvsadm`, and nothing behind a #."""
     words = line.split()
-    comment = next((index for index, word in enumerate(words) if word.startswith("#")), len(words))
-    return [word for word in words[:comment] if word != "ipvsadm"]
+    if "#" in line:
+        comment = next((index for index, word in enumerate(words) if word.startswith("#")), len(words))
+        words = words[:comment]
+    return [word for word in words if word != "ipvsadm"] if "ipvsadm" in line else words
 
 
 def change(ipvs: Ipvs, command: Command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -70,7 +71,7 @@ class _Reading:
         note(self.said, name)
         if name in _PROTOCOLS:
             self.protocol = _PROTOCOLS[name]
-            self.address, self.port, _ = self._address(value, "virtual server")
+            self.address, self.port, _ = _address(value, self.protocol, "virtual server")
         elif name == "fwmark-service":
             self.fwmark = _fwmark(value)
         elif name == "scheduler":
@@ -78,7 +79,7 @@ class _Reading:
         elif name == "netmask":
             self.netmask = _netmask(value)
         elif name == "real-server":
-            address, port, has_port = self._address(value, "real server")
+            address, port, has_port = _address(value, self.protocol, "real server")
             self.server = (address, port if has_port else self.port)
         elif name in _METHODS:
             self.forwarding = _METHODS[name]
@@ -95,23 +96,6 @@ class _Reading:
         elif name == "tun-type" and value != "ipip":
             known = value in ("gue", "gre")
             raise IpvsError(f"tunnel type {value} is not emulated" if known else "illegal tunnel type specified", USAGE)
-
-    def _address(self, text: str, what: str) -> tuple[int, int, bool]:
-        """Read `address[:port]` (`parse_service`). Names of hosts are not resolved here."""
-        if text.startswith("["):
-            raise IpvsError(f"{text}: IPv6 is not emulated", USAGE)
-        host, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
-        try:
-            address = ipv4_to_int(host)
-            number = 0
-            if colon:
-                known = int(port) if port.isdecimal() else service_port(port, _PROTOCOL_WORDS.get(self.protocol, "tcp"))
-                if known is None or known > 65_535:
-                    raise ValueError(port)
-                number = known
-        except (WireError, ValueError):
-            raise IpvsError(f"illegal {what} address[:port] specified", USAGE) from None
-        return address, number, bool(colon)
 
     def command(self, name: str, rest: list[str]) -> Command:
         """Check what was read as a whole (`process_options`)."""
@@ -183,6 +167,25 @@ def parse(words: Iterable[str]) -> Command:
     if not name:
         raise IpvsError(TRY_HELP)
     return reading.command(name, rest)
+
+
+@functools.lru_cache(maxsize=64)  # a service's address is said again with each of its real servers
+def _address(text: str, protocol: int, what: str) -> tuple[int, int, bool]:
+    """Read `address[:port]` (`parse_service`), and whether there was a port. Names of hosts are not resolved here."""
+    if text.startswith("["):
+        raise IpvsError(f"{text}: IPv6 is not emulated", USAGE)
+    host, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
+    try:
+        address = ipv4_to_int(host)
+        number = 0
+        if colon:
+            known = int(port) if port.isdecimal() else service_port(port, _PROTOCOL_WORDS.get(protocol, "tcp"))
+            if known is None or known > 65_535:
+                raise ValueError(port)
+            number = known
+    except (WireError, ValueError):
+        raise IpvsError(f"illegal {what} address[:port] specified", USAGE) from None
+    return address, number, bool(colon)
 
 
 def _number(text: str, most: int, what: str) -> int:

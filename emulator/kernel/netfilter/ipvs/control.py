@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ class Services:
         self._by_key: dict[ServiceKey, Service] = {}
         self._wildcards = 0  # services for every port
         self._ftp = 0
+        self._servers: Counter[tuple[int, int, int]] = Counter()  # how many real servers have a place
         # Real servers that were deleted: one that comes back while connections still go to it is the same again.
         self._trash: dict[TrashKey, Destination] = {}
         self._prune_at = _FEWEST_TRASH
@@ -69,6 +71,10 @@ class Services:
         if found is None and self._wildcards:
             found = self._by_key.get(ServiceKey(protocol, address, 0))
         return found
+
+    def is_server(self, protocol: int, address: int, port: int) -> bool:
+        """Whether a packet comes from a real server of some service (`ip_vs_has_real_service`)."""
+        return (protocol, address, port) in self._servers
 
     def _unprivileged(self, port: int) -> bool:
         return port >= self._netns.sysctl.number("net.ipv4.ip_unprivileged_port_start")
@@ -149,6 +155,7 @@ class Services:
         destination.update(options, added=True)
         service.destinations.insert(0, destination)
         service.by_address[address, port] = destination
+        self._servers[key.protocol, address, port] += 1
         service.scheduler.added(destination)
 
     def edit_server(self, key: ServiceKey, address: int, port: int, options: ServerOptions) -> None:
@@ -174,6 +181,10 @@ class Services:
 
     def _discard(self, destination: Destination) -> None:
         destination.available = False
+        place = (destination.service.key.protocol, destination.address, destination.port)
+        self._servers[place] -= 1
+        if not self._servers[place]:
+            del self._servers[place]
         if not destination.references:
             destination.idle_since = self._netns.kernel.now
         self._trash[_trash_key(destination.service, destination.address, destination.port)] = destination

@@ -142,8 +142,7 @@ class Hooks:
         """A packet of no connection: a real server may be told so, with net.ipv4.vs.nat_icmp_send."""
         if not self._ipvs.settings.nat_icmp_send or protocol.is_reset(skb):
             return Verdict.ACCEPT
-        servers = (service.by_address.get((skb.saddr, skb.sport)) for service in self._ipvs.services)
-        if not any(each is not None and each.service.key.protocol == skb.protocol for each in servers):
+        if not self._ipvs.services.is_server(skb.protocol, skb.saddr, skb.sport):
             return Verdict.ACCEPT
         netns.icmp.send_error(skb, UNREACHABLE, PORT_UNREACHABLE)
         netns.drop(skb, DropReason.IPVS_NO_CONNECTION)

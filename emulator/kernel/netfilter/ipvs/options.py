@@ -86,6 +86,7 @@ _OPTIONAL: Mapping[str, frozenset[str]] = MappingProxyType(
         "stop-daemon": frozenset({"syncid"}), "save": frozenset({"numeric"}), "zero": _SERVICE,
     }
 )  # fmt: skip
+_NONE: frozenset[str] = frozenset()
 _EXCLUSIVE = frozenset({"connection", "service-address", "timeout", "daemon"})  # one of them, of a list
 TRY_HELP = "Try `ipvsadm -h' or 'ipvsadm --help' for more information."
 
@@ -103,7 +104,9 @@ def read(words: list[str]) -> Iterator[tuple[str, str | None]]:
             yield "", word
             continue
         given: str | None = None
-        if word.startswith("--"):
+        if len(word) == 2 and word != "--":
+            letters = [word]
+        elif word.startswith("--"):
             word, equals, value = word.partition("=")
             letters, given = [word], value if equals else None
         else:
@@ -138,7 +141,9 @@ def _bad(option: str, *, first: bool) -> str:
 
 def check(command: str, said: set[str]) -> None:
     """Refuse options that do not go with a command, and the lack of those that it needs (`generic_opt_check`)."""
-    required, optional = _REQUIRED.get(command, frozenset()), _OPTIONAL.get(command, frozenset())
+    required, optional = _REQUIRED.get(command, _NONE), _OPTIONAL.get(command, _NONE)
+    if command != "list" and required <= said and said <= required | optional:
+        return
     exclusive = ""
     for kind in _ORDER:
         if kind not in said:
