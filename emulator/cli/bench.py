@@ -50,6 +50,7 @@ bench = LazyGroup(
         "forward": ("emulator.cli.bench:forward", "Packets, bytes and requests a second through a VIP."),
         "conntrack": ("emulator.cli.bench_conntrack:conntrack", "Memory and time of connections in a table of many."),
         "rules": ("emulator.cli.bench_rules:rules", "How long very many rules take to load."),
+        "services": ("emulator.cli.bench_services:services", "One endpoint's change to the rules of every node."),
     },
     help="Measure. What starts clusters starts its own, beside those that run, and leaves nothing of them.",
 )
@@ -68,7 +69,7 @@ def start(nodes: int | None, runs: int, output: str | None) -> int:
     """
     from emulator.runtime.bench.start import measure_start
 
-    _end_on_sigterm()
+    end_on_sigterm()
     plans = [(nodes, runs)] if nodes else [(SMALL, runs), (LARGE, 1)]
     reports = [measure_start(each, times, note) for each, times in plans]
     if output == "json":
@@ -105,7 +106,7 @@ def forward(
 
     if kernel and (reason := missing()):
         raise click.UsageError(f"--kernel: {reason}")
-    _end_on_sigterm()
+    end_on_sigterm()
     plan = ForwardPlan(
         packets=packets,
         size=size,
@@ -122,7 +123,7 @@ def forward(
     return OK
 
 
-def _end_on_sigterm() -> None:
+def end_on_sigterm() -> None:
     """End as by Ctrl-C, which leaves nothing behind."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 

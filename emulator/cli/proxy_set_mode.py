@@ -38,8 +38,8 @@ def set_mode(session: Session, mode: str, wait: bool) -> int:
     """
     with ExitStack() as stack:
         controller = stack.enter_context(session.controller())
-        waiting = dict(_watch(session, controller, mode, stack)) if wait else {}
         _configure(controller, mode)
+        waiting = dict(_watch(session, controller, stack)) if wait else {}
         late = [name for name, exchange in waiting.items() if not _arrives(exchange, mode)]
     for name in late:
         note(f"node {name} has not said that it runs {mode}; see its log: {session.directory.log(name)}")
@@ -71,20 +71,14 @@ def _configure(controller: Client, mode: str) -> None:
     controller.call(REPLACE, ReplaceParams(object=configuration.with_mode(found, mode)))
 
 
-def _watch(
-    session: Session, controller: Client, mode: str, stack: ExitStack
-) -> Iterator[tuple[str, Exchange[ProxySync, Empty]]]:
-    """Open a watch of the syncs of each node that runs in another mode. Nodes that cannot be reached are told."""
-    from emulator.api.messages import LIST, NODE_STATUS, PROXY_WATCH, ControlError, Empty, ListParams
+def _watch(session: Session, controller: Client, stack: ExitStack) -> Iterator[tuple[str, Exchange[ProxySync, Empty]]]:
+    """Open a watch of the syncs of each node. Nodes that cannot be reached are told."""
+    from emulator.api.messages import LIST, PROXY_WATCH, ControlError, Empty, ListParams
 
     nodes = controller.call(LIST, ListParams(kind="Node")).items
     for name in sorted(str(node["metadata"]["name"]) for node in nodes):
         try:
-            client = stack.enter_context(session.node(name))
-            exchange = client.open(PROXY_WATCH, Empty())
-            # Its answer comes after the watch has begun, as requests of one connection are taken up in order.
-            if client.call(NODE_STATUS, Empty()).proxy_mode != mode:
-                yield name, exchange
+            yield name, stack.enter_context(session.node(name)).open(PROXY_WATCH, Empty())
         except ControlError as error:
             note(f"node {name} changes when it is back: {error.message}")
 

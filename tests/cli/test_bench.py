@@ -7,10 +7,14 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from emulator.cli.bench_services import services_lines
+from emulator.runtime.bench.services import ModeReport, ServicesReport, percentile
+from emulator.runtime.bench.spread import Spread
 from tests.cli.conftest import command, environment, run
 
 
@@ -123,3 +127,60 @@ def test_rules_tell_text_and_json() -> None:
     report = json.loads(run("bench", "rules", "--rules", "200", "--runs", "1", "-o", "json").out)
     assert report["rules"] >= 200
     assert report["kernel"] is None
+
+
+@pytest.mark.end_to_end
+def test_services_tell_text_and_json(tmp_path: Path) -> None:
+    words = ("bench", "services", "--services", "20", "--nodes", "2", "--changes", "4", "--restarts", "1")
+    done = run(*words, "--mode", "iptables", "-o", "json", extra={"TMPDIR": str(tmp_path)})
+    assert done.status == 0, done.err
+    report = json.loads(done.out)
+    assert (report["services"], report["nodes"], report["changes"]) == (20, 2, 4)
+    (mode,) = report["modes"]
+    assert mode["mode"] == "iptables"
+    assert 0 < mode["all_nodes"]["minimum"] <= mode["percentile"] == mode["all_nodes"]["maximum"] < 5
+    assert 0 < mode["first_sync"]["median"] < mode["restart"]["median"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_text_of_services() -> None:
+    one = Spread.of([0.01, 0.02, 0.03])
+    mode = ModeReport(
+        mode="ipvs",
+        all_nodes=one,
+        percentile=0.03,
+        one_node=one,
+        one_percentile=0.03,
+        sync=one,
+        first_sync=None,
+        restart=None,
+        memory=None,
+    )
+    report = ServicesReport(services=1000, nodes=3, changes=3, load=0.5, created=2.0, modes=(mode,))
+    lines = services_lines(report)
+    assert lines[0].split() == ["ipvs,", "1,000", "Services,", "3", "nodes", "median", "p99", "max", "target"]
+    assert lines[1].split() == [
+        "change",
+        "on",
+        "every",
+        "node",
+        "(3)",
+        "20.0",
+        "ms",
+        "30",
+        "ms",
+        "30",
+        "ms",
+        "p99",
+        "200",
+        "ms",
+    ]
+    assert "1,000 Services made and on all nodes: 2.0 s" in lines
+
+
+@pytest.mark.parametrize(
+    ("values", "share", "found"),
+    [([5.0], 0.99, 5.0), (range(1, 101), 0.99, 99), (range(1, 11), 0.99, 10), (range(1, 201), 0.5, 100)],
+)
+def test_a_percentile_is_a_value_that_was_measured(values: Iterable[float], share: float, found: float) -> None:
+    assert percentile([*values][::-1], share) == found

@@ -7,6 +7,7 @@ keep (`Chain.height`, `Chain.hooks`), in time that grows with the change; where 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.chain import ALL_HOOKS
@@ -23,7 +24,8 @@ Bound = tuple[int, int]
 """A chain's height and hooks."""
 
 
-def bits_of(hooks: Collection[Hook]) -> int:
+@cache
+def bits_of(hooks: frozenset[Hook]) -> int:
     """Return hooks as bits."""
     return sum(1 << hook for hook in hooks)
 

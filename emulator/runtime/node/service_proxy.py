@@ -71,6 +71,7 @@ class ServiceProxy:
         self.reports: list[Callable[[ProxySync], None]] = []
         self.health = ProxyHealth(machine.wall_clock)
         self.on_synced: OnSynced = _nobody
+        self.last_report: ProxySync | None = None
         self._machine = machine
         self._root = root
         self._make = make
@@ -227,12 +228,16 @@ class ServiceProxy:
 
     def _report(self, changed: frozenset[ServicePortName], began: float) -> None:
         self._syncs += 1
-        if self.reports:
-            names = tuple(str(name) for name in sorted(changed)[:NAMED]) if len(changed) <= NAMED else ()
-            seconds = trio.current_time() - began
-            report = ProxySync(mode=self.mode, number=self._syncs, changed=len(changed), ports=names, seconds=seconds)
-            for tell in self.reports:
-                tell(report)
+        names = tuple(str(name) for name in sorted(changed)) if len(changed) <= NAMED else ()
+        self.last_report = ProxySync(
+            mode=self.mode,
+            number=self._syncs,
+            changed=len(changed),
+            ports=names,
+            seconds=trio.current_time() - began,
+        )
+        for tell in self.reports:
+            tell(self.last_report)
 
 
 def _nobody(changed: frozenset[ServicePortName], services: ServiceTracker) -> None:

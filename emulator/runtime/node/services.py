@@ -189,20 +189,22 @@ class NodeServices:
             await trio.sleep(max(params.interval, LEAST_INTERVAL))
 
     async def watch_proxy(self, _params: Empty, exchange: Exchange[ProxySync]) -> Empty:
-        """Tell of each of kube-proxy's syncs from now on, until cancelled; who is slow misses some."""
+        """Tell of the last of kube-proxy's syncs, then of each, until cancelled; who is slow misses some."""
         sender, receiver = trio.open_memory_channel[ProxySync](_SYNCS)
 
         def tell(report: ProxySync) -> None:
             with suppress(trio.WouldBlock):
                 sender.send_nowait(report)
 
-        reports = self._parts.proxy.reports
-        reports.append(tell)
+        proxy = self._parts.proxy
+        if proxy.last_report is not None:
+            tell(proxy.last_report)
+        proxy.reports.append(tell)
         try:
             async for report in receiver:
                 await exchange.send(report)
         finally:
-            reports.remove(tell)
+            proxy.reports.remove(tell)
         return Empty()
 
     async def connect_tcp(self, params: TcpConnectParams, exchange: Exchange[TcpData]) -> Empty:

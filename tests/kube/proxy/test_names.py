@@ -1,3 +1,9 @@
+import base64
+import hashlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from emulator.kube.proxy import names
 
 
@@ -12,3 +18,9 @@ def test_chain_names_are_kube_proxys_own() -> None:
 def test_names_fit_into_a_chain_name() -> None:
     long = names.endpoint_chain("a" * 63 + "/" + "b" * 63 + ":" + "c" * 63, "sctp", "255.255.255.255:65535")
     assert len(long) <= 28
+
+
+@given(st.text())
+def test_the_hash_is_base32_of_sha256(text: str) -> None:
+    whole = base64.b32encode(hashlib.sha256((text + "tcp").encode()).digest()).decode()
+    assert names.cluster_policy_chain(text, "TCP") == f"KUBE-SVC-{whole[:16]}"
