@@ -14,6 +14,7 @@ from msgspec import structs
 
 from emulator.api.messages import TraceStep
 from emulator.api.problem import printable
+from emulator.api.trace_rule import miss_text, rule_text
 
 
 class Style(Enum):
@@ -55,8 +56,6 @@ class Names(NamedTuple):
 
 
 _ADDRESS = re.compile(r"(?<![\d.])(?P<address>\d{1,3}(?:\.\d{1,3}){3})(?:[.:]\d{1,5})?(?!\d)")
-_COMMENT = re.compile(r'-m comment --comment (?:"(?P<quoted>[^"]*)"|(?P<bare>\S+)) ?')
-_TARGET = re.compile(r"(?:^| )-[jg] \S+")
 _ARP = "ARP"
 _UNKNOWN = {"NONE": " yet", "INCOMPLETE": " yet, ARP is under way", "FAILED": ", ARP had no answer before"}
 _LABEL_WIDTH = 10
@@ -212,25 +211,8 @@ def _conntrack(detail: Detail, _step: TraceStep, _names: Names) -> Written:
 
 
 def _rule(detail: Detail, _step: TraceStep, _names: Names) -> Written:
-    """Show place and verdict first, then the comment, which says most, then what else the rule tests."""
-    chain, verdict = detail.get("chain", ""), detail.get("verdict", "")
-    rule = detail.get("rule", "").removeprefix(f"-A {chain} ")
-    comment = rule_comment(rule)
-    tests = " ".join(_TARGET.sub("", _COMMENT.sub("", rule)).split())
-    text = f"{chain}:{detail.get('number', '')} → {verdict}"
-    if comment:
-        text += f'  "{comment}"'
-    style = Style.DROP if verdict in ("DROP", "REJECT") else Style.RULE
-    text = f"{text}  {tests}".rstrip()
-    if detail.get("logged"):
-        text += f"  log: {detail['logged']}"
-    return detail.get("table", "rule"), text, style
-
-
-def rule_comment(rule: str) -> str:
-    """Return the comment of a rule as iptables-save prints it; empty if it has none."""
-    found = _COMMENT.search(rule)
-    return "" if found is None else found["quoted"] or found["bare"] or ""
+    style = Style.DROP if detail.get("verdict") in ("DROP", "REJECT") else Style.RULE
+    return detail.get("table", "rule"), rule_text(detail), style
 
 
 def _ignored(detail: Detail, _step: TraceStep, _names: Names) -> Written:
@@ -241,16 +223,9 @@ def _ignored(detail: Detail, _step: TraceStep, _names: Names) -> Written:
 
 
 def _considered(detail: Detail, _step: TraceStep, _names: Names) -> Written:
-    """Show why a rule did not match, or several (`last`): what the packet has and what they want."""
-    test, seen, wanted = detail.get("test", ""), detail.get("seen", ""), detail.get("wanted", "")
-    first, last = detail.get("number", ""), detail.get("last", "")
-    has = f"{test} is {seen}" if seen and test in _HEADERS else seen or f"{test} does not hold"
-    place = f"{detail.get('chain', '')}:{first}{f'-{last}' if last else ''}"
-    verb = "want" if last else "wants"
-    return detail.get("table", "rule"), f"{place} no match: {has}, {verb} {wanted}", Style.MISS
+    return detail.get("table", "rule"), miss_text(detail), Style.MISS
 
 
-_HEADERS = frozenset({"destination", "source", "protocol", "input link", "output link", "fragment"})
 _SAMPLES = 3
 """So many of the values that folded rules want are shown."""
 

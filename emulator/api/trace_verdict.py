@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from emulator.api.messages import TraceOutcome, TraceStep
 from emulator.api.problem import printable
-from emulator.api.trace_text import Line, Names, Style, counted, is_arp, named, rule_comment, socket_name
+from emulator.api.trace_rule import element_comment, rule_comment
+from emulator.api.trace_text import Line, Names, Style, counted, is_arp, named, socket_name
 
 _WORDS = {TraceOutcome.REFUSED: "refused", TraceOutcome.TIMEOUT: "not answered", TraceOutcome.FAILED: "not sent"}
 
@@ -56,14 +57,23 @@ def _loss(own: Sequence[TraceStep], outcome: TraceOutcome, names: Names) -> str:
 
 
 def _comment(before: Sequence[TraceStep], drop: TraceStep) -> str:
-    """Return the comment of the rule that dropped the packet, empty if it was no rule or it has none."""
+    """Return the comment of the rule that dropped the packet, empty if it was no rule or it has none.
+
+    A rule of nftables may drop what an element of a map is for, or have been reached by one: that has a comment too.
+    """
     same = ("table", "chain")
-    for step in reversed(before):
-        if step.kind == "rule" and (step.machine, step.netns) == (drop.machine, drop.netns):
-            its_own = all(step.detail.get(key) == drop.detail.get(key) for key in same)
-            found = its_own and str(step.detail.get("number")) == str(drop.detail.get("rule"))
-            return rule_comment(str(step.detail.get("rule", ""))) if found else ""
-    return ""
+    rules = [
+        step for step in before if step.kind == "rule" and (step.machine, step.netns) == (drop.machine, drop.netns)
+    ]
+    if not rules:
+        return ""
+    details = [{key: str(value) for key, value in step.detail.items()} for step in rules[-2:]]
+    last = details[-1]
+    its_own = all(last.get(key) == str(drop.detail.get(key)) for key in same)
+    if not its_own or last.get("number") != str(drop.detail.get("rule")):
+        return ""
+    led_here = next((each for each in details if each.get("verdict") == last.get("chain")), last)
+    return rule_comment(last) or element_comment(last) or element_comment(led_here)
 
 
 def _place(step: TraceStep, names: Names) -> str:

@@ -17,6 +17,9 @@ SYSTEM_NAMESPACES = frozenset({"kube-node-lease", "kube-public", "kube-system"})
 MOST_ROWS = 20
 """Longer tables are cut: `get` shows them whole."""
 
+_RULES = {"iptables": "iptables-save -t nat", "ipvs": "ipvsadm -Ln", "nftables": "nft list table ip kube-proxy"}
+"""What shows a node's Services, by the mode of kube-proxy."""
+
 _TOOL_IMAGES = ("curl", "busybox", "alpine", "netshoot", "toolbox", "debug")
 
 
@@ -147,7 +150,8 @@ def suggestions(overview: ClusterOverview, pods: Sequence[Object]) -> list[str]:
             texts.append(f"exec{place} {name} -- ip addr")
     texts.append("get pods -A -o wide")
     if overview.nodes:
-        texts.append(f"exec node/{overview.nodes[0].name} -- iptables-save -t nat")
+        shows = _RULES.get(overview.proxy_mode, _RULES["iptables"])
+        texts.append(f"exec node/{overview.nodes[0].name} -- {shows}")
     return [*texts, "tui", "stop"]
 
 

@@ -19,7 +19,9 @@ class StepKind(enum.Enum):
     ROUTE = "route"  # decision (local | forward | output | unreachable), route, link, gateway
     NEIGHBOUR = "neighbour"  # address, link, state, mac
     CONNTRACK = "conntrack"  # state (NEW, ESTABLISHED, ...), entry
-    RULE = "rule"  # table, chain, number, rule (as iptables-save), verdict, logged (of LOG: its line)
+    # table, chain, number, rule (as iptables-save or nft print it), verdict, logged (of LOG: its line), found (where an
+    # nft rule looks into a map: its element)
+    RULE = "rule"
     CONSIDERED = "considered"  # table, chain, number, rule; test, seen, wanted: the first test that did not hold
     IGNORED = "ignored"  # table, chain, number, rule, unknown (what it uses that is not here): it never matches
     POLICY = "policy"  # table, chain, verdict

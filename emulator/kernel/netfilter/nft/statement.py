@@ -57,6 +57,11 @@ class Statement(Struct, metaclass=AbstractStructMeta, frozen=True):
         return False
 
     @property
+    def acts(self) -> bool:
+        """Whether there is a step of it at all."""
+        return True
+
+    @property
     def needs_conntrack(self) -> bool:
         """Whether the kernel switches connection tracking on for it."""
         return False
@@ -98,12 +103,16 @@ class VerdictStatement(Statement, frozen=True):
     def terminal(self) -> bool:
         return True
 
+    @property
+    def acts(self) -> bool:
+        return self.outcome.kind != CONTINUE
+
     def chains(self) -> tuple[str, ...]:
         return (self.outcome.chain,) if self.outcome.chain else ()
 
     def bind(self, netfilter: Netfilter, table: NftTable, state: object) -> Step | None:
         outcome = self.outcome
-        return None if outcome.kind == CONTINUE else lambda skb, context: outcome
+        return (lambda skb, context: outcome) if self.acts else None
 
 
 class Counter(Statement, frozen=True):
@@ -295,8 +304,12 @@ class LogStatement(Statement, frozen=True):
             values["flags"] = self.flags[0] if len(self.flags) == 1 else list(self.flags)
         return {"log": values or None}
 
+    @property
+    def acts(self) -> bool:
+        return self.group is None and self.level != "audit"
+
     def bind(self, netfilter: Netfilter, table: NftTable, state: object) -> Step | None:
-        if self.group is not None or self.level == "audit":
+        if not self.acts:
             return None
         target = Log(self.prefix, _LEVELS[self.level] if self.level else _WARN)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_DROP, Hook, Verdict
+from emulator.kernel.netfilter.nft.considered import note_match, note_miss
 from emulator.kernel.netfilter.nft.element import Counted
 from emulator.kernel.netfilter.nft.match import FlagMatch, Match
 from emulator.kernel.netfilter.nft.statement import Rejected, Statement, Step
@@ -15,6 +16,7 @@ from emulator.kernel.netfilter.nft.verdict import ACCEPT, BREAK, CONTINUE, DROP,
 from emulator.kernel.trace import StepKind
 
 if TYPE_CHECKING:
+    from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.netfilter.nft.set import NftSet
     from emulator.kernel.netns import Netns
@@ -60,6 +62,11 @@ class NftRule:
         self.steps = tuple([step for step in bound if step is not None])
         return self.steps
 
+    def statement_of(self, step: Step) -> Statement:
+        """Return the statement that one of its steps was compiled of."""
+        acting = [statement for statement in self.statements if statement.acts]
+        return acting[(self.steps or ()).index(step)]
+
     def format(self, *, stateless: bool = False) -> str:
         """Print it as a listing does, without its handle."""
         states = self.states or (None,) * len(self.statements)
@@ -101,6 +108,7 @@ class NftChain:
         chain, rules = self, iter(self.rules)
         chains = self.table.chains
         stack: list[tuple[NftChain, Iterator[NftRule]]] = []
+        step: Step | None = None
         while True:
             for rule in rules:
                 outcome: Outcome | None = None
@@ -111,13 +119,13 @@ class NftChain:
                     outcome = step(skb, context)
                     if outcome is not None:
                         break
-                if outcome is not None and outcome.kind == BREAK:
-                    continue
                 if skb.record is not None or skb.trace is not None:
-                    _note_match(chain, rule, outcome, skb, netns)
-                if outcome is None or outcome.kind == CONTINUE:
+                    _note(chain, rule, step, outcome, skb, context)
+                if outcome is None:
                     continue
                 kind = outcome.kind
+                if kind in (BREAK, CONTINUE):
+                    continue
                 if kind == ACCEPT:
                     return NF_ACCEPT
                 if kind == DROP:
@@ -157,23 +165,22 @@ def _drop(chain: NftChain, rule: NftRule, outcome: Outcome, skb: Skb, netns: Net
     return NF_DROP
 
 
-def _note_match(chain: NftChain, rule: NftRule, outcome: Outcome | None, skb: Skb, netns: Netns) -> None:
-    """Tell a packet's record and its trace of a rule that matched."""
+def _note(
+    chain: NftChain, rule: NftRule, step: Step | None, outcome: Outcome | None, skb: Skb, context: Context
+) -> None:
+    """Tell a packet's record and its trace of a rule. `step` gave the outcome, if there is one."""
     if not chain.numbered:
         chain.number_rules()
+    trace = skb.trace
+    if outcome is not None and outcome.kind == BREAK:
+        if step is not None and trace is not None and trace.considered:
+            note_miss(chain, rule, rule.statement_of(step), skb, context)
+        return
     if skb.record is not None:
         skb.record.rules.append((chain, rule))
-    if skb.trace is not None:
-        verdict = "CONTINUE" if outcome is None else outcome.chain or outcome.kind.upper()
-        skb.step(
-            netns,
-            StepKind.RULE,
-            table=chain.table.title,
-            chain=chain.name,
-            number=rule.number,
-            rule=rule.format(stateless=True),
-            verdict=verdict,
-        )
+    if trace is not None:
+        last = None if step is None or outcome is None else rule.statement_of(step)
+        note_match(chain, rule, last, outcome, skb, context)
 
 
 class NamedCount:
