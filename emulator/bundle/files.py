@@ -21,6 +21,7 @@ FILES = (
     "ip6tables-save.txt",
     "ipset-save.txt",
     "ipvsadm-save.txt",
+    "ipvs-connections.txt",
     "nft.json",
     "nft.txt",
     "conntrack.txt",

@@ -1,9 +1,10 @@
-"""ipvsadm-save.txt: the virtual services and their real servers, as `ipvsadm-save -n` prints them."""
+"""ipvsadm-save.txt and ipvs-connections.txt: virtual services with their real servers, and who has which of these."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulator.kernel.netfilter.ipvs.entry_text import IpvsEntryError, load_entries
 from emulator.kernel.netfilter.ipvs.error import IpvsRunError
 
 if TYPE_CHECKING:
@@ -11,12 +12,12 @@ if TYPE_CHECKING:
     from emulator.bundle.problem import Problems
     from emulator.kernel.netns import Netns
 
-FILE = "ipvsadm-save.txt"
+FILE, CONNECTIONS = "ipvsadm-save.txt", "ipvs-connections.txt"
 _CONNTRACK = "net.ipv4.vs.conntrack"
 
 
 def load_ipvs(netns: Netns, files: Files, problems: Problems) -> None:
-    """Make the services; what is wrong with them is told with the line."""
+    """Make the services, then their connections; what is wrong with them is told with the line."""
     text = files.text(FILE)
     if not (text or "").strip():
         return
@@ -28,7 +29,13 @@ def load_ipvs(netns: Netns, files: Files, problems: Problems) -> None:
     except IpvsRunError as error:
         problems.add(f"{FILE}: line {error.line}", error.message)
         return
-    problems.note(
-        f"{FILE}: which real servers connections have is not in it: packets that open none pass IPVS by, as those of "
-        "connections that it does not know"
-    )
+    entries = files.text(CONNECTIONS)
+    if entries is None:
+        problems.note(
+            f"not there: {CONNECTIONS} (no connections of IPVS: packets of those that are under way pass it by)"
+        )
+        return
+    try:
+        load_entries(netns.netfilter.ipvs, entries)
+    except IpvsEntryError as error:
+        problems.add(f"{CONNECTIONS}: line {error.line}", error.message)
