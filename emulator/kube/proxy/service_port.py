@@ -16,6 +16,8 @@ from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service, ServiceSpec
 from emulator.api.objects.service import ServicePort as ServicePortSpec
 
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4_TEXT = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 _LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
@@ -180,6 +182,9 @@ def plain_address(text: str) -> str:
 def _ipv4_only(addresses: Iterable[str]) -> tuple[str, ...]:
     kept = []
     for text in addresses:
+        if _IPV4_TEXT.fullmatch(text):  # as nearly all are
+            kept.append(text)
+            continue
         try:
             kept.append(str(ipaddress.IPv4Address(plain_address(text))))
         except ValueError:

@@ -170,8 +170,9 @@ class NodeMachine:
         proxy = ServiceProxy(
             self.machine,
             self.root,
-            lambda mode: make_proxier(mode, proxy_node, settings, self.root),
+            lambda mode, where: make_proxier(mode, where, settings, self.root),
             setting.config.proxy_mode,
+            proxy_node,
             self.cache,
             setting.log,
             sysctls=conntrack_sysctls(settings),

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import trio
+from msgspec.structs import replace
 
 from emulator.api.messages import ProxySync
 from emulator.api.objects.meta import Object
+from emulator.api.objects.node import ZONE_LABEL
 from emulator.errors import PodwireError
 from emulator.kernel.netfilter.error import RestoreError
 from emulator.kernel.netfilter.tuple import UDP
@@ -24,7 +26,7 @@ from emulator.kube.proxy.health import ProxyHealth
 from emulator.kube.proxy.modes import UnknownModeError
 from emulator.kube.proxy.proxier import Proxier, Writes
 from emulator.kube.proxy.service_port import ServicePortName
-from emulator.kube.proxy.settings import SYNC_PERIOD
+from emulator.kube.proxy.settings import SYNC_PERIOD, ProxyNode
 from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.runtime.machine import Machine
 from emulator.runtime.node.object_cache import ObjectCache
@@ -41,7 +43,7 @@ FLUSH_POLL, FLUSH_TIMEOUT = 0.1, 5.0
 NAMED = 16
 """Service ports that a report names."""
 
-MakeProxier = Callable[[str], Proxier]
+MakeProxier = Callable[[str, ProxyNode], Proxier]
 
 OnSynced = Callable[[frozenset[ServicePortName], ServiceTracker], None]
 """Told after each sync that succeeded: which service ports are others than after the one before, and all there are."""
@@ -61,6 +63,7 @@ class ServiceProxy:
         root: Netns,
         make: MakeProxier,
         mode: str,
+        node: ProxyNode,
         cache: ObjectCache,
         log: logging.Logger,
         *,
@@ -75,7 +78,8 @@ class ServiceProxy:
         self._machine = machine
         self._root = root
         self._make = make
-        self._proxier = make(mode)
+        self._node = node
+        self._proxier = make(mode, node)
         self._cache = cache
         self._log = log
         self._first = Writes(sysctls=sysctls)
@@ -84,21 +88,22 @@ class ServiceProxy:
         self._frontends = UdpFrontends()
         self._canaries: tuple[tuple[str, str], ...] = ()
         self._retry_at: float | None = None
+        self._moved = False  # to another zone, for which all is to be made anew
         self._unsynced: set[ServicePortName] = set()
         self._syncs = 0
         self._changed = trio.Event()
-        cache.follow((*WATCHED, CONFIGURED_BY), self)
+        cache.follow((*WATCHED, CONFIGURED_BY, "Node"), self)
 
     # What the watches bring
 
     def put(self, kind: str, obj: Any) -> None:
-        """Take a Service, an EndpointSlice or a ConfigMap that came or changed."""
+        """Take a Service, an EndpointSlice, a Node or a ConfigMap that came or changed."""
         if kind == "Service":
             self._tracker.put_service(obj)
         elif kind == "EndpointSlice":
             self._tracker.put_slice(obj)
-        else:
-            self._configure(obj)
+        elif not self._configure(kind, obj):
+            return
         self._note()
 
     def remove(self, kind: str, namespace: str, name: str) -> None:
@@ -107,15 +112,25 @@ class ServiceProxy:
             self._tracker.remove_service(namespace, name)
         elif kind == "EndpointSlice":
             self._tracker.remove_slice(namespace, name)
+        else:
+            return
         self._note()
 
     def _note(self) -> None:
         self.health.queued()
         self._changed.set()
 
-    def _configure(self, obj: Object) -> None:
-        if configuration.is_configuration(obj):
+    def _configure(self, kind: str, obj: Object) -> bool:
+        """Take the cluster's configuration and the own node's zone; return whether either is another than before."""
+        if kind == CONFIGURED_BY and configuration.is_configuration(obj):
             self._wanted_mode = configuration.mode_of(obj)
+            return self._wanted_mode != self.mode
+        zone = (obj["metadata"].get("labels") or {}).get(ZONE_LABEL, "")
+        if kind != "Node" or obj["metadata"]["name"] != self._node.name or zone == self._node.zone:
+            return False
+        self._node = replace(self._node, zone=zone)
+        self._moved = True
+        return True
 
     # Tasks
 
@@ -174,6 +189,9 @@ class ServiceProxy:
         try:
             if self._wanted_mode != self.mode:
                 self._change_mode()
+            elif self._moved:
+                self._proxier = self._make(self.mode, self._node)
+            self._moved = False
             writes = self._proxier.sync(self._tracker, began)
             apply_writes(self._root, writes)
         except PodwireError as error:
@@ -201,7 +219,7 @@ class ServiceProxy:
         """Take the old mode's rules away and begin anew, in one go for packets. Connections are not touched."""
         old, mode = self.mode, self._wanted_mode
         try:
-            proxier = self._make(mode)
+            proxier = self._make(mode, self._node)
         except UnknownModeError as error:
             self._log.error("kube-proxy stays in its mode", extra={"mode": old, "error": str(error)})
             self._wanted_mode = old

@@ -42,6 +42,7 @@ class Bed:
     def __init__(self, make: Callable[[Bed, str], Proxier] | None = None, listed: tuple[Object, ...] = ()) -> None:
         self.root = Netns(Kernel("node-a", random.Random(1), trio.current_time()), "root")
         self.cache = ObjectCache()
+        self._given = make
         self.log = io.StringIO()
         self.reports: list[ProxySync] = []
         underlay = MemoryNetwork(random.Random(1)).attach("node-a", 1, ("127.0.0.1", 1))
@@ -50,8 +51,9 @@ class Bed:
         self.proxy = ServiceProxy(
             self.machine,
             self.root,
-            lambda mode: (make or Bed.iptables)(self, mode),
+            self._make,
             "iptables",
+            NODE,
             self.cache,
             log,
             sysctls=conntrack_sysctls(SETTINGS),
@@ -60,8 +62,12 @@ class Bed:
         for kind in (*WATCHED, CONFIGURED_BY):
             self.cache.replace(kind, [obj for obj in listed if obj["kind"] == kind])
 
+    def _make(self, mode: str, node: ProxyNode) -> Proxier:
+        self.node = node
+        return (self._given or Bed.iptables)(self, mode)
+
     def iptables(self, mode: str) -> Proxier:
-        return IptablesProxy(NODE, SETTINGS, NetnsRules(self.root))
+        return IptablesProxy(self.node, SETTINGS, NetnsRules(self.root))
 
     def save(self, table: str) -> str:
         return self.root.netfilter.save(table)
@@ -289,3 +295,27 @@ async def test_objects_of_other_names_configure_nothing(nursery, autojump_clock)
     bed.cache.put(CONFIGURED_BY, other)
     await settle()
     assert bed.proxy.mode == "iptables"
+
+
+async def test_another_zone_of_the_node_is_another_choice_of_endpoints(nursery, autojump_clock):
+    near = slice_of(1, "10.244.0.5", "10.244.0.6")
+    for endpoint, zone in zip(near["endpoints"], ("zone-a", "zone-b"), strict=True):
+        endpoint |= {"zone": zone, "hints": {"forZones": [{"name": zone}]}}
+    bed = Bed(listed=(service(1), near))
+    nursery.start_soon(bed.proxy.run)
+    await settle()
+    assert bed.save("nat").count("DNAT") == 2
+
+    async def move(name: str, zone: str) -> None:
+        labels = {"topology.kubernetes.io/zone": zone}
+        bed.cache.put("Node", {"kind": "Node", "metadata": {"name": name, "labels": labels}})
+        await settle()
+
+    await move("node-b", "zone-b")
+    assert bed.save("nat").count("DNAT") == 2
+    await move("node-a", "zone-b")
+    assert [line.split()[-1] for line in bed.save("nat").splitlines() if "DNAT" in line] == ["10.244.0.6:8080"]
+    assert bed.save("nat").count("-j KUBE-POSTROUTING") == 1
+    syncs = len(bed.reports)
+    await move("node-a", "zone-b")
+    assert len(bed.reports) == syncs
