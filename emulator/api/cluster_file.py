@@ -33,7 +33,7 @@ RESERVED_NODE_NAMES = frozenset({"cloud", "controller", "supervisor"})
 
 PROXY_MODES = ("iptables", "ipvs", "nftables")
 CNIS = ("bridge", "routed", "vxlan", "aws-vpc")
-AVAILABLE = frozenset({"iptables", "nftables", "bridge"})
+AVAILABLE = frozenset({"iptables", "ipvs", "nftables", "bridge"})
 """What of the above this version has."""
 
 LATER_SECTIONS = ("links", "traffic")

@@ -12,6 +12,7 @@ from typing import Any
 
 from emulator.kernel.link import Link
 from emulator.kernel.link_text import address_row, link_row
+from emulator.kernel.netfilter.ipvs.listing import Listing
 from emulator.kernel.netns import Netns
 from emulator.kernel.route_text import Field, route_fields
 from emulator.kernel.rule_text import rule_fields
@@ -29,6 +30,9 @@ def saved_files(netns: Netns) -> dict[str, str]:
         "ipset-save.txt": netfilter.sets.save(),
         "conntrack.txt": "".join(f"{connection.format(netns.kernel.now)}\n" for connection in netfilter.conntrack),
     }
+    services = Listing(netfilter.ipvs, {"numeric"}).save()
+    if services:
+        files["ipvsadm-save.txt"] = services
     if netfilter.nft.tables:
         files["nft.txt"] = netfilter.nft.list_ruleset()
     return files

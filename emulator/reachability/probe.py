@@ -31,6 +31,9 @@ from emulator.reachability.flow import PROTOCOLS, Flow, first_packet
 from emulator.reachability.node import BRIDGE, UPLINK
 
 DNAT, REJECT, DROP, ACCEPT = "DNAT", "REJECT", "DROP", "ACCEPT"
+_REFUSED = (DropReason.NETFILTER_REJECT, DropReason.IPVS_NO_SERVER)
+"""Both send "port unreachable" to the client: a virtual service without real servers does it as a rule does."""
+
 LOCAL = "local"
 _LONG = 2 * 86_400.0
 """Seconds between two packets: Kubernetes lets session affinity last a day at most."""
@@ -69,12 +72,13 @@ class Probe:
         """Load the node. `turns`: how often a packet is sent each way, where connections take turns (IPVS)."""
         self._ways = EveryWay()
         self._turns = turns
-        self._own = frozenset(int(IPv4Address(text)) for text in node.addresses or ())
         self._pods = IPv4Network(node.pod_cidr) if node.pod_cidr else None
         self._end: _End | None = None
         self._protocol = 0
         loaded = load_bundle(bundle, self._sent, Random(0), assume_neighbours=True)
         self._netns, self._kernel = loaded.netns, loaded.kernel
+        # In ipvs mode the addresses of Services are among them: a client on the node speaks to one from that very one.
+        self._own = {own.address for link in self._netns.links.values() for own in link.addresses}
         self._kernel.choices = self._ways
         take_deliveries(self._netns)
         for number in PROTOCOLS.values():
@@ -154,8 +158,8 @@ class Probe:
             masqueraded = end.source != flow.source or any(_masquerades(rule) for _, rule in record.rules)
             return Outcome(DNAT if translated else ACCEPT, endpoint, masqueraded, rules)
         reason = record.drops[-1] if record.drops else None
-        verdict = REJECT if reason is DropReason.NETFILTER_REJECT else DROP
-        by_rule = reason in (DropReason.NETFILTER_REJECT, DropReason.NETFILTER_DROP)
+        verdict = REJECT if reason in _REFUSED else DROP
+        by_rule = reason in _REFUSED or reason is DropReason.NETFILTER_DROP
         return Outcome(verdict, rules=rules, reason="" if by_rule else "STOLEN" if reason is None else reason.name)
 
 

@@ -14,7 +14,7 @@ from emulator.kube.proxy import ipvs_sets as sets
 from emulator.kube.proxy.endpoint_selection import Selection, select_endpoints
 from emulator.kube.proxy.ipvs_sets import ProxySet
 from emulator.kube.proxy.service_port import Endpoint, ServicePort
-from emulator.kube.proxy.settings import ProxyNode, ProxySettings
+from emulator.kube.proxy.settings import PRIMARY, ProxyNode, ProxySettings
 
 
 class Frontend(Struct, frozen=True, order=True):
@@ -75,8 +75,13 @@ class NodeView(Struct, frozen=True):
 def view_node(node: ProxyNode, settings: ProxySettings, local_addresses: Iterable[str]) -> NodeView:
     """Return a node's view, given all its addresses but those of the loopback link and of kube-ipvs0."""
     here = frozenset(local_addresses)
-    networks = [ipaddress.IPv4Network(cidr, strict=False) for cidr in settings.node_port_addresses]
-    chosen = (a for a in here if not networks or any(ipaddress.IPv4Address(a) in network for network in networks))
+    networks, all_of_them = settings.node_port_networks, settings.all_node_port_addresses
+    primary = node.addresses[:1] if PRIMARY in settings.node_port_addresses else ()
+    chosen = (
+        address
+        for address in here
+        if all_of_them or address in primary or any(ipaddress.IPv4Address(address) in each for each in networks)
+    )
     return NodeView(node, settings, here, tuple(sorted(chosen, key=ipaddress.IPv4Address)))
 
 

@@ -34,9 +34,17 @@ def _nftables(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> 
     return NftablesProxy(node, settings)
 
 
+def _ipvs(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> Proxier:
+    from emulator.kube.proxy.ipvs import IpvsProxy
+    from emulator.kube.proxy.ipvs_netns import NetnsNode
+    from emulator.kube.proxy.ipvs_node import FreshNode
+
+    return IpvsProxy(node, settings, FreshNode(node) if netns is None else NetnsNode(netns))
+
+
 Maker = Callable[[ProxyNode, ProxySettings, "Netns | None"], Proxier]
 
-MODES: dict[str, Maker] = {"iptables": _iptables, "nftables": _nftables}
+MODES: dict[str, Maker] = {"iptables": _iptables, "ipvs": _ipvs, "nftables": _nftables}
 """What makes the proxier of a mode: `MODES[mode](node, settings, netns)`."""
 
 
