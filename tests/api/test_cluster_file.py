@@ -71,7 +71,7 @@ def test_all_problems_are_told_with_their_lines() -> None:
 [cluster]
 nmae = "x"
 pod_cidr = "10.244.0.1/16"
-proxy_mode = "ipvs"
+cni = "vxlan"
 manifests = ["web.yaml", "nope.yaml"]
 [links]
 delay = 3
@@ -88,7 +88,7 @@ x = 1
         'x.toml:3: cluster.nmae: unknown key; did you mean "name"?',
         'x.toml:4: cluster.pod_cidr: Invalid value: "10.244.0.1/16": '
         "has bits of a host, or another form than usual; write 10.244.0.0/16",
-        'x.toml:5: cluster.proxy_mode: "ipvs" is not available in this version; use "iptables"',
+        'x.toml:5: cluster.cni: "vxlan" is not available in this version; use "bridge"',
         f'x.toml:6: cluster.manifests[1]: Invalid value: "nope.yaml": no such file in {directory}',
         "x.toml:7: links: this section is not available in this version; take it out",
         'x.toml:12: nodes[1].name: Duplicate value: "a", as nodes[0]',

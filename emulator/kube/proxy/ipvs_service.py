@@ -75,13 +75,15 @@ class NodeView(Struct, frozen=True):
 def view_node(node: ProxyNode, settings: ProxySettings, local_addresses: Iterable[str]) -> NodeView:
     """Return a node's view, given all its addresses but those of the loopback link and of kube-ipvs0."""
     here = frozenset(local_addresses)
-    networks, all_of_them = settings.node_port_networks, settings.all_node_port_addresses
-    primary = node.addresses[:1] if PRIMARY in settings.node_port_addresses else ()
-    chosen = (
-        address
-        for address in here
-        if all_of_them or address in primary or any(ipaddress.IPv4Address(address) in each for each in networks)
-    )
+    chosen = here
+    if not settings.all_node_port_addresses:
+        networks = settings.node_port_networks
+        primary = node.addresses[:1] if PRIMARY in settings.node_port_addresses else ()
+        chosen = frozenset(
+            address
+            for address in here
+            if address in primary or any(ipaddress.IPv4Address(address) in network for network in networks)
+        )
     return NodeView(node, settings, here, tuple(sorted(chosen, key=ipaddress.IPv4Address)))
 
 
