@@ -11,14 +11,21 @@ import ipaddress
 from collections.abc import Collection
 
 from emulator.kube.proxy.ipvs_counted import Counted
-from emulator.kube.proxy.ipvs_iptables import TABLES, filter_rules, nat_rules, removal_text, restore_text
-from emulator.kube.proxy.ipvs_node import DUMMY, IpvsNode
+from emulator.kube.proxy.ipvs_iptables import (
+    TABLES,
+    filter_rules,
+    is_whole,
+    nat_rules,
+    removal_text,
+    restore_text,
+)
+from emulator.kube.proxy.ipvs_node import DUMMY, Counts, IpvsNode
 from emulator.kube.proxy.ipvs_servers import Servers
 from emulator.kube.proxy.ipvs_service import NOTHING, Frontend, NodeView, Wants, view_node, wants_of
 from emulator.kube.proxy.ipvs_sets import IPVS_IPS, SETS
 from emulator.kube.proxy.proxier import Writes
 from emulator.kube.proxy.service_port import ServicePortName
-from emulator.kube.proxy.settings import ProxyNode, ProxySettings
+from emulator.kube.proxy.settings import SYNC_PERIOD, ProxyNode, ProxySettings
 from emulator.kube.proxy.tracker import ServiceTracker
 
 GRACEFUL_CHECK = 60.0
@@ -47,11 +54,13 @@ class IpvsProxy:
         self._filled: frozenset[str] = frozenset()  # the sets that had elements when the rules were last made
         self._rules: dict[str, list[str]] = {}  # as last made, by table
         self._next_check = 0.0
+        self._next_look = 0.0
 
     def sync(self, services: ServiceTracker, now: float) -> Writes:
         """Return what brings the node's tables, sets, rules and addresses up to date at `now`, in seconds."""
         changed: Collection[ServicePortName] = services.take_changes()
         view = view_node(self.node, self.settings, self._state.local_addresses())
+        self._look(now)
         full = self._wanted is None
         wanted = self._wanted = self._wanted or self._read_node()
         if full or view != wanted.view:
@@ -75,8 +84,10 @@ class IpvsProxy:
         )
 
     def next_sync(self) -> float | None:
-        """Return when real servers that wait for the end of their connections are looked at; None if none does."""
-        return self._next_check if self._wanted is not None and self._wanted.servers.waits else None
+        """Return when the node is looked at again, or the real servers that wait for the end of their connections."""
+        if self._wanted is None:
+            return None
+        return min(self._next_look, self._next_check) if self._wanted.servers.waits else self._next_look
 
     def forget(self) -> None:
         """Have the next sync read the node and mend it."""
@@ -106,6 +117,23 @@ class IpvsProxy:
 
     def _is_excluded(self, address: str) -> bool:
         return any(ipaddress.IPv4Address(address) in network for network in self._excluded)
+
+    def _look(self, now: float) -> None:
+        """Every now and then, find out whether somebody took away what was written; then all is compared anew.
+
+        kube-proxy compares all of it each `syncPeriod`. Numbers tell of a flush as well, and cost next to nothing.
+        """
+        if now < self._next_look:
+            return
+        self._next_look = now + SYNC_PERIOD
+        wanted = self._wanted
+        if wanted is None:
+            return
+        there = Counts(len(wanted.servers), len(wanted.addresses), tuple(map(len, wanted.sets.values())))
+        if self._state.counts(tuple(wanted.sets)) != there or not all(
+            is_whole(table, rules, self._state.rules(table)) for table, rules in self._rules.items()
+        ):
+            self._wanted = None
 
     def _check_finished(self, wanted: _Wanted, now: float) -> list[str]:
         """Look at what waits, once a minute from the first sync on."""

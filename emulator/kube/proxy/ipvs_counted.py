@@ -16,8 +16,8 @@ class Counted(Generic[T]):
         self._counts: dict[T, int] = {}
         self._before: dict[T, bool] = dict.fromkeys(present, True)  # of what was touched: whether the node has it
 
-    def __bool__(self) -> bool:
-        return bool(self._counts)
+    def __len__(self) -> int:
+        return len(self._counts)
 
     def __iter__(self) -> Iterator[T]:
         return iter(self._counts)

@@ -6,7 +6,7 @@ has elements. Source: pkg/proxy/ipvs/proxier.go (`iptablesJumpChain`, `ipsetWith
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from emulator.kube.proxy import ipvs_sets as sets
 from emulator.kube.proxy.ipvs_service import Frontend
@@ -87,6 +87,12 @@ def removal_text(table: str, present: Collection[str]) -> str:
     chains = [f":{chain} - [0:0]" for chain in _CHAINS[table]]
     jumps = [f"-D {rule}" for rule in _jumps(table) if f"-A {rule}" in present]
     return "\n".join((f"*{table}", *chains, *jumps, *(f"-X {chain}" for chain in _CHAINS[table]), "COMMIT", ""))
+
+
+def is_whole(table: str, rules: Sequence[str], present: Collection[str]) -> bool:
+    """Whether `present` has the jumps, and as many rules of this mode's chains as `rules`."""
+    found = sum(line.split(" ", 2)[1] in _CHAINS[table] for line in present)
+    return found == len(rules) and all(f"-A {rule}" in present for rule in _jumps(table))
 
 
 def _jumps(table: str, position: str = "") -> list[str]:

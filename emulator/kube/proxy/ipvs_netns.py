@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from emulator.kernel.netfilter.ipvs.service import Service, ServiceKey
 from emulator.kernel.netfilter.tuple import SCTP, TCP, UDP
 from emulator.kernel.netns import Netns
-from emulator.kube.proxy.ipvs_node import DUMMY
+from emulator.kube.proxy.ipvs_node import DUMMY, Counts
 from emulator.kube.proxy.ipvs_servers import ServerState
 from emulator.kube.proxy.ipvs_service import Frontend, Scheduling
 from emulator.packet.address import format_ipv4, ipv4_to_int
@@ -23,6 +23,17 @@ class NetnsNode:
 
     def __init__(self, netns: Netns) -> None:
         self._netns = netns
+
+    def counts(self, names: Sequence[str]) -> Counts:
+        """Return how many virtual servers (those of firewall marks too), bound addresses and elements there are."""
+        netfilter = self._netns.netfilter
+        link = self._netns.links.get(DUMMY)
+        slots = [netfilter.sets.find(name) for name in names]
+        return Counts(
+            len(netfilter.ipvs.services),
+            -1 if link is None else len(link.addresses),
+            tuple(-1 if slot is None else slot.set.count() for slot in slots),
+        )
 
     def local_addresses(self) -> Collection[str]:
         """Return all IPv4 addresses but those of the dummy link and 127.0.0.0/8."""

@@ -5,8 +5,10 @@ Source: pkg/proxy/ipvs/netlink_linux.go, pkg/proxy/ipvs/util/ipvs_linux.go.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
+
+from msgspec import Struct
 
 from emulator.kube.proxy.ipvs_servers import ServerState
 from emulator.kube.proxy.ipvs_service import Frontend
@@ -16,8 +18,23 @@ DUMMY = "kube-ipvs0"
 """The link that has the addresses of Services, so that packets to them come by LOCAL_IN, where IPVS waits."""
 
 
+class Counts(Struct, frozen=True):
+    """How much there is of what IPVS mode makes. `elements`: of each set that was asked for, -1 without it."""
+
+    servers: int
+    bound: int
+    elements: tuple[int, ...]
+
+
 class IpvsNode(Protocol):
-    """The state of one node. `connections` is asked at any sync, `local_addresses` at each, the others at full ones."""
+    """The state of one node.
+
+    `local_addresses` is asked at each sync, `connections` of servers that go, `counts` and `rules` now and then, and
+    the others at full syncs.
+    """
+
+    def counts(self, names: Sequence[str]) -> Counts:
+        """Return how many virtual servers, bound addresses and elements of these sets there are."""
 
     def local_addresses(self) -> Collection[str]:
         """Return all IPv4 addresses but those of the dummy link and 127.0.0.0/8."""
@@ -43,6 +60,10 @@ class FreshNode:
 
     def __init__(self, node: ProxyNode) -> None:
         self._node = node
+
+    def counts(self, names: Sequence[str]) -> Counts:
+        """Return none of anything."""
+        return Counts(0, 0, (-1,) * len(names))
 
     def local_addresses(self) -> Collection[str]:
         """Return the addresses that the node is known by."""

@@ -59,6 +59,10 @@ class Servers:
         self._touched = dict.fromkeys(present)
         self._leaving: dict[tuple[Frontend, str], None] = {}
 
+    def __len__(self) -> int:
+        """How many virtual servers the node has after all lines given out so far."""
+        return len(self._there)
+
     @property
     def waits(self) -> bool:
         """Whether a real server is waiting for the end of its connections."""

@@ -73,7 +73,7 @@ class ModelNode(NetnsNode):
             self.netns.add_address(near, ipv4_to_int(address), length)
         super().__init__(self.netns)
         self.virtual: dict[Frontend, tuple[Scheduling, dict[str, int]]] = {}
-        self.counts: dict[tuple[Frontend, str], tuple[int, int]] = {}
+        self.connected: dict[tuple[Frontend, str], tuple[int, int]] = {}
         self.said: list[str] = []  # all ipvsadm lines
 
     def servers(self) -> Mapping[Frontend, ServerState]:
@@ -81,7 +81,7 @@ class ModelNode(NetnsNode):
 
     def connections(self, frontend: Frontend, backend: str) -> tuple[int, int]:
         assert backend in self.virtual[frontend][1]
-        return self.counts.get((frontend, backend), (0, 0))
+        return self.connected.get((frontend, backend), (0, 0))
 
     def apply(self, writes: Writes) -> None:
         """Do everything that a sync asks for."""
