@@ -1,0 +1,163 @@
+"""One flow of a protocol from anywhere to a Service: who answers, and whom the server sees as its client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from random import Random
+
+import trio
+
+from emulator.kernel.icmp import IcmpError
+from emulator.kernel.link import Link
+from emulator.kernel.netns import Netns
+from emulator.kernel.skb import Skb
+from emulator.packet.sctp import Chunk, ChunkType, SctpHeader
+from emulator.runtime.cluster.cluster import Cluster
+from emulator.runtime.sockets.network import NetnsNetwork
+
+SCTP = 132
+PATIENCE = 2.5
+"""Seconds without an answer after which a packet counts as dropped: a SYN is repeated after one."""
+
+REFUSED, DROPPED = "refused", "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A pod that answered, and the address that it saw."""
+
+    pod: str
+    client: str
+
+
+Outcome = Answer | str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where flows start; `address` is what they have as their source before anybody rewrites it."""
+
+    network: NetnsNetwork
+    netns: Netns
+    address: str
+
+
+async def pod_source(cluster: Cluster, name: str) -> Source:
+    """A pod of namespace default."""
+    assert cluster.simulation is not None
+    pod = await cluster.get("Pod", name, "default")
+    machine = cluster.simulation.machines[pod["spec"]["nodeName"]].machine
+    netns = machine.kernel.namespaces[f"cni-{pod['metadata']['uid']}"]
+    return Source(NetnsNetwork(machine, netns), netns, pod["status"]["podIP"])
+
+
+def node_source(cluster: Cluster, name: str, address: str) -> Source:
+    """A node's own namespace."""
+    assert cluster.simulation is not None
+    node = cluster.simulation.machines[name]
+    return Source(NetnsNetwork(node.machine, node.root), node.root, address)
+
+
+async def tcp(source: Source, address: str, port: int) -> Outcome:
+    """Connect and ask `agnhost netexec` for its name and its client, in one connection."""
+    with trio.move_on_after(PATIENCE):
+        try:
+            stream = await source.network.open_tcp_stream(address, port)
+        except ConnectionRefusedError:
+            return REFUSED
+        async with stream:
+            first, last = ("GET {} HTTP/1.1\r\nHost: x\r\n{}\r\n".format(*it) for it in _REQUESTS)
+            await stream.send_all((first + last).encode())
+            said = b""
+            while data := await stream.receive_some(65536):
+                said += data
+        bodies = said.split(b"\r\n\r\n")
+        name, client = bodies[1].partition(b"HTTP/1.1")[0], bodies[2]
+        return Answer(name.decode(), client.decode().rpartition(":")[0])
+    return DROPPED
+
+
+_REQUESTS = (("/hostname", ""), ("/clientip", "Connection: close\r\n"))
+
+
+async def udp(source: Source, address: str, port: int) -> Outcome:
+    """Ask the same by datagrams of one socket."""
+    with trio.move_on_after(PATIENCE) as waited, source.network.open_udp() as socket, suppress(ConnectionRefusedError):
+        socket.connect((address, port))
+        said = []
+        for question in (b"hostname", b"clientip"):
+            with suppress(PermissionError):  # dropped in OUTPUT; what rejects it there sends an ICMP error as well
+                await socket.send_to(question)
+            said.append((await socket.receive()).payload.decode())
+        return Answer(said[0], said[1].rpartition(":")[0])
+    return DROPPED if waited.cancelled_caught else REFUSED
+
+
+class _Outcomes(list[Outcome]):
+    """What came of an INIT, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = trio.Event()
+
+    def append(self, outcome: Outcome) -> None:
+        super().append(outcome)
+        self.first.set()
+
+
+class SctpObserver:
+    """Sends INITs, and sees at the pods' links where they arrive: no pod here speaks SCTP."""
+
+    def __init__(self, pods: dict[str, Source], random: Random) -> None:
+        self._pods = pods
+        self._random = random
+
+    async def ask(self, source: Source, address: str, port: int) -> Outcome:
+        """Send one INIT from a port of its own."""
+        own = self._random.randrange(1024, 65536)
+        value = bytes.fromhex("0000000100010000000a000a00000001")  # tag, window, streams each way, first TSN
+        segment = SctpHeader(own, port, 0).build([Chunk(ChunkType.INIT, 0, value)])
+        outcomes = _Outcomes()
+        with self._watched(outcomes), _refusals(source.netns, outcomes):
+            netns = source.network.netns  # brings the machine's time up to date
+            netns.ip.output(SCTP, segment, daddr=int(IPv4Address(address)), saddr=0)
+            with trio.move_on_after(PATIENCE):
+                await outcomes.first.wait()
+        return outcomes[0] if outcomes else DROPPED
+
+    @contextmanager
+    def _watched(self, outcomes: _Outcomes) -> Iterator[None]:
+        taps = []
+        for name, pod in self._pods.items():
+            link = pod.netns.links["eth0"]
+
+            def tap(_link: Link, direction: str, skb: Skb, name: str = name) -> None:
+                header = skb.data[14:]
+                if direction == "in" and header[9] == SCTP:
+                    outcomes.append(Answer(name, str(IPv4Address(bytes(header[12:16])))))
+
+            link.taps.append(tap)
+            taps.append((link, tap))
+        try:
+            yield
+        finally:
+            for link, tap in taps:
+                link.taps.remove(tap)
+
+
+@contextmanager
+def _refusals(netns: Netns, outcomes: _Outcomes) -> Iterator[None]:
+    """Hear of port unreachable; protocol unreachable is the answer of a pod that the INIT has reached."""
+
+    def handle(error: IcmpError) -> None:
+        if (error.type, error.code) == (3, 3):
+            outcomes.append(REFUSED)
+
+    netns.error_handlers[SCTP] = handle
+    try:
+        yield
+    finally:
+        del netns.error_handlers[SCTP]
