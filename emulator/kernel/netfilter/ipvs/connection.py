@@ -97,6 +97,11 @@ class IpvsConnection:
             self.control.assured = True
 
     @property
+    def in_key(self) -> tuple[int, int, int, int, int]:
+        """What a client's packets look like: protocol, client, and service."""
+        return self.protocol, self.caddr, self.cport, self.vaddr, self.vport
+
+    @property
     def out_key(self) -> tuple[int, int, int, int, int]:
         """What its answers look like: protocol, source and client. Only NAT gives them another source than the VIP."""
         if self.forwarding is Forwarding.MASQUERADE:

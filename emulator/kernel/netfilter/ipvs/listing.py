@@ -186,7 +186,7 @@ class Listing:
     # Connections
 
     def connections(self) -> str:
-        """`-L -c`, in the order in which they were made; the kernel's is that of its hash."""
+        """`-L -c`: templates first; the kernel's order is that of its hash."""
         columns = f"{'state':<11s} {'source':<18s} {'virtual':<18s} "
         columns += (
             f"{'destination':<18s} {'pe name':<16s} pe_data" if "persistent-conn" in self._said else "destination"

@@ -14,66 +14,95 @@ if TYPE_CHECKING:
 Key = tuple[int, int, int, int, int]
 
 
+class _Index:
+    """Connections by a key. Of several with one key the last entered is found, as in the kernel's chains."""
+
+    __slots__ = ("_older", "newest")
+
+    def __init__(self) -> None:
+        self.newest: dict[Key, IpvsConnection] = {}
+        self._older: dict[Key, list[IpvsConnection]] = {}  # those behind the newest of their key; seldom any
+
+    def __iter__(self) -> Iterator[IpvsConnection]:
+        yield from self.newest.values()
+        for behind in self._older.values():
+            yield from behind
+
+    def add(self, key: Key, connection: IpvsConnection) -> None:
+        """Enter a connection."""
+        before = self.newest.get(key)
+        if before is not None:
+            self._older.setdefault(key, []).append(before)
+        self.newest[key] = connection
+
+    def remove(self, key: Key, connection: IpvsConnection) -> None:
+        """Take one out, if it is there."""
+        behind = self._older.get(key, [])
+        if self.newest.get(key) is not connection:
+            if connection in behind:
+                behind.remove(connection)
+        elif behind:
+            self.newest[key] = behind.pop()
+        else:
+            del self.newest[key]
+        if key in self._older and not behind:
+            del self._older[key]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.newest.clear()
+        self._older.clear()
+
+
 class ConnectionTable:
-    """The entries of one namespace, in the order in which they were entered. `expire` is called at their time."""
+    """The entries of one namespace. Iterates over templates, then connections. `expire` is called at their time."""
 
     def __init__(self, kernel: Kernel, expire: Callable[[IpvsConnection], None]) -> None:
         self._kernel = kernel
         self._expire = expire
-        # The last entered of equal ones is found first, as at the head of the kernel's chains.
-        self._in: dict[Key, list[IpvsConnection]] = {}
-        self._out: dict[Key, list[IpvsConnection]] = {}
-        self._templates: dict[Key, list[IpvsConnection]] = {}
-        self._entries: dict[int, IpvsConnection] = {}
+        self._in = _Index()
+        self._out = _Index()
+        self._templates = _Index()
         self._queue: list[tuple[float, int, IpvsConnection]] = []
         self._sequence = 0
         self._timer: Timer | None = None
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def __iter__(self) -> Iterator[IpvsConnection]:
-        return iter(list(self._entries.values()))
+        return iter([*self._templates, *self._out])
 
     # Lookups
 
     def find_in(self, protocol: int, caddr: int, cport: int, vaddr: int, vport: int) -> IpvsConnection | None:
         """Return the connection of a packet from a client to a service."""
-        found = self._in.get((protocol, caddr, cport, vaddr, vport))
-        return found[-1] if found else None
+        return self._in.newest.get((protocol, caddr, cport, vaddr, vport))
 
     def find_out(self, protocol: int, saddr: int, sport: int, daddr: int, dport: int) -> IpvsConnection | None:
         """Return the connection that a packet is an answer of."""
-        found = self._out.get((protocol, saddr, sport, daddr, dport))
-        return found[-1] if found else None
+        return self._out.newest.get((protocol, saddr, sport, daddr, dport))
 
     def find_template(self, protocol: int, network: int, vaddr: int, vport: int) -> IpvsConnection | None:
         """Return the template of a client network for a service."""
-        found = self._templates.get((protocol, network, 0, vaddr, vport))
-        return found[-1] if found else None
+        return self._templates.newest.get((protocol, network, 0, vaddr, vport))
 
     # Changes
 
     def add(self, connection: IpvsConnection) -> None:
         """Enter a connection or a template."""
-        key = (connection.protocol, connection.caddr, connection.cport, connection.vaddr, connection.vport)
         if connection.template:
-            self._templates.setdefault(key, []).append(connection)
-        else:
-            if connection.cport:  # a packet without a source port matches no entry (IP_VS_CONN_F_NO_CPORT)
-                self._in.setdefault(key, []).append(connection)
-            self._out.setdefault(connection.out_key, []).append(connection)
-        self._entries[id(connection)] = connection
+            self._templates.add(connection.in_key, connection)
+            return
+        if connection.cport:  # a packet without a source port matches no entry (IP_VS_CONN_F_NO_CPORT)
+            self._in.add(connection.in_key, connection)
+        self._out.add(connection.out_key, connection)
 
     def remove(self, connection: IpvsConnection) -> None:
         """Take one out; a packet that has it goes on with it."""
-        key = (connection.protocol, connection.caddr, connection.cport, connection.vaddr, connection.vport)
         if connection.template:
-            _take(self._templates, key, connection)
-        else:
-            _take(self._in, key, connection)
-            _take(self._out, connection.out_key, connection)
-        self._entries.pop(id(connection), None)
+            self._templates.remove(connection.in_key, connection)
+            return
+        if connection.cport:
+            self._in.remove(connection.in_key, connection)
+        self._out.remove(connection.out_key, connection)
 
     # Time
 
@@ -89,7 +118,6 @@ class ConnectionTable:
         """Forget everything, because the namespace goes away."""
         for each in (self._in, self._out, self._templates):
             each.clear()
-        self._entries.clear()
         self._queue.clear()
         self._arm()
 
@@ -119,11 +147,3 @@ class ConnectionTable:
             else:
                 self._expire(connection)
         self._arm()
-
-
-def _take(table: dict[Key, list[IpvsConnection]], key: Key, connection: IpvsConnection) -> None:
-    found = table.get(key)
-    if found is not None and connection in found:
-        found.remove(connection)
-        if not found:
-            del table[key]

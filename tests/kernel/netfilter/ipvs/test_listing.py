@@ -98,8 +98,8 @@ def test_connections() -> None:
     assert Listing(balancer.ipvs, {"numeric"}).connections() == (
         "IPVS connection entries\n"
         "pro expire state       source             virtual            destination\n"
-        "TCP 14:55  ESTABLISHED 10.0.1.2:4000      10.96.0.10:80      10.0.2.2:8080\n"
         "UDP 179:55 NONE        10.0.1.0:0         10.96.0.10:53      10.0.2.2:53\n"
+        "TCP 14:55  ESTABLISHED 10.0.1.2:4000      10.96.0.10:80      10.0.2.2:8080\n"
         "UDP 04:55  UDP         10.0.1.2:4001      10.96.0.10:53      10.0.2.2:53\n"
     )
     balancer.send("b", wire.udp("10.0.2.2", 53, CLIENT, 4001))

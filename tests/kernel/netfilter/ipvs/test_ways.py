@@ -201,3 +201,18 @@ def test_a_real_server_is_told_of_a_connection_that_is_not_there_if_asked_for() 
     ((link, out),) = balancer.send("b", stray)
     assert (link, out[20], out[21]) == ("b", 3, 3)
     assert balancer.ns.drops[DropReason.IPVS_NO_CONNECTION] == 1
+
+
+def test_two_services_of_one_real_server_and_one_client_port() -> None:
+    """Without conntrack nothing tells their answers apart: they are taken for the last one's, while that is there."""
+    lines = f"{service('rr', 1)}\n-A -t 10.96.0.11:80 -s rr\n-a -t 10.96.0.11:80 -r 10.0.2.2:8080 -m"
+    balancer = Balancer(lines, conntrack=False)
+    for virtual in (VIP, "10.96.0.11"):
+        assert balancer.send("a", wire.tcp(CLIENT, 4000, virtual, 80, wire.SYN, 1))
+    answer = wire.tcp("10.0.2.2", 8080, CLIENT, 4000, SYN_ACK, 9, 2)
+    last = max(balancer.ipvs.connections, key=lambda each: each.vaddr)
+    for source in ("10.96.0.11", VIP):
+        ((_, back),) = balancer.send("b", answer)
+        assert wire.ends(back)[0] == source
+        balancer.ipvs.expire(last)
+    assert len(balancer.table()) == 1
