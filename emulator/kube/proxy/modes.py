@@ -30,8 +30,10 @@ def _iptables(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> 
 def _nftables(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> Proxier:
     from emulator.kube.proxy.nftables import NftablesProxy
 
-    del netns  # a table of before is written over
-    return NftablesProxy(node, settings)
+    if netns is None:
+        return NftablesProxy(node, settings)
+    nft = netns.netfilter.nft
+    return NftablesProxy(node, settings, lambda: ("ip", "kube-proxy") not in nft.tables)
 
 
 def _ipvs(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> Proxier:

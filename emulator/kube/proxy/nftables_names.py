@@ -59,7 +59,8 @@ def _described(port: ServicePortName) -> str:
 
 
 def _hashed(name: str) -> str:
-    hashed = base64.b32encode(hashlib.sha256(name.encode()).digest()).decode()[:8] + "-" + name
+    # Five bytes are the first eight characters of the whole digest's base32.
+    hashed = base64.b32encode(hashlib.sha256(name.encode()).digest()[:5]).decode() + "-" + name
     if len(hashed) > _LONGEST_BASE:
         hashed = hashed[: _LONGEST_BASE - len(_ELLIPSIS)] + _ELLIPSIS
     return hashed

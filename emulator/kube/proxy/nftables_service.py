@@ -50,9 +50,8 @@ class PortRules(Struct, frozen=True):
 def port_rules(port: ServicePort, selection: Selection, node: ProxyNode, settings: ProxySettings) -> PortRules:
     """Return what `port` has on `node`."""
     rules = _PortWriter(port, selection, node, settings)
-    chains = dict(rules.chains())
-    affinity = {names.affinity_set(port.name, endpoint): port.affinity_seconds for endpoint in selection.all_reachable}
-    return PortRules(chains, affinity if port.affinity_seconds else {}, dict(rules.elements()))
+    affinity = dict.fromkeys(rules.affinity_sets(), port.affinity_seconds) if port.affinity_seconds else {}
+    return PortRules(dict(rules.chains()), affinity, dict(rules.elements()))
 
 
 class _PortWriter:
@@ -67,6 +66,8 @@ class _PortWriter:
         self._local = names.local_policy_chain(port.name)
         self._external = names.external_chain(port.name)
         self._firewall = names.firewall_chain(port.name)
+        # Made once: a chain's name is a hash, and stands in several rules.
+        self._endpoints = {endpoint: names.endpoint_chain(port.name, endpoint) for endpoint in selection.all_reachable}
         some = selection.exist_anywhere
         self._internal_served = bool(selection.local) if port.internal_local else some
         self._external_served = bool(selection.local) if port.external_local else some
@@ -80,11 +81,15 @@ class _PortWriter:
         """The network whose addresses count as local; "" where nothing tells local traffic."""
         return self._node.pod_cidr if self._settings.detect_local else ""
 
+    def affinity_sets(self) -> list[str]:
+        """Return the names of the sets that remember each endpoint's clients."""
+        return [names.affinity_set(self._port.name, endpoint) for endpoint in self._endpoints]
+
     def chains(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield each chain with its rules: of endpoints, then those that lead there."""
         selection = self._selection
-        for endpoint in selection.all_reachable:
-            yield names.endpoint_chain(self._port.name, endpoint), tuple(self._endpoint(endpoint))
+        for endpoint, chain in self._endpoints.items():
+            yield chain, tuple(self._endpoint(endpoint))
         if selection.cluster and self._port.uses_cluster_endpoints:
             yield self._cluster, (*self._masquerade_internal(self._cluster), *self._spread(selection.cluster))
         if selection.local and self._port.uses_local_endpoints:
@@ -106,7 +111,7 @@ class _PortWriter:
 
     def _spread(self, endpoints: Sequence[Endpoint]) -> Iterator[str]:
         name = self._port.name
-        chains = [names.endpoint_chain(name, endpoint) for endpoint in endpoints]
+        chains = [self._endpoints[endpoint] for endpoint in endpoints]
         if self._port.affinity_seconds:
             for chain, endpoint in zip(chains, endpoints, strict=True):
                 yield f"ip saddr @{names.affinity_set(name, endpoint)} goto {chain}"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
+from emulator.kube.proxy.modes import make_proxier
 from emulator.kube.proxy.nftables import STALE_FOR, NftablesProxy
 from emulator.kube.proxy.tracker import ServiceTracker
 
@@ -178,6 +179,18 @@ def test_after_a_flush_everything_is_written_and_what_is_left_over_goes() -> Non
     assert not re.search("goto|dnat to", node.netfilter.nft.list_ruleset())
     load(proxy.sync(services, 4.0).nft)
     assert "svc1" not in node.netfilter.nft.list_ruleset()
+
+
+def test_chains_of_a_new_table_need_not_be_emptied() -> None:
+    services, node, other = tracker(service(1), endpoints(1, "10.0.3.1")), netns(), netns()
+    node.netfilter.nft.load(make_proxier("nftables", NODE, SETTINGS, node).sync(services, 0.0).nft)
+    other.netfilter.nft.load(NftablesProxy(NODE, SETTINGS).sync(services, 0.0).nft)
+    assert node.netfilter.nft.list_ruleset() == other.netfilter.nft.list_ruleset()
+    # A table that is there may hold anything, and whoever comes next has not written it.
+    node.netfilter.nft.load(f"add rule {PREFIX}{SVC1} drop\n")
+    proxy = make_proxier("nftables", NODE, SETTINGS, node)
+    node.netfilter.nft.load(proxy.sync(services, 0.0).nft)
+    assert contents(node.netfilter.nft.list_ruleset()) == contents(other.netfilter.nft.list_ruleset())
 
 
 def test_who_keeps_a_shared_address_when_its_owner_goes() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,13 +15,16 @@ from msgspec.structs import replace
 
 from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service
+from emulator.bundle.inject import receive
+from emulator.kernel.record import Record
 from emulator.kube.proxy.settings import ProxySettings
 from emulator.reachability.check import check_flows
 from emulator.reachability.cluster import ClusterModel, NodeModel
-from emulator.reachability.flow import Flow
+from emulator.reachability.flow import Flow, first_packet
+from emulator.reachability.node import make_node
 from emulator.reachability.objects import ClusterObjects
 
-from .nftables_cases import NODE, SETTINGS, endpoints, service
+from .nftables_cases import NODE, SETTINGS, endpoints, service, text
 
 POD, NODE_IP, OTHER_NODE_IP, OUTSIDE = "10.0.0.2", "192.168.0.2", "192.168.1.2", "203.0.113.2"
 SOURCES = {"pod": POD, "node": NODE_IP, "outside": OUTSIDE}
@@ -242,3 +246,29 @@ def test_terminating_endpoints_serve_where_nothing_else_does() -> None:
     assert ends(rows, balancer, ready_elsewhere) == rows
     rows = [("pod", "172.30.0.41:80", "1.5:80"), ("outside", "1.2.3.4:80", "DROP")]
     assert ends(rows, balancer, endpoints(1, "10.180.1.5@node-b-")) == rows
+
+
+def test_a_client_keeps_to_its_endpoint_while_it_comes_back_in_time() -> None:
+    """The time is the client's at an endpoint of the port, whatever the address; each connection begins it anew."""
+    sticky = {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 100}}}
+    objects = (service(1, **sticky, externalIPs=["9.9.9.9"]), endpoints(1, *(f"10.180.0.{n}" for n in range(1, 9))))
+    node = make_node(NodeModel(NODE.name, NODE.addresses, NODE.pod_cidr), (), Random(7))
+    node.netfilter.nft.load(text(*objects))
+
+    def chosen(source: str, at: float, destination: str = "172.30.0.41:80") -> int:
+        node.kernel.run(at)
+        frame = first_packet(_flow(source, destination), next(ports), node.links["cbr0"].mac, 0x0200_0000_0009)
+        record = Record()
+        receive(node.links["cbr0"], frame, record)
+        node.kernel.run(at)
+        assert record.connection is not None
+        return record.connection.reply.saddr
+
+    ports = iter(range(40_000, 50_000))
+    first = chosen("pod", 0.0)
+    assert {chosen("pod", 90.0 * n, address) for n in range(1, 5) for address in ("172.30.0.41:80", "9.9.9.9:80")} == {
+        first
+    }
+    assert len({chosen(f"10.0.1.{n}", 361.0) for n in range(1, 40)}) == 8  # others are spread
+    later = {chosen("pod", 1000.0 * n) for n in range(1, 20)}
+    assert len(later) > 1  # too late each time
