@@ -79,9 +79,12 @@ def keepalive_timeout(c: TcpSocket) -> None:
     if not c.keepalive or c.state in (State.CLOSED, State.SYN_SENT):
         return
     number = c.netns.sysctl.number
-    idle = c.now - max(c.last_received, c.keepalive_since)
-    if c.tx.segments or c.tx.pending or idle < number(KEEPALIVE_TIME):
-        c.linger.start(max(number(KEEPALIVE_TIME) - idle, 1.0))
+    if c.tx.segments or c.tx.pending:
+        c.linger.start(number(KEEPALIVE_TIME))  # the retransmission timer asks already
+        return
+    left = number(KEEPALIVE_TIME) - (c.now - max(c.last_received, c.keepalive_since))
+    if left > 0:
+        c.linger.start(left)
         return
     if c.probes >= number(KEEPALIVE_PROBES):
         output.send_reset(c)
