@@ -22,6 +22,7 @@ FILES = (
     "ipset-save.txt",
     "ipvsadm-save.txt",
     "ipvs-connections.txt",
+    "ipvs-connections.txt",
     "nft.json",
     "nft.txt",
     "conntrack.txt",

@@ -33,6 +33,7 @@ def saved_files(netns: Netns) -> dict[str, str]:
     services = Listing(netfilter.ipvs, {"numeric"}).save()
     if services:
         files["ipvsadm-save.txt"] = services
+        files["ipvs-connections.txt"] = Listing(netfilter.ipvs, {"numeric"}).connections()
     if netfilter.nft.tables:
         files["nft.txt"] = netfilter.nft.list_ruleset()
     return files

@@ -57,8 +57,8 @@ def render(
         from emulator.bundle.files import FILES
         from emulator.bundle.save import write_files
 
-        for name in FILES:
-            (Path(bundle) / name).unlink(missing_ok=True)  # a bundle of before; not one file of it may stay
+        for file in FILES:
+            (Path(bundle) / file).unlink(missing_ok=True)  # a bundle of before; not one file of it may stay
         write_files(Path(bundle), bundle_files(result, model))
         note(f"note: {bundle} is a bundle of node {name}: emulator replay {bundle} --in eth0=FILE --in cbr0=FILE")
     if output == "json":

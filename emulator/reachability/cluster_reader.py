@@ -3,7 +3,7 @@
 The JSON is an object; each key may be left out. Of a node, at the top level (the node that is asked for) or in `nodes`
 (a list of nodes with names, or an object of nodes by name): `name`, `podCIDR`, `nodeIPs`, `labels`, `zone`,
 `localDetector`. Of kube-proxy, at the top level: `clusterCIDR`, `masqueradeAll`, `masqueradeBit`, `nodePortAddresses`,
-`localhostNodePorts`, `serviceCIDRs`. Keys that are not known are refused by name.
+`localhostNodePorts`, `ipvsScheduler`, `serviceCIDRs`. Keys that are not known are refused by name.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _PROXY_KEYS = (
     "masqueradeBit",
     "nodePortAddresses",
     "localhostNodePorts",
+    "ipvsScheduler",
     "serviceCIDRs",
     "nodes",
 )
@@ -47,9 +48,10 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
         "clustercidrs": "clusterCIDR",
         "localhostnodeports": "localhostNodePorts",
         "iptablesmasqueradebit": "masqueradeBit",
-        "servicecidr": "serviceCIDRs", "serviceclusteriprange": "serviceCIDRs",
+        "scheduler": "ipvsScheduler", "servicecidr": "serviceCIDRs", "serviceclusteriprange": "serviceCIDRs",
     }
 )  # fmt: skip
+_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
 _NONE = frozenset({"none", "noop", "off", "disabled", "false", ""})
 
 
@@ -251,6 +253,7 @@ class _Reader:
             masquerade_bit=self._bit(values, defaults.masquerade_bit),
             node_port_addresses=self._networks(values.get("nodePortAddresses"), "$.nodePortAddresses", PRIMARY),
             service_cidrs=self._networks(values.get("serviceCIDRs"), "$.serviceCIDRs"),
+            ipvs_scheduler=self._scheduler(values, defaults.ipvs_scheduler),
             localhost_node_ports=self._flag(values, "localhostNodePorts", default=defaults.localhost_node_ports),
         )
 
@@ -259,6 +262,13 @@ class _Reader:
         if isinstance(value, bool):
             return value
         self._wrong(f"$.{name}", f"true or false is wanted, not {quoted(value)}")
+        return default
+
+    def _scheduler(self, values: dict[str, Any], default: str) -> str:
+        value = values.get("ipvsScheduler", default)
+        if value in _SCHEDULERS:
+            return str(value)
+        self._wrong("$.ipvsScheduler", f"{quoted(value)} is not one of {', '.join(_SCHEDULERS)}")
         return default
 
     def _bit(self, values: dict[str, Any], default: int) -> int:

@@ -27,7 +27,7 @@ from emulator.kernel.skb import Skb
 from emulator.packet.address import format_ipv4, is_loopback
 from emulator.reachability.cluster import NodeModel
 from emulator.reachability.explore import EveryWay
-from emulator.reachability.flow import PROTOCOLS, Flow, first_packet
+from emulator.reachability.flow import FIRST_PORT, PROTOCOLS, Flow, first_packet
 from emulator.reachability.node import BRIDGE, UPLINK
 
 DNAT, REJECT, DROP, ACCEPT = "DNAT", "REJECT", "DROP", "ACCEPT"
@@ -38,6 +38,9 @@ LOCAL = "local"
 _LONG = 2 * 86_400.0
 """Seconds between two packets: Kubernetes lets session affinity last a day at most."""
 MOST_WAYS = 100_000
+_REPEATED = 3
+"""After so many ends that were met before, the next ones will be too."""
+_PORTS = 20_000
 _SENDER_MAC = 0x0200_0000_00FE
 _NETWORK = 14
 
@@ -69,7 +72,7 @@ class Probe:
     """A node out of a bundle, and what came of the packet in hand."""
 
     def __init__(self, bundle: Path, node: NodeModel, *, turns: int = 1) -> None:
-        """Load the node. `turns`: how often a packet is sent each way, where connections take turns (IPVS)."""
+        """Load the node. `turns`: how often a packet is sent each way at most, where connections take turns (IPVS)."""
         self._ways = EveryWay()
         self._turns = turns
         self._pods = IPv4Network(node.pod_cidr) if node.pod_cidr else None
@@ -95,15 +98,31 @@ class Probe:
     def outcomes(self, flow: Flow) -> Iterator[Outcome]:
         """Yield the end of each way that the flow's first packet may take."""
         for _ in range(MOST_WAYS):
-            for turn in range(self._turns):
-                yield self._try(flow, flow.source_port + turn)
+            yield from self._all_turns(flow)
             if not self._ways.next_way():
                 return
         raise PodwireError(f"{flow.name}: more than {MOST_WAYS} ways are left to chance; that is not followed")
 
-    def _try(self, flow: Flow, source_port: int) -> Outcome:
+    def _all_turns(self, flow: Flow) -> Iterator[Outcome]:
+        """Send connection after connection until ends repeat themselves: a scheduler is through its servers then.
+
+        First at one time, since some schedulers look at how many connections servers have; then one after another's
+        timeouts, since a client that has a server by persistence gets no other before.
+        """
+        yield self._try(flow, flow.source_port, pause=_LONG)
+        for pause in (0.0, _LONG) if self._turns > 1 else ():
+            met: set[Outcome] = set()
+            repeated = turn = 0
+            while repeated < _REPEATED and turn < self._turns + _REPEATED:
+                turn += 1
+                outcome = self._try(flow, FIRST_PORT + turn % _PORTS, pause=pause)
+                yield outcome
+                repeated = repeated + 1 if outcome in met else 0
+                met.add(outcome)
+
+    def _try(self, flow: Flow, source_port: int, *, pause: float) -> Outcome:
         kernel = self._kernel
-        self._pass_time(kernel.now + _LONG)
+        self._pass_time(kernel.now + pause)
         self._netns.netfilter.conntrack.flush()
         for link in self._netns.links.values():
             self._netns.neighbours.flush_link(link)  # who was made up then is made up again

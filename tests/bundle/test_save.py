@@ -29,6 +29,7 @@ def node() -> Netns:
     netns.netfilter.sets.restore("create s hash:ip\nadd s 10.9.0.1\n")
     netns.netfilter.restore(RULES)
     netns.netfilter.nft.load(NFT)
+    netns.netfilter.ipvs.run("-A -t 10.96.0.1:80 -s rr -p 600\n-a -t 10.96.0.1:80 -r 10.0.0.5:8080 -m -w 1\n")
     netns.sysctl.set("net.ipv4.conf.all.route_localnet", 1)
     return netns
 

@@ -105,6 +105,7 @@ def test_what_is_printed_is_what_the_tools_read(capsys: pytest.CaptureFixture[st
 def test_a_bundle_is_what_replay_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = tmp_path / "bundle"
     assert run(["proxy", "render", *NODE, "--bundle", str(bundle)]) == OK
+    assert f"note: {bundle} is a bundle of node node-a: emulator replay {bundle} --in" in capsys.readouterr().err
     (bundle / "nft.txt").write_text("of another mode\n")
     assert run(["proxy", "render", *NODE, "--bundle", str(bundle)]) == OK
     assert not (bundle / "nft.txt").exists()
