@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 KERNEL_TOOLS = ("ip", "bridge", "iptables", "iptables-save", "iptables-restore", "ipset", "conntrack", "nft", "tcpdump")
 REQUIRE_KERNEL = "PODWIRE_REQUIRE_KERNEL"
@@ -65,7 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["XDG_RUNTIME_DIR"] = directory
     os.environ[SESSION] = directory
     if os.environ.get(REQUIRE_KERNEL) == "1":
-        settings.register_profile("repeatable", derandomize=True)
+        too_slow = [HealthCheck.too_slow]  # how quick a machine is that does other work is no test's matter
+        settings.register_profile("repeatable", derandomize=True, suppress_health_check=too_slow)
         settings.load_profile("repeatable")
 
 

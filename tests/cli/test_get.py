@@ -35,7 +35,7 @@ def test_namespaces(ask: Ask) -> None:
 def test_nothing_found(ask: Ask) -> None:
     done = ask("get", "configmaps")
     assert (done.status, done.out, done.err) == (0, "", "No resources found in default namespace.\n")
-    assert ask("get", "configmaps", "-A").err == "No resources found\n"
+    assert ask("get", "secrets", "-A").err == "No resources found\n"
 
 
 def test_not_found_by_name(ask: Ask) -> None:

@@ -119,8 +119,14 @@ class Edit:
 
     def flush(self, name: str | None) -> None:
         """`-F`: one chain, or all."""
-        for each in [*self.chains] if name is None else [name]:
-            self._empty(self.chain(each))
+        for chain in self._those(name):
+            self._empty(chain)
+
+    def _those(self, name: str | None) -> list[Chain]:
+        """Return one chain, or all of them, to be changed: a command for all makes no table that was not there."""
+        if name is not None:
+            return [self.chain(name)]
+        return [chain for each in [*self.chains] if (chain := self.chains.writable(each)) is not None]
 
     def _empty(self, chain: Chain) -> None:
         self.chains.uncount(chain.rules)
@@ -187,7 +193,7 @@ class Edit:
             for rule in chain.rules[number - 1 : number]:  # a number that no rule has is no error
                 rule.packets = rule.bytes = 0
             return
-        for chain in [self.chain(each) for each in ([*self.chains] if name is None else [name])]:
+        for chain in self._those(name):
             chain.packets = chain.bytes = 0
             for rule in chain.rules:
                 rule.packets = rule.bytes = 0
