@@ -98,6 +98,34 @@ def test_liberal_conntrack_drops_nothing_as_invalid() -> None:
     assert "--ctstate INVALID" not in render(CLUSTER_IP, settings=ProxySettings(conntrack_liberal=True))
 
 
+LOCAL = "-m addrtype --dst-type LOCAL"
+
+
+@pytest.mark.parametrize(
+    ("addresses", "localhost", "leads", "serves_localhost"),
+    [
+        pytest.param((), True, [LOCAL], True, id="all"),
+        pytest.param((), False, [f"{LOCAL} ! -d 127.0.0.0/8"], False, id="all but localhost"),
+        pytest.param(("0.0.0.0/0",), True, [LOCAL], True, id="all, as a network"),
+        pytest.param(("::/0",), True, [], False, id="none of this family"),
+        pytest.param(("172.18.0.0/16",), True, ["-d 172.18.0.2"], False, id="a network without loopback"),
+        pytest.param(("127.0.0.0/8",), True, ["-d 127.0.0.1"], True, id="loopback only"),
+        pytest.param(("127.0.0.0/8",), False, [], False, id="loopback, which is switched off"),
+        pytest.param(("172.18.0.0/16", "127.0.0.1/32"), True, ["-d 172.18.0.2", "-d 127.0.0.1"], True, id="both"),
+        pytest.param(("primary",), True, ["-d 172.18.0.2"], False, id="the primary address"),
+    ],
+)
+def test_node_port_addresses(addresses: tuple[str, ...], localhost: bool, leads: list[str], serves_localhost: bool):
+    """TestNodePorts of proxier_test.go; `NodePortAddresses.MatchAll`, `ContainsIPv4Loopback` and `GetNodeIPs`."""
+    options = ProxySettings(node_port_addresses=addresses, localhost_node_ports=localhost)
+    writes = IptablesProxy(NODE, options).sync(ServiceTracker(), 0.0)
+    found = rules(writes.iptables, '-A KUBE-SERVICES -m comment --comment "kubernetes service nodeports')
+    assert [line.partition('chain" ')[2].removesuffix(" -j KUBE-NODEPORTS") for line in found] == leads
+    assert bool(rules(writes.iptables, "-A KUBE-FIREWALL")) is serves_localhost
+    assert writes.iptables.count("-j KUBE-FIREWALL") == (2 if serves_localhost else 0)
+    assert writes.sysctls == ((("net.ipv4.conf.all.route_localnet", 1),) if serves_localhost else ())
+
+
 def test_an_external_ip_without_endpoints_is_rejected_where_it_enters() -> None:
     text = render(CLUSTER_IP | {"externalIPs": ["9.9.9.9"]})
     assert len(rules(text, "-A KUBE-EXTERNAL-SERVICES")) == 1
