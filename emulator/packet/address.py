@@ -23,6 +23,7 @@ _GROUP_BIT = 1 << 40
 _LOCAL_BIT = 1 << 41
 
 _IPV4_TEXT = re.compile(r"(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})", re.ASCII)
+_OCTETS = {str(octet): octet for octet in range(256)}
 _MAC_TEXT = re.compile(r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}", re.ASCII)
 _PREFIX_TEXT = re.compile(r"0|[1-9][0-9]?", re.ASCII)
 
@@ -31,13 +32,18 @@ MASKS = tuple((0xFFFFFFFF << (32 - length)) & 0xFFFFFFFF for length in range(33)
 
 def ipv4_to_int(text: str) -> int:
     """Read dotted-quad text, as inet_pton(3) does: four decimal parts, no leading zeros. WireError otherwise."""
+    try:
+        a, b, c, d = map(_OCTETS.__getitem__, text.split("."))
+    except (KeyError, ValueError):
+        raise _not_ipv4(text) from None
+    return a << 24 | b << 16 | c << 8 | d
+
+
+def _not_ipv4(text: str) -> WireError:
     match = _IPV4_TEXT.fullmatch(text)
     if match is None:
-        raise WireError(f"not an IPv4 address: {text!r}; write four numbers from 0 to 255, such as 10.0.0.1")
-    a, b, c, d = map(int, match.groups())
-    if a > 255 or b > 255 or c > 255 or d > 255:
-        raise WireError(f"not an IPv4 address: {text!r}; {max(a, b, c, d)} is greater than 255")
-    return a << 24 | b << 16 | c << 8 | d
+        return WireError(f"not an IPv4 address: {text!r}; write four numbers from 0 to 255, such as 10.0.0.1")
+    return WireError(f"not an IPv4 address: {text!r}; {max(map(int, match.groups()))} is greater than 255")
 
 
 def format_ipv4(address: int) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from emulator.kernel.netfilter.bulk import collector_paused
 from emulator.kernel.netfilter.nft.define import expand
 from emulator.kernel.netfilter.nft.error import NO_ENTRY, NftError
+from emulator.kernel.netfilter.nft.form import Forms
 from emulator.kernel.netfilter.nft.lexer import END, MARK, NEWLINE, WORD, Tokens
 from emulator.kernel.netfilter.nft.list_command import list_command
 from emulator.kernel.netfilter.nft.reader import Scope
-from emulator.kernel.netfilter.nft.rule_parser import rule
 from emulator.kernel.netfilter.nft.set_command import (
     add_counter,
     add_map,
@@ -80,6 +80,7 @@ class Script:
         self.stateless = stateless
         self.as_json = as_json
         self.output: list[str] = []
+        self.forms = Forms()
         self._first = 0
 
     def run(self) -> None:
@@ -105,6 +106,16 @@ class Script:
         return tokens.error(str(refused), tokens.starts[begin], tokens.end_of(end) + behind)
 
     def _command(self) -> None:
+        tokens, at = self.tokens, self.tokens.at
+        handler = _COMMANDS.get((tokens.words[at], tokens.peek()))
+        if handler is not None and tokens.kinds[at] == tokens.kinds[at + 1] == WORD:
+            tokens.at = at + 2
+            handler(self)
+        else:
+            self._other_command()
+
+    def _other_command(self) -> None:
+        """Carry out a command that lists, is about everything, or is said in a shorter or a wrong way."""
         tokens = self.tokens
         verb = "add"
         if tokens.kind == WORD and tokens.word in _VERBS:
@@ -262,10 +273,11 @@ def _rename_chain(script: Script) -> None:
 def _position(script: Script, chain: NftChain, *, behind: bool) -> int:
     """Read `handle N`, `position N` or `index N`: the index that a new rule gets."""
     tokens = script.tokens
-    if tokens.kind == WORD and tokens.word in ("handle", "position"):
+    word = tokens.word
+    if word in ("handle", "position") and tokens.kind == WORD:
         tokens.take()
         return chain.rules.index(_by_handle(script, chain)) + behind
-    if tokens.accept("index"):
+    if word == "index" and tokens.accept("index"):
         at, index = tokens.at, tokens.number()
         if index >= len(chain.rules):
             raise tokens.error_at(f"Could not process rule: {NO_ENTRY}", at)
@@ -285,7 +297,7 @@ def _by_handle(script: Script, chain: NftChain) -> NftRule:
 def _add_rule(script: Script, *, behind: bool = True) -> None:
     chain = script.found_chain(script.target(names=2))
     index = _position(script, chain, behind=behind)
-    script.transaction.add_rule(chain, rule(script.scope(chain.table)), index)
+    script.transaction.add_rule(chain, script.forms.rule(script.scope(chain.table)), index)
 
 
 def _insert_rule(script: Script) -> None:
@@ -297,7 +309,7 @@ def _replace_rule(script: Script) -> None:
     script.tokens.expect("handle")
     old = _by_handle(script, chain)
     index = chain.rules.index(old)
-    new = rule(script.scope(chain.table))
+    new = script.forms.rule(script.scope(chain.table))
     script.transaction.delete_rule(chain, old)
     script.transaction.add_rule(chain, new, index)
 

@@ -83,10 +83,10 @@ class Datatype:
             if len(word) > 16 or (len(word) == 16 and not word.endswith("*")):
                 raise ValueProblem("String exceeds maximum length of 16")
             return word
-        value = self.symbols.get(word)
+        value = self.symbols.get(word) if self.symbols else None
         if value is None:
             value = self._number(word)
-        if value > self.limit:
+        if value >> self.bits:
             raise ValueProblem(self._out_of_range(value))
         return value
 
@@ -161,10 +161,8 @@ def _named(name: str, description: str, bits: int, symbols: Mapping[str, int], *
 
 def _address(read: Callable[[str], int], family: str) -> Callable[[str], int]:
     def parse(word: str) -> int:
-        if word.isdigit():
-            return int(word)
         try:
-            return read(word)
+            return int(word) if word.isdigit() else read(word)
         except WireError:
             other = ":" in word if family == "ip" else "." in word
             why = "Address family for hostname not supported" if other else "Name or service not known"

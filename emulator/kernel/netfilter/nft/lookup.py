@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from emulator.kernel.netfilter.nft.datatype import Datatype
-from emulator.kernel.netfilter.nft.element import Counted, Data, Name, number_of
+from emulator.kernel.netfilter.nft.element import Counted, Data, Element, Name, number_of
 from emulator.kernel.netfilter.nft.expression import Expression, Getter, Key
+from emulator.kernel.netfilter.nft.set import NftSet
 from emulator.kernel.netfilter.nft.set_json import element_json
-from emulator.kernel.netfilter.nft.statement import Statement, Step
+from emulator.kernel.netfilter.nft.statement import Constant, Statement, Step
 from emulator.kernel.netfilter.nft.verdict import CONTINUE, NO_MATCH, Outcome
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.netfilter import Netfilter
-    from emulator.kernel.netfilter.nft.set import NftSet
     from emulator.kernel.netfilter.nft.table import NftTable
     from emulator.kernel.skb import Skb
 
@@ -93,6 +94,12 @@ class VerdictMap(Statement, frozen=True):
         outcomes = [element.data for element in found]
         return tuple([outcome.chain for outcome in outcomes if isinstance(outcome, Outcome) and outcome.chain])
 
+    def constants(self) -> tuple[Constant, ...]:
+        return self.chains()
+
+    def with_constants(self, values: Iterator[Constant]) -> Statement:
+        return VerdictMap(self.key, SetReference(anonymous=_with_chains(self.found, values)))
+
     def format(self, state: object = None, *, stateless: bool = False) -> str:
         return f"{self.key.format()} vmap {self.found.format()}"
 
@@ -116,6 +123,24 @@ class VerdictMap(Statement, frozen=True):
             return None if element.data.kind == CONTINUE else element.data
 
         return verdict
+
+
+def _with_chains(reference: SetReference, names: Iterator[Constant]) -> NftSet | None:
+    """Return a copy of a rule's own verdict map that goes to other chains."""
+    found = reference.anonymous
+    if found is None:
+        return None
+    copy = NftSet(found.kernel, "", found.declaration, anonymous=True)
+    for element in found:
+        data = element.data
+        if isinstance(data, Outcome) and data.chain:
+            data = Outcome(data.kind, str(next(names)))
+        made = Element(element.key, data, element.comment)
+        if element is found.default:
+            copy.default = made
+        else:
+            copy.storage.add(made)
+    return copy
 
 
 class MapLookup(Expression, frozen=True):

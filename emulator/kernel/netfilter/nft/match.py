@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from emulator.kernel.netfilter.nft.datatype import IFNAME, Datatype, Scalar
+from emulator.kernel.netfilter.nft.datatype import IFNAME, IPV4, Datatype, Scalar
 from emulator.kernel.netfilter.nft.expression import Expression, Getter, Masked, format_constant
 from emulator.kernel.netfilter.nft.lookup import SetReference
-from emulator.kernel.netfilter.nft.statement import Statement, Step
+from emulator.kernel.netfilter.nft.statement import Constant, Statement, Step
 from emulator.kernel.netfilter.nft.verdict import NO_MATCH, Outcome
 
 if TYPE_CHECKING:
@@ -64,6 +65,12 @@ class Match(Statement, frozen=True):
 
     def set_names(self) -> tuple[str, ...]:
         return self.right.set_names() if isinstance(self.right, SetReference) else ()
+
+    def constants(self) -> tuple[Constant, ...]:
+        return (self.right,) if self.left.types == (IPV4,) and isinstance(self.right, int) else ()
+
+    def with_constants(self, values: Iterator[Constant]) -> Statement:
+        return Match(self.left, self.operator, next(values), self.hidden) if self.constants() else self
 
     def format(self, state: object = None, *, stateless: bool = False) -> str:
         return f"{self.left.format()} {self._operator()}{self._right()}"

@@ -30,17 +30,19 @@ def normalized(statements: Sequence[Statement], family: str) -> tuple[Statement,
     """Return the statements in the order, and with the omissions, of a listing."""
     if family == "inet":
         statements = _say_network(statements)
-    if len([each for each in statements if _plain(each) is not None]) > 1:
+    comparisons = [each for each in statements if isinstance(each, Match)]
+    if len(comparisons) > 1:
         statements = _merge_fields(statements)
-    if family == "inet" or any(_says_protocol(each, family) for each in statements):
+    if family == "inet" or _says_protocol(comparisons, family):
         statements = _hide_implied(_name_ports(statements), family)
     return tuple(statements)
 
 
-def _says_protocol(statement: Statement, family: str) -> bool:
-    if not isinstance(statement, Match):
-        return False
-    return says_transport(statement.left) or _says_network(statement, family)
+def _says_protocol(comparisons: Sequence[Match], family: str) -> bool:
+    for each in comparisons:  # noqa: SIM110  # any() would make a generator for each rule
+        if says_transport(each.left) or _says_network(each, family):
+            return True
+    return False
 
 
 def _say_network(statements: Sequence[Statement]) -> Sequence[Statement]:

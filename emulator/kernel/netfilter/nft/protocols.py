@@ -23,6 +23,8 @@ _ETHER_NETWORKS = {0x0800: "ip", 0x86DD: "ip6"}
 class Protocols:
     """`network` is "ip", "ip6" or "" for any; `transport` a protocol number or -1; `several`: a set of them."""
 
+    __slots__ = ("_scope", "network", "several", "transport")
+
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self.network = "" if scope.table.family == "inet" else scope.table.family
@@ -33,14 +35,15 @@ class Protocols:
         """Note what an expression needs. NftError where something else was said."""
         parts = expression.parts if isinstance(expression, Concatenation) else (expression,)
         for part in parts:
-            if part.network:
-                if self.network and part.network != self.network:
-                    self._conflict(self.network, part.network, first, last)
-                self.network = part.network
-            if part.transport >= 0:
-                if self.transport >= 0 and part.transport != self.transport:
-                    self._conflict(_name(self.transport), _name(part.transport), first, last)
-                self.transport = part.transport
+            network, transport = part.network, part.transport
+            if network:
+                if self.network and network != self.network:
+                    self._conflict(self.network, network, first, last)
+                self.network = network
+            if transport >= 0:
+                if self.transport >= 0 and transport != self.transport:
+                    self._conflict(_name(self.transport), _name(transport), first, last)
+                self.transport = transport
 
     def require_tcp(self, at: int) -> None:
         """`reject with tcp reset`."""

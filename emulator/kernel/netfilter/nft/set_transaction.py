@@ -42,6 +42,8 @@ class SetChanges:
     @staticmethod
     def check_loop(table: NftTable, origins: set[str], start: str) -> None:
         """Refuse a way from a chain back to where it is jumped to from."""
+        if start not in origins and not table.chains[start].rules:
+            return
         seen: set[str] = set()
         waiting = [start]
         while waiting:

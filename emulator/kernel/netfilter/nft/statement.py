@@ -7,7 +7,7 @@ What a statement remembers (a counter, a bucket) is made by `start` for each rul
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 Step = Callable[["Skb", "Context"], Outcome | None]
+Constant = int | str  # an address, or the name of a chain
 AfterDrop = Callable[["Skb", "Context"], None]
 
 
@@ -87,6 +88,14 @@ class Statement(Struct, metaclass=AbstractStructMeta, frozen=True):
         """Return the named counters that it uses."""
         return ()
 
+    def constants(self) -> tuple[Constant, ...]:
+        """Return the addresses, and the chains that it goes to, in which rules of one form differ (`form.py`)."""
+        return ()
+
+    def with_constants(self, values: Iterator[Constant]) -> Statement:
+        """Return it with other constants: as many as it has are taken."""
+        return self
+
 
 class VerdictStatement(Statement, frozen=True):
     """`accept`, `jump services`."""
@@ -109,6 +118,13 @@ class VerdictStatement(Statement, frozen=True):
 
     def chains(self) -> tuple[str, ...]:
         return (self.outcome.chain,) if self.outcome.chain else ()
+
+    def constants(self) -> tuple[Constant, ...]:
+        return self.chains()
+
+    def with_constants(self, values: Iterator[Constant]) -> Statement:
+        outcome = self.outcome
+        return VerdictStatement(Outcome(outcome.kind, str(next(values)))) if outcome.chain else self
 
     def bind(self, netfilter: Netfilter, table: NftTable, state: object) -> Step | None:
         outcome = self.outcome

@@ -9,7 +9,6 @@ from emulator.kernel.netfilter.nft.element import Counted
 from emulator.kernel.netfilter.nft.lexer import MARK, NUMBER, WORD
 from emulator.kernel.netfilter.nft.listing import PRIORITIES
 from emulator.kernel.netfilter.nft.reader import Scope
-from emulator.kernel.netfilter.nft.rule_parser import rule
 from emulator.kernel.netfilter.nft.set_parser import SetDraft, declaration, named_elements, skip_braces
 from emulator.kernel.netfilter.nft.table import Base, NamedCount, NftTable
 from emulator.kernel.netfilter.nft.transaction import Refused
@@ -152,7 +151,7 @@ def _add_rules(script: Script, table: NftTable, name: str, spec: ChainSpec) -> N
     tokens, chain = script.tokens, table.chains[name]
     for at in spec.rules_at:
         tokens.at = at
-        read = rule(script.scope(table))
+        read = script.forms.rule(script.scope(table))
         if not tokens.at_separator():
             raise tokens.unexpected("newline or semicolon")
         try:

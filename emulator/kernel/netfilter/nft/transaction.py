@@ -159,6 +159,8 @@ class Transaction(SetChanges):
     def flush_chain(self, chain: NftChain) -> None:
         """Delete the rules of a chain."""
         rules = chain.rules
+        if not rules:
+            return
         for rule in rules:
             self._release(chain, rule)
         chain.rules = []
@@ -239,9 +241,9 @@ class Transaction(SetChanges):
 
     def _count(self, chain: NftChain, rule: NftRule, change: int) -> None:
         table = chain.table
-        if table.family != "ip6" and any(statement.needs_conntrack for statement in rule.statements):
-            self._nft.tracking += change
+        tracks = False
         for statement in rule.statements:
+            tracks = tracks or statement.needs_conntrack
             for name in statement.chains():
                 table.chains[name].uses += change
             for name in statement.set_names():
@@ -250,6 +252,8 @@ class Transaction(SetChanges):
                 users[chain.name] = users.get(chain.name, 0) + change
             for name in statement.counters():
                 table.counters[name].uses += change
+        if tracks and table.family != "ip6":
+            self._nft.tracking += change
 
 
 def _check_base(base: Base) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.hook import Verdict
@@ -10,7 +11,7 @@ from emulator.kernel.netfilter.nft.datatype import IPV4, IPV6, SERVICE
 from emulator.kernel.netfilter.nft.expression import Expression, Getter
 from emulator.kernel.netfilter.nft.lookup import bind_value, set_names_of, sets_of
 from emulator.kernel.netfilter.nft.match import Range as Values
-from emulator.kernel.netfilter.nft.statement import Statement, Step
+from emulator.kernel.netfilter.nft.statement import Constant, Statement, Step
 from emulator.kernel.netfilter.nft.verdict import ACCEPTED, DROPPED, NO_MATCH, Outcome
 from emulator.kernel.netfilter.target.nat import Masquerade, Redirect
 
@@ -59,6 +60,14 @@ class Translate(Statement, frozen=True):
 
     def set_names(self) -> tuple[str, ...]:
         return set_names_of(self.address) + set_names_of(self.port)
+
+    def constants(self) -> tuple[Constant, ...]:
+        return (self.address,) if isinstance(self.address, int) else ()
+
+    def with_constants(self, values: Iterator[Constant]) -> Statement:
+        if not isinstance(self.address, int):
+            return self
+        return Translate(self.kind, self.family, int(next(values)), self.port, self.flags)
 
     def format(self, state: object = None, *, stateless: bool = False) -> str:
         words = [self.kind]
