@@ -283,7 +283,7 @@ def check_chain_name(name: str) -> None:
         raise RuleError(f"chain name not allowed to start with `{name[0]}'")
     if len(name) > MAXIMUM_NAME:
         raise RuleError(f"chain name `{name}' too long (must be under {MAXIMUM_NAME + 1} chars)")
-    if not name or any(character.isspace() for character in name):
+    if name.split() != [name]:  # empty, or with a space in it
         raise RuleError("Invalid chain name")
     if name in TARGETS:
         raise RuleError("chain name may not clash with target name")
