@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from random import Random
 
@@ -38,11 +39,15 @@ Outcome = Answer | str
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where flows start; `address` is what they have as their source before anybody rewrites it."""
+    """Where flows start; `address` is what they have as their source before anybody rewrites it.
+
+    Each UDP flow has a port of its own (`ports`): of hundreds of drawn ones two would meet in some conntrack.
+    """
 
     network: NetnsNetwork
     netns: Netns
     address: str
+    ports: Iterator[int] = field(default_factory=lambda: itertools.count(20_000))
 
 
 async def pod_source(cluster: Cluster, name: str) -> Source:
@@ -85,7 +90,11 @@ _REQUESTS = (("/hostname", ""), ("/clientip", "Connection: close\r\n"))
 
 async def udp(source: Source, address: str, port: int) -> Outcome:
     """Ask the same by datagrams of one socket."""
-    with trio.move_on_after(PATIENCE) as waited, source.network.open_udp() as socket, suppress(ConnectionRefusedError):
+    with (
+        trio.move_on_after(PATIENCE) as waited,
+        source.network.open_udp(next(source.ports)) as socket,
+        suppress(ConnectionRefusedError),
+    ):
         socket.connect((address, port))
         said = []
         for question in (b"hostname", b"clientip"):
