@@ -160,6 +160,11 @@ class Cluster:
         params = ListParams(kind=kind, namespace=namespace, label_selector=selector)
         return (await self._call(messages.LIST, params)).items
 
+    async def update_status(self, kind: str, name: str, namespace: str, status: Object) -> None:
+        """Replace an object's status, as whoever implements it does. ControlError (NOT_FOUND)."""
+        params = messages.UpdateStatusParams(kind=kind, name=name, namespace=namespace, status=status)
+        await self._call(messages.UPDATE_STATUS, params)
+
     async def delete(self, kind: str, name: str, namespace: str = "", *, grace: int | None = None) -> None:
         """Delete an object. ControlError (NOT_FOUND)."""
         await self._call(messages.DELETE, DeleteParams(kind=kind, name=name, namespace=namespace, grace=grace))
