@@ -20,7 +20,11 @@ _NEVER_PROBED = {
     "net.ipv4.neigh.default.base_reachable_time_ms": 10**12,
     "net.ipv4.neigh.default.delay_first_probe_time": 10**9,
 }
-_NOT_TAKEN = frozenset({*_NEVER_PROBED, f"{CONF_PREFIX}all.forwarding", "net.netfilter.nf_conntrack_count"})
+# Of what a replay has no use for: a node may well have its own connections run BBR.
+_CONGESTION = {"net.ipv4.tcp_available_congestion_control", "net.ipv4.tcp_congestion_control"}
+_NOT_TAKEN = frozenset(
+    {*_NEVER_PROBED, *_CONGESTION, f"{CONF_PREFIX}all.forwarding", "net.netfilter.nf_conntrack_count"}
+)
 
 
 def load_sysctls(netns: Netns, text: str | None, problems: Problems) -> int:

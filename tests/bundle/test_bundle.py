@@ -349,6 +349,7 @@ def test_sysctls(tmp_path: Path) -> None:
         "kernel.ostype = Linux\nnet.ipv4.conf.eth0/5.rp_filter = 2\nnet.ipv4.conf.all.forwarding = 1\n"
         "net.ipv4.conf.eth0.forwarding = 0\nnet.ipv4.ip_forward = 1\nnet.ipv4.ip_local_port_range = 1000\t2000\n"
         'sysctl: permission denied on key "kernel.x"\nnet.netfilter.nf_conntrack_udp_timeout = 7\n'
+        "net.ipv4.tcp_congestion_control = bbr\n"
     )
     router(tmp_path, links=links, sysctl=text)
     bundle = load(tmp_path)
@@ -358,7 +359,7 @@ def test_sysctls(tmp_path: Path) -> None:
     assert sysctl.get("net.ipv4.conf.eth1.forwarding") == "1"
     assert sysctl.get("net.netfilter.nf_conntrack_udp_timeout") == "7"
     assert sysctl.get("net.bridge.bridge-nf-call-iptables") == "0"
-    assert bundle.ignored_sysctls == 2  # kernel.ostype, and all.forwarding, which is ip_forward
+    assert bundle.ignored_sysctls == 3  # kernel.ostype, tcp_congestion_control, and all.forwarding, which is ip_forward
 
 
 def test_sets(tmp_path: Path) -> None:

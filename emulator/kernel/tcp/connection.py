@@ -10,7 +10,6 @@ from emulator.kernel.socket_base import Socket, SocketInfo
 from emulator.kernel.socket_error import os_error
 from emulator.kernel.tcp import input as segment_input
 from emulator.kernel.tcp import output, timeouts
-from emulator.kernel.tcp.congestion import NewReno
 from emulator.kernel.tcp.deadline import Deadline
 from emulator.kernel.tcp.receive_queue import ReceiveQueue
 from emulator.kernel.tcp.round_trip import RoundTrip
@@ -57,7 +56,7 @@ class TcpSocket(Socket):
         kernel = tcp.netns.kernel
         self.rx = ReceiveQueue()
         self.tx = SendQueue()
-        self.cc = NewReno()
+        self.cc = tcp.congestion_control()
         self.rtt = RoundTrip()
         self.retransmit = Deadline(kernel, lambda: timeouts.retransmission_timeout(self))
         self.delayed_ack = Deadline(kernel, lambda: timeouts.delayed_ack_timeout(self))

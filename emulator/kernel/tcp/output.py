@@ -162,8 +162,8 @@ def _repeat_lost(c: TcpSocket) -> None:
 
 def _send_new(c: TcpSocket) -> None:
     tx, cc, mss = c.tx, c.cc, c.mss
-    if not tx.segments and c.now - c.last_sent > c.rtt.timeout:
-        cc.restart_after_idle()
+    if not tx.segments and (idle := c.now - c.last_sent) > c.rtt.timeout:
+        cc.restart_after_idle(idle)
     while tx.pending and tx.in_flight < cc.window:
         size = min(mss, tx.pending)
         room = tx.una + tx.window - tx.next

@@ -12,7 +12,9 @@ from emulator.kernel.port_table import PortTable
 from emulator.kernel.socket_base import Address, Socket, parse_address
 from emulator.kernel.socket_error import icmp_errno, os_error
 from emulator.kernel.tcp import output, segment, timeouts
+from emulator.kernel.tcp.congestion import CongestionControl, NewReno
 from emulator.kernel.tcp.connection import TcpSocket
+from emulator.kernel.tcp.cubic import Cubic
 from emulator.kernel.tcp.listener import TcpListener
 from emulator.kernel.tcp.segment import Segment
 from emulator.kernel.tcp.sequence import MASK, unwrap
@@ -34,6 +36,8 @@ Key = tuple[int, int, int, int]
 TIMESTAMPS = "net.ipv4.tcp_timestamps"
 SACK = "net.ipv4.tcp_sack"
 WINDOW_SCALING = "net.ipv4.tcp_window_scaling"
+CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
+ALGORITHMS: dict[str, type[CongestionControl]] = {each.name: each for each in (NewReno, Cubic)}
 SEQUENCE_RATE = 15_625_000  # initial sequence numbers a second: one in 64 ns, as Linux counts them
 MINIMUM_PATH_MTU = 552  # net.ipv4.route.min_pmtu
 
@@ -44,7 +48,7 @@ _QUOTED = struct.Struct("!HHI")  # ports and sequence number
 class Tcp:
     """`connections` by (our address, our port, theirs, their port); `ports` has the listeners too."""
 
-    __slots__ = ("_listeners", "_secret", "connections", "netns", "ports")
+    __slots__ = ("_algorithm", "_listeners", "_secret", "connections", "netns", "ports")
 
     def __init__(self, netns: Netns) -> None:
         self.netns = netns
@@ -58,6 +62,9 @@ class Tcp:
         for name in (TIMESTAMPS, SACK, WINDOW_SCALING):
             register(name, 1)
         register("net.core.somaxconn", 4096)
+        self._algorithm: type[CongestionControl] = Cubic
+        register(CONGESTION_CONTROL, Cubic.name, self._set_algorithm, numeric=False)
+        register("net.ipv4.tcp_available_congestion_control", " ".join(ALGORITHMS), _refuse, numeric=False)
 
     def listen(self, address: Address, backlog: int, *, reuse_address: bool) -> TcpListener:
         """Open a listener. EADDRINUSE, EADDRNOTAVAIL."""
@@ -92,6 +99,10 @@ class Tcp:
         self.add(connection)
         connection.begin(trace)
         return connection
+
+    def congestion_control(self) -> CongestionControl:
+        """Return what a new connection takes: by net.ipv4.tcp_congestion_control, cubic or reno."""
+        return self._algorithm()
 
     def initial_sequence(self, key: Key) -> int:
         """Return a first sequence number: beyond those of an earlier connection of these addresses (RFC 6528)."""
@@ -194,6 +205,11 @@ class Tcp:
         self.refuse(arrived, skb, DropReason.NO_SOCKET)
         return None
 
+    def _set_algorithm(self, name: str) -> None:
+        if name not in ALGORITHMS:
+            raise ValueError(name)
+        self._algorithm = ALGORITHMS[name]
+
     def _bind(self, connection: TcpSocket, port: int) -> None:
         laddr, raddr, rport = connection.laddr, connection.raddr, connection.rport
         if port == 0:
@@ -210,6 +226,11 @@ class Tcp:
         if lowered < connection.path_mtu and connection.state is not State.SYN_SENT:
             connection.set_path_mtu(lowered)
             output.push(connection)
+
+
+def _refuse(value: str) -> None:
+    """Refuse to set what can only be read."""
+    raise ValueError(value)
 
 
 def _conflict(new: Socket, old: Socket) -> bool:

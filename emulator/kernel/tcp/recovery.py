@@ -41,7 +41,7 @@ def _advance(c: TcpSocket, segment: Segment, ack: int, in_flight: int) -> None:
     c.timeouts = c.probes = 0
     c.stalled_since = None
     if c.cc.phase is not Phase.RECOVERY:
-        c.cc.acknowledged(count, in_flight)
+        c.cc.acknowledged(count, in_flight, c.now, c.rtt.smoothed or 0.0)
     if tx.segments:
         c.retransmit.start(c.rtt.timeout)
     else:

@@ -56,7 +56,7 @@ def retransmission_timeout(c: TcpSocket) -> None:
         return
     if not c.sack:
         tx.sacked = 0
-    c.cc.enter_loss(len(tx.segments), tx.next)
+    c.cc.enter_loss(len(tx.segments), tx.next, again=c.timeouts > 0)
     tx.mark_all_lost()
     c.timeouts += 1
     c.rtt.backoff += 1

@@ -94,8 +94,10 @@ def test_giving_up_takes_a_quarter_of_an_hour() -> None:
     assert caught.value.errno == errno.ETIMEDOUT
 
 
-def test_three_duplicates_repeat_the_lost_segment_at_once() -> None:
+@pytest.mark.parametrize(("algorithm", "threshold"), [("reno", 4), ("cubic", 6)])
+def test_three_duplicates_repeat_the_lost_segment_at_once(algorithm: str, threshold: int) -> None:
     book = Playbook()
+    book.netns.sysctl.set("net.ipv4.tcp_congestion_control", algorithm)
     socket = book.accepted()
     socket.send(bytes(10_000))
     book.sent()
@@ -105,7 +107,7 @@ def test_three_duplicates_repeat_the_lost_segment_at_once() -> None:
     book.give(".", 1, 1001)
     book.give(".", 1, 1001)
     assert (1001, 1000) in numbers(book)
-    assert socket.cc.threshold == 4  # half of nine outstanding
+    assert socket.cc.threshold == threshold  # half, or seven tenths, of nine outstanding
 
 
 def test_newreno_repeats_the_next_hole_on_a_partial_acknowledgement() -> None:

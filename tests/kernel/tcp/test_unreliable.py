@@ -5,75 +5,22 @@ from __future__ import annotations
 import errno
 import random
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from emulator.kernel.tcp.connection import TcpSocket
 from emulator.kernel.tcp.state import State
 from tests.kernel.socket_world import SERVER, Unreliable
 
-PORT = 80
-BEARABLE = 0.05  # a share of losses at which no connection fails
+from .story import BEARABLE, PORT, Side, draw, play, remaining, tell
+
+SEEDS = 40  # of the stories that `scripts/tcp-seeds` plays 1,000 of
 
 
-class Side:
-    """A program that sends `data`, closes its half, reads to the end, and keeps the socket until all is acknowledged.
-
-    (Closed before that, Linux would give up on the rest after 8 repetitions: tcp_orphan_retries.)
-    """
-
-    def __init__(self, data: bytes, chunk: int) -> None:
-        self.socket: TcpSocket | None = None
-        self.received = bytearray()
-        self.error: OSError | None = None
-        self.done = False
-        self._data = memoryview(data)
-        self._chunk = chunk
-        self._shut = False
-        self._ended = False
-
-    def act(self) -> None:
-        """Do what can be done now."""
-        socket = self.socket
-        if socket is None or self.done or socket.connecting:
-            return
-        try:
-            self._send(socket)
-            while (data := socket.receive(self._chunk)) is not None:
-                self.received += data
-                if not data:
-                    self._ended = True
-                    break
-        except OSError as error:
-            self.error = error
-        if self.error is not None or (self._ended and self._shut and not socket.unacknowledged):
-            self.done = True
-            socket.close()
-
-    def _send(self, socket: TcpSocket) -> None:
-        while self._data and (taken := socket.send(self._data[: self._chunk])):
-            self._data = self._data[taken:]
-        if not self._data and not self._shut:
-            self._shut = True
-            socket.shutdown()
-
-
-def play(wire: Unreliable, client: Side, server: Side, limit: float = 40_000.0) -> None:
-    """Let both programs run until nothing more happens."""
-    listener = wire.server.sockets.listen(("0.0.0.0", PORT))
-    client.socket = wire.client.sockets.connect((SERVER, PORT))
-    wire.settle()
-    while wire.step() and wire.now < limit:
-        if server.socket is None:
-            server.socket = listener.accept()
-        client.act()
-        server.act()
-        wire.settle()
-
-
-def remaining(wire: Unreliable) -> list[str]:
-    rows = wire.client.sockets.listing() + wire.server.sockets.listing()
-    return [row.state for row in rows if row.state != "LISTEN"]
+@pytest.mark.parametrize("first", range(1, SEEDS, 10))
+def test_the_stories_of_seeds(first: int) -> None:
+    for seed in range(first, first + 10):
+        tell(seed)  # it asserts; `scripts/tcp-seeds --seed N` plays one again
 
 
 @given(
@@ -113,27 +60,10 @@ def test_every_transfer_arrives_whole_or_fails_rightly(
     assert set(remaining(wire)) <= {"FIN-WAIT-2"}  # of a program that waits for a peer that gave up
 
 
-def story(seed: int) -> list[float]:
-    """The moments at which one lossy transfer moved on."""
-    wire = Unreliable(seed, loss=0.1, duplicate=0.1, jitter=0.01)
-    listener = wire.server.sockets.listen(("0.0.0.0", PORT))
-    client, server = Side(bytes(50_000), 5000), Side(b"", 5000)
-    client.socket = wire.client.sockets.connect((SERVER, PORT))
-    wire.settle()
-    times = []
-    while wire.step() and wire.now < 1000:
-        times.append(wire.now)
-        if server.socket is None:
-            server.socket = listener.accept()
-        client.act()
-        server.act()
-        wire.settle()
-    return times
-
-
 def test_a_seed_replays_exactly() -> None:
-    assert story(5) == story(5)
-    assert story(5) != story(6)
+    assert draw(5) == draw(5)
+    assert tell(5) == tell(5)
+    assert tell(5).moments != tell(6).moments
 
 
 def test_a_dead_wire_ends_in_an_error_on_the_side_that_sends() -> None:
