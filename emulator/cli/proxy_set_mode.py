@@ -26,7 +26,7 @@ _CHANGED_WITHIN = 60.0  # seconds that a node has: with ten thousand Services a 
 
 
 @command("set-mode", examples=EXAMPLES)
-@click.argument("mode", type=click.Choice([mode for mode in PROXY_MODES if mode in AVAILABLE]))
+@click.argument("mode", metavar="MODE", type=click.Choice([mode for mode in PROXY_MODES if mode in AVAILABLE]))
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Return when every node has its new rules.")
 @pass_session
 def set_mode(session: Session, mode: str, wait: bool) -> int:

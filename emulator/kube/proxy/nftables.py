@@ -16,7 +16,7 @@ from emulator.kube.proxy.nftables_fixed import TABLE, setup
 from emulator.kube.proxy.nftables_service import PortRules, port_rules
 from emulator.kube.proxy.proxier import Writes
 from emulator.kube.proxy.service_port import ServicePort, ServicePortName
-from emulator.kube.proxy.settings import ProxyNode, ProxySettings
+from emulator.kube.proxy.settings import FULL_SYNC_PERIOD, ProxyNode, ProxySettings
 from emulator.kube.proxy.tracker import ServiceTracker
 
 STALE_FOR = 1.0
@@ -50,30 +50,32 @@ class NftablesProxy:
         self._written: dict[ServicePortName, tuple[ServicePort, Selection]] = {}  # what the rules were made of
         self._elements = Elements()
         self._stale: dict[str, float] = {}  # emptied chains, by when they were
-        self._full = True
+        self._full_due = float("-inf")
 
     def sync(self, services: ServiceTracker, now: float) -> Writes:
         """Return the transaction that brings the table up to date with `services` at `now`."""
         changed = services.take_changes()
-        lines = self._full_sync(services, now) if self._full else self._partial_sync(services, changed, now)
+        full = now >= self._full_due
+        lines = self._full_sync(services, now) if full else self._partial_sync(services, changed, now)
         text = "".join(f"{line}\n" for line in lines)
-        self._full = False
+        if full:
+            self._full_due = now + FULL_SYNC_PERIOD
         return Writes(nft=text)
 
     def next_sync(self) -> float | None:
-        """Return when the first of the emptied chains may be deleted."""
-        return min(self._stale.values()) + STALE_FOR if self._stale else None
+        """Return when the first of the emptied chains may be deleted, or the next full sync is due."""
+        return min([self._full_due, *(since + STALE_FOR for since in self._stale.values())])
 
     def forget(self) -> None:
         """Write everything with the next sync."""
-        self._full = True
+        self._full_due = float("-inf")
 
     def cleanup(self) -> Writes:
         """Return what takes the table away, whether or not it is there."""
         self._written.clear()
         self._elements = Elements()
         self._stale.clear()
-        self._full = True
+        self.forget()
         return Writes(nft=f"add table {TABLE}\ndelete table {TABLE}\n")
 
     def _full_sync(self, services: ServiceTracker, now: float) -> Iterator[str]:
