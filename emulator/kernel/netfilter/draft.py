@@ -87,6 +87,7 @@ class Draft(Mapping[str, Chain]):
     def add(self, name: str) -> Chain:
         """Make a user chain that is not there."""
         self.gone.discard(name)
+        self.users[name] = 0  # of one that was taken away by this edit they do not count
         made = self.own[name] = Chain(self._table, name)
         return made
 

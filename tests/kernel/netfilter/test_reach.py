@@ -3,7 +3,7 @@
 import random
 from contextlib import suppress
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emulator.kernel.kernel import Kernel
@@ -55,6 +55,7 @@ def check_counts(netfilter: Netfilter) -> None:
     assert netfilter.recent.keys() == names
 
 
+@example([["-A C3 -j C5"], ["-D C3 1", "-X C5", ":C5 - [0:0]"]])
 @given(st.lists(st.lists(LINE, min_size=1, max_size=6), max_size=12))
 def test_the_quick_look_accepts_nothing_that_the_slow_one_refuses(texts: list[list[str]]):
     netfilter = Netns(Kernel("k", random.Random(1)), "root").netfilter
