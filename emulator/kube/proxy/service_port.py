@@ -159,13 +159,23 @@ def _service_port(service: Service, port: ServicePortSpec, name: ServicePortName
 
 
 def _source_ranges(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the IPv4 networks that may call a load balancer; 0.0.0.0/0 among them lets everybody, as none do."""
-    kept = tuple(
-        str(ipaddress.IPv4Network(plain_address(text), strict=False))
-        for text in texts
-        if text.strip() and ":" not in text
-    )
+    """Return the IPv4 networks that may call a load balancer; 0.0.0.0/0 among them lets everybody, as none do.
+
+    What is no network, such as an address without /32, is passed over, as kube-proxy does (`MapCIDRsByIPFamily`).
+    """
+    kept = tuple(network for network in map(_ipv4_network, texts) if network)
     return () if "0.0.0.0/0" in kept else kept
+
+
+def _ipv4_network(text: str) -> str:
+    """Return the network that a text such as " 010.1.2.3/8" names, 10.0.0.0/8; empty if that is no IPv4 network."""
+    address, _, length = plain_address(text).partition("/")
+    if not (length.isascii() and length.isdigit()):  # Go, other than Python, takes neither 10.0.0.1 nor /255.0.0.0
+        return ""
+    try:
+        return str(ipaddress.IPv4Network(f"{address}/{length}", strict=False))
+    except ValueError:
+        return ""
 
 
 def _cluster_ip(spec: ServiceSpec) -> str:

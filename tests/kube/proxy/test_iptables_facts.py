@@ -151,6 +151,14 @@ def test_a_firewall_needs_endpoints_an_address_and_ranges_of_its_family() -> Non
         assert "KUBE-FW-" not in text
 
 
+@pytest.mark.parametrize("other", ["foo", "203.0.113.2", "198.51.100.0/33", "198.51.100.0/255.255.255.0", "/8", " "])
+def test_ranges_that_are_no_networks_are_passed_over(other: str) -> None:
+    valid = render(BALANCER | {"loadBalancerSourceRanges": ["203.0.113.0/24"]}, HERE, **INGRESS)
+    assert render(BALANCER | {"loadBalancerSourceRanges": [other, "203.0.113.0/24"]}, HERE, **INGRESS) == valid
+    alone = render(BALANCER | {"loadBalancerSourceRanges": [other]}, HERE, **INGRESS)
+    assert alone == render(BALANCER, HERE, **INGRESS)
+
+
 def test_a_balancer_that_is_a_proxy_has_no_rules_here() -> None:
     assert "1.2.3.4" in render(BALANCER, HERE, **INGRESS)
     assert "1.2.3.4" not in render(BALANCER, HERE, loadBalancer={"ingress": [{"ip": "1.2.3.4", "ipMode": "Proxy"}]})
