@@ -42,7 +42,7 @@ class TcpSocket(Socket):
         "initial_window", "interactive", "keepalive", "keepalive_since", "last_challenge", "last_received",
         "last_sent", "linger", "listener", "mss", "nodelay", "orphan", "path_mtu", "peer_mss", "probes", "quick_acks",
         "receive_mss", "receive_shift", "retransmit", "route", "rtt", "rx", "sack", "scaling", "seen_mss",
-        "soft_error", "stalled_since", "state", "tcp", "timeouts", "timestamp_offset", "timestamp_recent",
+        "soft_error", "space", "stalled_since", "state", "tcp", "timeouts", "timestamp_offset", "timestamp_recent",
         "timestamps", "tx", "write_wanted",
     )  # fmt: skip
 
@@ -54,8 +54,8 @@ class TcpSocket(Socket):
         self.state = State.CLOSED
         self.listener: TcpListener | None = None  # while it is not accepted yet
         kernel = tcp.netns.kernel
-        self.rx = ReceiveQueue()
-        self.tx = SendQueue()
+        buffers = tcp.buffers
+        self.tx = SendQueue(buffers.send_first)
         self.cc = tcp.congestion_control()
         self.rtt = RoundTrip()
         self.retransmit = Deadline(kernel, lambda: timeouts.retransmission_timeout(self))
@@ -66,6 +66,7 @@ class TcpSocket(Socket):
         self.identification = kernel.random.getrandbits(16)
         self.peer_mss = DEFAULT_MSS
         self.receive_mss = max(self.path_mtu - output.HEADERS, MINIMUM_MSS)
+        self.rx = ReceiveQueue(buffers.receive_limit(self.receive_mss))
         self.mss = self.seen_mss = DEFAULT_MSS
         self.receive_shift = 0
         self.initial_window = min(0xFFFF // self.receive_mss * self.receive_mss or 0xFFFF, self.rx.limit)
@@ -77,6 +78,7 @@ class TcpSocket(Socket):
         self.ack_wanted = self.interactive = self.write_wanted = False
         self.nodelay = self.keepalive = False
         self.quick_acks = QUICK_ACKS
+        self.space = buffers.receive_space(kernel.now)
         self.last_received = self.last_sent = self.last_challenge = NEVER
         self.keepalive_since = kernel.now
         self.stalled_since: float | None = None  # when the first of the time-outs in a row was
@@ -134,6 +136,7 @@ class TcpSocket(Socket):
         self._check_open()
         if self.rx.size:
             data = self.rx.read(size)
+            self.space.note_read(self.rx, len(data), self.now, self.rtt.smoothed, self.receive_mss)
             if self.state in RECEIVING:
                 self._tell_of_room()
             return data

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.tcp import output, recovery
+from emulator.kernel.tcp.buffers import MAXIMUM_SHIFT
 from emulator.kernel.tcp.sequence import is_older, unwrap
 from emulator.kernel.tcp.state import ON_FIN, ON_FIN_ACKNOWLEDGED, ON_SHUTDOWN, RECEIVING, State
 from emulator.packet.tcp import ACK, FIN, PSH, RST, SYN
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from emulator.kernel.tcp.segment import Segment
     from emulator.kernel.trace import Trace
 
-MAXIMUM_SHIFT = 14  # RFC 7323 section 2.3
 CHALLENGE_INTERVAL = 0.5  # seconds between answers to useless segments (net.ipv4.tcp_invalid_ratelimit)
 
 
@@ -50,6 +50,8 @@ def arrive(c: TcpSocket, segment: Segment, trace: Trace | None) -> DropReason | 
         _take_data(c, segment, sequence)
     if c.state is not State.CLOSED:
         output.push(c)
+        if c.write_wanted and c.tx.in_flight < c.cc.window:
+            c.tcp.buffers.grow_send(c.tx, c.cc.window, c.mss)  # it is the buffer that holds us back
         if c.write_wanted and 3 * c.tx.room >= c.tx.limit:
             c.write_wanted = False
             c.netns.kernel.wake(c)
@@ -68,9 +70,9 @@ def negotiate(c: TcpSocket, segment: Segment) -> None:
         c.timestamp_recent = segment.timestamps[0]
     if c.scaling:
         c.tx.shift = min(options.window_scale or 0, MAXIMUM_SHIFT)
-        c.receive_shift = output.WINDOW_SHIFT
+        c.receive_shift = c.tcp.buffers.shift
     else:
-        c.rx.limit = min(c.rx.limit, 0xFFFF)  # more cannot be told
+        c.rx.limit = c.space.most = min(c.rx.limit, 0xFFFF)  # more cannot be told
     c.set_path_mtu(c.path_mtu)
     c.seen_mss = min(c.mss, c.seen_mss)
 

@@ -24,7 +24,6 @@ PROTOCOL = 6
 HEADER_LENGTH = 20
 HEADERS = 40  # IPv4 and TCP, without options
 TIMESTAMPS_LENGTH = 12
-WINDOW_SHIFT = 7  # what Linux chooses for receive buffers of up to 6 MiB
 DELAYED_ACK = 0.04  # seconds (TCP_DELACK_MIN)
 
 
@@ -201,7 +200,7 @@ def _syn_flags(c: TcpSocket) -> int:
 
 def _syn_options(c: TcpSocket) -> bytes:
     timestamps = (timestamp(c), c.timestamp_recent) if c.timestamps else None
-    scale = WINDOW_SHIFT if c.scaling else None
+    scale = c.tcp.buffers.shift if c.scaling else None
     return TcpOptions(c.receive_mss, scale, sack_permitted=c.sack, timestamps=timestamps).build()
 
 

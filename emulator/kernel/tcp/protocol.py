@@ -12,6 +12,7 @@ from emulator.kernel.port_table import PortTable
 from emulator.kernel.socket_base import Address, Socket, parse_address
 from emulator.kernel.socket_error import icmp_errno, os_error
 from emulator.kernel.tcp import output, segment, timeouts
+from emulator.kernel.tcp.buffers import Buffers
 from emulator.kernel.tcp.congestion import CongestionControl, NewReno
 from emulator.kernel.tcp.connection import TcpSocket
 from emulator.kernel.tcp.cubic import Cubic
@@ -48,7 +49,7 @@ _QUOTED = struct.Struct("!HHI")  # ports and sequence number
 class Tcp:
     """`connections` by (our address, our port, theirs, their port); `ports` has the listeners too."""
 
-    __slots__ = ("_algorithm", "_listeners", "_secret", "connections", "netns", "ports")
+    __slots__ = ("_algorithm", "_listeners", "_secret", "buffers", "connections", "netns", "ports")
 
     def __init__(self, netns: Netns) -> None:
         self.netns = netns
@@ -62,6 +63,7 @@ class Tcp:
         for name in (TIMESTAMPS, SACK, WINDOW_SCALING):
             register(name, 1)
         register("net.core.somaxconn", 4096)
+        self.buffers: Buffers = Buffers(netns.sysctl)
         self._algorithm: type[CongestionControl] = Cubic
         register(CONGESTION_CONTROL, Cubic.name, self._set_algorithm, numeric=False)
         register("net.ipv4.tcp_available_congestion_control", " ".join(ALGORITHMS), _refuse, numeric=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 
-RECEIVE_BUFFER = 524_288  # bytes; fixed, where Linux would tune it between 128 KiB and 6 MiB
+RECEIVE_BUFFER = 65_536  # bytes, at first
 MAXIMUM_BLOCKS = 3  # SACK blocks beside timestamps (RFC 2018 section 3)
 
 _COALESCE = 4096

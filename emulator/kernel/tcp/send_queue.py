@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-SEND_BUFFER = 524_288  # bytes, sent and unsent; fixed, where Linux would tune it between 16 KiB and 4 MiB
+SEND_BUFFER = 524_288  # bytes, sent and unsent, at first
 REORDERING = 3  # segments that may overtake another before it counts as lost (DupThresh of RFC 6675)
 
 
