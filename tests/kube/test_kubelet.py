@@ -142,6 +142,8 @@ def test_a_long_run_forgets_the_back_off() -> None:
     kubelet.tick(at(12))
     kubelet.container_started("uid-p", "main", at(12))
     assert kinds(kubelet.container_exited("uid-p", "main", 1, "", at(700))) == ["StartContainer"]
+    assert kinds(kubelet.container_exited("uid-p", "main", 1, "", at(701))) == [], "this run never came up"
+    assert kubelet.next_deadline() == 711
 
 
 def test_restart_policies() -> None:

@@ -79,6 +79,7 @@ class ContainerRecord:
     def restart(self) -> None:
         """Note that the program is about to be started again."""
         self.previous = (self.exit_code, self.message, self.started_at or self.finished_at, self.finished_at)
+        self.started_at = ""  # else a run that never comes up would count as a long one, and be repeated without pause
         self.restart_count += 1
         self.state = State.STARTING
 

@@ -95,7 +95,10 @@ class RunningContainer:
         on_exit: Callable[[Exit], None],
         log: logging.Logger,
     ) -> None:
-        """Run the program to its end. Its failures are its own: they end in its log and its exit, nowhere else."""
+        """Run the program to its end. Its failures are its own: they end in its log and its exit, nowhere else.
+
+        When the node itself ends, that is no exit: nobody is to start the program again.
+        """
         outcome = Exit(_TERMINATED)
         try:
             with self._scope:
@@ -108,7 +111,7 @@ class RunningContainer:
         finally:
             self._settled.set()
             self.log.end()
-            on_exit(outcome)
+        on_exit(outcome)
 
     def _failure(self, error: Exception, container: Container, log: logging.Logger) -> Exit:
         error = _single(error)

@@ -100,6 +100,19 @@ async def test_stopped_program_exits_as_by_sigterm(story: Story) -> None:
     assert story.events == ["started", Exit(143)]
 
 
+async def test_a_program_that_ends_with_its_node_has_not_exited(story: Story) -> None:
+    async def act(container: Container) -> int:
+        await trio.sleep_forever()
+        return 0
+
+    async with trio.open_nursery() as node:
+        node.start_soon(story.run, RunningContainer(story.log), act)
+        await trio.testing.wait_all_tasks_blocked()
+        node.cancel_scope.cancel()
+    assert story.events == ["started"], "else the kubelet would start it again"
+    assert [line async for line in story.log.follow()] == [], "the log has ended"
+
+
 async def test_second_container_starts_after_the_first_serves(story: Story) -> None:
     first = RunningContainer(story.log)
     second = RunningContainer(story.log, first)
