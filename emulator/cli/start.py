@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ from emulator.cli.exit_status import INTERRUPTED, OK
 from emulator.cli.output import note, print_error, print_json, print_lines
 from emulator.cli.session import Session
 from emulator.cli.supervise import supervise
-from emulator.errors import ManifestError, PodwireError
+from emulator.errors import PodwireError
 from emulator.runtime.state_directory import StateDirectory, locate
 
 EXAMPLES = """
@@ -86,21 +87,19 @@ def _config(path: Path, name: str | None, seed: int | None) -> ClusterConfig:
 
 
 def _objects(config: ClusterConfig, *, quiet: bool) -> list[Object]:
-    """Read and check the manifests. Raises ManifestError."""
+    """Have the manifests read and checked, and import the supervisor meanwhile. Raises ManifestError."""
     if not config.manifests:
         return []
-    from emulator.api.manifest import in_namespace
-    from emulator.cli.manifests import FIRST_NAMESPACES, check_places, kept_notes, read_files
-    from emulator.cli.stand_ins import stand_in_notes
+    from emulator.cli.manifest_check import ManifestCheck
 
-    items = in_namespace(read_files([str(path) for path in config.manifests]), None)
-    if not items:
-        raise ManifestError([f"{config.source}: its manifests have no objects"])
-    check_places(items, [node.name for node in config.nodes], FIRST_NAMESPACES)
-    objects = [item.object for item in items]
-    for line in [] if quiet else kept_notes(objects) + stand_in_notes(objects):
+    check = ManifestCheck(config, quiet=quiet)
+    try:
+        import_module("emulator.runtime.supervisor.supervisor")
+    finally:
+        checked = check.result()
+    for line in checked.notes:
         note(f"note: {line}")
-    return objects
+    return checked.objects
 
 
 def _foreground(

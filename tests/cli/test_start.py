@@ -10,9 +10,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from emulator.api.cluster_file import ClusterConfig, read_cluster_file
+from emulator.cli import manifest_check
+from emulator.cli.manifest_check import ManifestCheck
+from emulator.errors import PodwireError
 from tests.cli.conftest import Ask, command, environment, run, write_config
 from tests.conftest import ended
 
@@ -175,10 +180,26 @@ def test_stop_works_without_the_controller(tmp_path: Path, state: Path) -> None:
     assert (done.status, done.out) == (0, 'cluster "small" has ended\n')
 
 
-def test_start_imports_no_trio_before_the_files_are_checked(tmp_path: Path) -> None:
+def test_a_mistake_is_told_before_the_node_is_imported(tmp_path: Path) -> None:
+    """Meanwhile the supervisor alone is imported, which takes no longer than the check."""
     path = write_config(tmp_path, '[cluster]\nmanifests = ["objects.yaml"]\n', "kind: [")
     code = (
-        f"import sys; from emulator.cli.main import run; run(['start', {str(path)!r}]); sys.exit('trio' in sys.modules)"
+        f"import sys; from emulator.cli.main import run; status = run(['start', {str(path)!r}]); "
+        "loaded = [name in sys.modules for name in ('emulator.kernel.netns', 'emulator.api.manifest')]; "
+        "sys.exit(10 * status + any(loaded))"
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, check=False)
-    assert done.returncode == 0
+    assert done.returncode == 10
+    assert done.stderr.startswith(b"error: ")
+
+
+def test_a_check_that_fails_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd) -> None:
+    path = write_config(tmp_path, '[cluster]\nmanifests = ["objects.yaml"]\n', "kind: Pod")
+
+    def failing(config: ClusterConfig, *, quiet: bool) -> NoReturn:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(manifest_check, "check_manifests", failing)
+    with pytest.raises(PodwireError, match="last words"):
+        ManifestCheck(read_cluster_file(path), quiet=True).result()
+    assert "RuntimeError: broken" in capfd.readouterr().err

@@ -6,8 +6,9 @@ Options may stand in any order (iptables/xshared.c, do_parse); what belongs to t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.error import OtherFamilyError, RuleError
 from emulator.kernel.netfilter.listing import Style
@@ -16,6 +17,10 @@ from emulator.kernel.netfilter.options import expand
 from emulator.kernel.netfilter.rule_parser import LONG_OPTIONS, joined, unknown_match
 from emulator.kernel.netfilter.target import TARGETS
 from emulator.packet.digits import is_natural
+
+if TYPE_CHECKING:
+    from emulator.kernel.netfilter.match.base import Match
+    from emulator.kernel.netfilter.target.base import Target
 
 COMMANDS = {
     "--append": "-A",
@@ -58,17 +63,24 @@ _ALLOWED = {
 }
 
 
-def _extension_values() -> dict[str, int]:
-    """Return how many values an option takes, of whatever extension; the fewest where two have one of that name."""
-    found: dict[str, int] = {}
-    kinds = [kind.options for kind in MATCHES.values()] + [kind.options for kind in TARGETS.values()]
-    for options in kinds:
-        for name, count in options.items():
-            found[name] = min(count, found.get(name, count))
-    return found
+_SEVERAL = {"--set": 0}
+"""Options that two extensions have with different numbers of values: the fewest."""
 
 
-_EXTENSION_VALUES = _extension_values()
+def _extension_values(option: str) -> int | None:
+    """Return how many values an option of an extension takes, None if none has it; those in use are asked first."""
+    if option in _SEVERAL:
+        return _SEVERAL[option]
+    loaded: tuple[type[Match | Target], ...] = (*MATCHES.loaded(), *TARGETS.loaded())
+    for kind in loaded:
+        if option in kind.options:
+            return kind.options[option]
+    return next((kind.options[option] for kind in _extensions() if option in kind.options), None)
+
+
+def _extensions() -> Iterator[type[Match | Target]]:
+    yield from MATCHES.values()
+    yield from TARGETS.values()
 
 
 @dataclass(slots=True)
@@ -110,8 +122,9 @@ def _take(line: CommandLine, word: str, remaining: deque[str]) -> None:
             line.flags.update(flags[:-1])
             word = flags[-1]
     option = _LONG.get(word, word)
-    if option == word and word[:2] == "--" and word not in _EXTENSION_VALUES:
-        option = _LONG.get(expand(word, (*_LONG, *_EXTENSION_VALUES)), word)
+    if option == word and word[:2] == "--" and _extension_values(word) is None:
+        extensions = dict.fromkeys(name for kind in _extensions() for name in kind.options)
+        option = _LONG.get(expand(word, (*_LONG, *extensions)), word)
     if option in _SHORT:
         _take_command(line, option, word, remaining)
     elif option in ("-t", "-M"):
@@ -141,7 +154,7 @@ def _keep(line: CommandLine, option: str, remaining: deque[str]) -> None:
     shown = "-j" if option == "-g" else option
     if shown in _TOLD:
         line.flags.add(shown)
-    for _ in range(_VALUES.get(option, _EXTENSION_VALUES.get(option, 0))):
+    for _ in range(_VALUES.get(option) or _extension_values(option) or 0):
         if remaining:
             line.words.append(remaining.popleft())
 

@@ -10,17 +10,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.chain import Chain
-from emulator.kernel.netfilter.match.hashlimit import Hashlimit
-from emulator.kernel.netfilter.match.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from emulator.kernel.netfilter.match.base import Memory
     from emulator.kernel.netfilter.rule import Rule, RuleSpec
     from emulator.kernel.netfilter.table import Table
-
-Memory = tuple[str, str]
-"""What rules share by name: "recent" or "hashlimit", and the name of the list or table."""
 
 
 class Draft(Mapping[str, Chain]):
@@ -112,11 +108,8 @@ class Draft(Mapping[str, Chain]):
         if spec.jump:
             self.users[spec.jump] += by
         for match in spec.matches:
-            if match.has_memory:
-                if isinstance(match, Recent):
-                    self.memories["recent", match.list_name] += by
-                elif isinstance(match, Hashlimit):
-                    self.memories["hashlimit", match.table] += by
+            if match.has_memory and (memory := match.memory()) is not None:
+                self.memories[memory] += by
 
     def clear(self) -> None:
         """Begin with empty built-in chains that accept, as a restore without --noflush does."""

@@ -14,24 +14,24 @@ from emulator.kernel.fragment import CONNTRACK_IN, CONNTRACK_OUT
 from emulator.kernel.netfilter.conntrack import Conntrack
 from emulator.kernel.netfilter.context import Context
 from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_INET_LOCAL_OUT, NF_INET_PRE_ROUTING, Hook, Verdict
-from emulator.kernel.netfilter.ipset.sets import Sets
-from emulator.kernel.netfilter.match.hashlimit_table import HashlimitTable
-from emulator.kernel.netfilter.match.recent import RecentList
 from emulator.kernel.netfilter.nat import Nat
 from emulator.kernel.netfilter.reroute import rerouting
 from emulator.kernel.netfilter.restore import restore
 from emulator.kernel.netfilter.save import save
 from emulator.kernel.netfilter.sysctl import register_sysctls
 from emulator.kernel.netfilter.table import TABLE_KINDS, Table
-from emulator.kernel.netfilter.target.nflog import NflogMessage
 from emulator.kernel.netfilter.trace_event import TraceEvent
 from emulator.kernel.route import RouteResult
 from emulator.kernel.skb import IP_CT_ESTABLISHED_REPLY, IP_CT_RELATED_REPLY, IP_CT_UNTRACKED, CtInfo, Skb
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.ignored import IgnoredLine
+    from emulator.kernel.netfilter.ipset.sets import Sets
     from emulator.kernel.netfilter.ipvs.engine import Ipvs
+    from emulator.kernel.netfilter.match.hashlimit_table import HashlimitTable
+    from emulator.kernel.netfilter.match.recent import RecentList
     from emulator.kernel.netfilter.nft.engine import Nft
+    from emulator.kernel.netfilter.target.nflog import NflogMessage
     from emulator.kernel.netns import Netns
 
 HookFunction = Callable[["Netns", Hook, Skb], Verdict]
@@ -58,11 +58,20 @@ class Netfilter:
         self._functions: list[tuple[HookFunction, ...]] = [() for _ in Hook]
         self.conntrack = Conntrack(self)
         self.nat = Nat(self)
-        self.sets = Sets(self)
+        self._sets: Sets | None = None
         self._nft: Nft | None = None
         self._ipvs: Ipvs | None = None
         register_sysctls(self.conntrack, netns.sysctl)
         netns.sysctl.register_family("net.ipv4.vs.", lambda: self.ipvs)
+
+    @property
+    def sets(self) -> Sets:
+        """The sets of ipset, imported when first asked for."""
+        if self._sets is None:
+            from emulator.kernel.netfilter.ipset.sets import Sets
+
+            self._sets = Sets(self)
+        return self._sets
 
     @property
     def nft(self) -> Nft:

@@ -16,6 +16,8 @@ import msgspec
 from emulator.api import messages
 from emulator.api.messages import ClientMessage, Method, Response
 from emulator.api.objects import EndpointSlice, Node, Pod, Service
+from emulator.kernel.netfilter.match import MATCHES
+from emulator.kernel.netfilter.target import TARGETS
 from emulator.kube.proxy.modes import make_proxier
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.runtime.logging import open_log
@@ -23,6 +25,9 @@ from emulator.runtime.programs import find_command, import_programs
 from emulator.runtime.supervisor.arguments import ControllerArguments, NodeArguments
 
 _VIEWS = (Node, Pod, Service, EndpointSlice)
+_MATCHES = ("addrtype", "comment", "conntrack", "mark", "statistic", "tcp", "udp")
+_TARGETS = ("ACCEPT", "DNAT", "DROP", "MARK", "MASQUERADE", "REJECT", "RETURN")
+"""What the rules of kube-proxy and of the CNI are made of; whatever else rules name is imported when they do."""
 _FIRST_COMMAND = "curl"  # what most people run first; all commands would take a tenth of a second
 
 
@@ -33,6 +38,10 @@ def warm_up(proxy_mode: str) -> None:
     """
     import_programs()
     make_proxier(proxy_mode, ProxyNode("launcher"), ProxySettings())
+    for match in _MATCHES:
+        MATCHES[match]
+    for target in _TARGETS:
+        TARGETS[target]
     find_command(_FIRST_COMMAND)
     hashlib.sha256().digest()  # OpenSSL sets itself up
     types: list[object] = [*_VIEWS, Response, NodeArguments, ControllerArguments]

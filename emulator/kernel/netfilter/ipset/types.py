@@ -1,41 +1,36 @@
-"""The set types by name. Importing one here is what registers it."""
+"""The set types by name and by their old names, and where each lies."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
+from emulator.kernel.netfilter.extensions import Extensions
 from emulator.kernel.netfilter.ipset.base import IpSet
-from emulator.kernel.netfilter.ipset.bitmap_ip import BitmapIp
-from emulator.kernel.netfilter.ipset.bitmap_port import BitmapPort
-from emulator.kernel.netfilter.ipset.hash_ip import HashIp
-from emulator.kernel.netfilter.ipset.hash_ip_mark import HashIpMark
-from emulator.kernel.netfilter.ipset.hash_ip_port import HashIpPort
-from emulator.kernel.netfilter.ipset.hash_ip_port_ip import HashIpPortIp
-from emulator.kernel.netfilter.ipset.hash_ip_port_net import HashIpPortNet
-from emulator.kernel.netfilter.ipset.hash_mac import HashMac
-from emulator.kernel.netfilter.ipset.hash_net import HashNet
-from emulator.kernel.netfilter.ipset.hash_net_iface import HashNetIface
-from emulator.kernel.netfilter.ipset.hash_net_net import HashNetNet
-from emulator.kernel.netfilter.ipset.hash_net_port import HashNetPort
-from emulator.kernel.netfilter.ipset.list_set import ListSet
 
-SET_TYPES: Mapping[str, type[IpSet]] = MappingProxyType(
+SET_TYPES: Extensions[IpSet] = Extensions(
+    "emulator.kernel.netfilter.ipset",
     {
-        name: kind
-        for kind in (
-            BitmapIp,
-            BitmapPort,
-            HashIp,
-            HashIpMark,
-            HashIpPort,
-            HashIpPortIp,
-            HashIpPortNet,
-            HashMac,
-            HashNet,
-            HashNetIface,
-            HashNetNet,
-            HashNetPort,
-            ListSet,
-        )
-        for name in (kind.name, *kind.aliases)
-    }
+        "bitmap:ip": ("bitmap_ip", "BitmapIp"),
+        "ipmap": ("bitmap_ip", "BitmapIp"),
+        "bitmap:port": ("bitmap_port", "BitmapPort"),
+        "portmap": ("bitmap_port", "BitmapPort"),
+        "hash:ip": ("hash_ip", "HashIp"),
+        "iphash": ("hash_ip", "HashIp"),
+        "hash:ip,mark": ("hash_ip_mark", "HashIpMark"),
+        "ipmarkhash": ("hash_ip_mark", "HashIpMark"),
+        "hash:ip,port": ("hash_ip_port", "HashIpPort"),
+        "ipporthash": ("hash_ip_port", "HashIpPort"),
+        "hash:ip,port,ip": ("hash_ip_port_ip", "HashIpPortIp"),
+        "ipportiphash": ("hash_ip_port_ip", "HashIpPortIp"),
+        "hash:ip,port,net": ("hash_ip_port_net", "HashIpPortNet"),
+        "ipportnethash": ("hash_ip_port_net", "HashIpPortNet"),
+        "hash:mac": ("hash_mac", "HashMac"),
+        "machash": ("hash_mac", "HashMac"),
+        "hash:net": ("hash_net", "HashNet"),
+        "nethash": ("hash_net", "HashNet"),
+        "hash:net,iface": ("hash_net_iface", "HashNetIface"),
+        "netifacehash": ("hash_net_iface", "HashNetIface"),
+        "hash:net,net": ("hash_net_net", "HashNetNet"),
+        "netnethash": ("hash_net_net", "HashNetNet"),
+        "hash:net,port": ("hash_net_port", "HashNetPort"),
+        "netporthash": ("hash_net_port", "HashNetPort"),
+        "list:set": ("list_set", "ListSet"),
+        "setlist": ("list_set", "ListSet"),
+    },
 )

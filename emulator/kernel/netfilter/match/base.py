@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 ALL_HOOKS = frozenset(Hook)
 
+Memory = tuple[str, str]
+"""What rules share by name: "recent" or "hashlimit", and the name of the list or table."""
+
 
 class Hotdrop(Exception):  # noqa: N818 - xt_action_param.hotdrop; no error, but a way out of a rule's tests
     """A match could not read the packet, or has no room to remember it: the packet is dropped there and then."""
@@ -78,6 +81,10 @@ class Match(Struct, metaclass=AbstractStructMeta, frozen=True):
     def set_names(self) -> tuple[str, ...]:
         """Return the names of the sets that it asks (`ipset`): these cannot be destroyed."""
         return ()
+
+    def memory(self) -> Memory | None:
+        """Return what the match shares with others of its name, which lasts as long as any rule names it."""
+        return None
 
     def check(self, netfilter: Netfilter, table: str, chain: str) -> None:
         """Refuse with RuleError what the namespace does not have, before the rule is taken in."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import KernelError, RuleError
-from emulator.kernel.netfilter.match.base import Match
+from emulator.kernel.netfilter.match.base import Match, Memory
 from emulator.kernel.netfilter.match.hashlimit_table import (
     BYTE_SHIFT,
     MODES,
@@ -135,6 +135,9 @@ class Hashlimit(Match, frozen=True):
             if config.interval != 1:
                 words.append(f"rate-interval {config.interval}")
         return words
+
+    def memory(self) -> Memory:
+        return "hashlimit", self.table
 
     def prepare(self, netfilter: Netfilter) -> None:
         """Make the table when a rule is loaded: it works as the first rule that names it says."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.error import KernelError, RuleError
-from emulator.kernel.netfilter.match.base import Match
+from emulator.kernel.netfilter.match.base import Match, Memory
 from emulator.kernel.netfilter.options import U32, parse_host, parse_integer
 from emulator.packet.address import format_ipv4
 
@@ -155,6 +155,9 @@ class Recent(Match, frozen=True):
             words.append("TTL-Match")
         side = "dest" if self.destination else "source"
         return " ".join([*words, f"name: {self.list_name} side: {side} mask: {format_ipv4(self.mask)}"])
+
+    def memory(self) -> Memory:
+        return "recent", self.list_name
 
     def prepare(self, netfilter: Netfilter) -> None:
         """Make the list when a rule that names it is loaded."""
