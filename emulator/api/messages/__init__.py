@@ -41,6 +41,15 @@ from emulator.api.messages.envelope import (
     convert,
     plain,
 )
+from emulator.api.messages.load import (
+    LOAD_RUN,
+    LoadClient,
+    LoadNews,
+    LoadPace,
+    LoadParams,
+    LoadTally,
+    LoadTarget,
+)
 from emulator.api.messages.node import (
     EXEC,
     FLOWS_WATCH,
@@ -123,6 +132,7 @@ __all__ = [
     "FLOWS_WATCH",
     "GET",
     "LIST",
+    "LOAD_RUN",
     "LOGS",
     "MAC_ANNOTATION",
     "NODE_STATUS",
@@ -171,6 +181,12 @@ __all__ = [
     "Interrupt",
     "ListParams",
     "ListResult",
+    "LoadClient",
+    "LoadNews",
+    "LoadPace",
+    "LoadParams",
+    "LoadTally",
+    "LoadTarget",
     "LogLine",
     "LogsParams",
     "Method",

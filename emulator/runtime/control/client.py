@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct
 
 from emulator.api import messages
 from emulator.api.codec import CodecError, FrameReader, encode_frame
-from emulator.api.messages import Cancel, ControlError, Empty, ErrorCode, Input, Method, Request, Response
+from emulator.api.messages import Cancel, ControlError, Empty, ErrorCode, Input, Interrupt, Method, Request, Response
 from emulator.runtime.tasks import tasks
 
 RECEIVE_SIZE = 65_536
@@ -84,6 +84,10 @@ class ClientExchange(Generic[E, R]):
     async def end_input(self) -> None:
         """End standard input."""
         await self._client.send(Input(id=self.identity, input=None))
+
+    async def interrupt(self) -> None:
+        """Press Ctrl-C: whoever works on it may have last words."""
+        await self._client.send(Interrupt(id=self.identity, interrupt=True))
 
     def close(self) -> None:
         """Take no more responses."""

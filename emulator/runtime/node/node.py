@@ -40,6 +40,7 @@ from emulator.runtime.control.server import serve
 from emulator.runtime.logging import open_log
 from emulator.runtime.machine import Machine
 from emulator.runtime.node.controller_link import Connect, ControllerLink, Subscription
+from emulator.runtime.node.endpoints import EndpointNames
 from emulator.runtime.node.flows import FlowTable
 from emulator.runtime.node.health_server import HealthServer, NodeFollower
 from emulator.runtime.node.names import ClusterNames
@@ -126,6 +127,7 @@ class NodeMachine:
                 network=NetnsNetwork(self.machine, self.root, _node_resolver(node)),
                 traces=self.traces,
                 flows=FlowTable(self.machine),
+                endpoints=EndpointNames(self.root, self.cache),
                 proxy=proxy,
                 is_connected=lambda: self.link.connected,
                 find_command=find_command,

@@ -22,6 +22,9 @@ from emulator.api.messages import (
     ExecResult,
     FlowsEvent,
     FlowsWatchParams,
+    LoadClient,
+    LoadNews,
+    LoadParams,
     LogLine,
     LogsParams,
     NodeStatusResult,
@@ -42,6 +45,7 @@ from emulator.runtime.control.server import Exchange, Methods
 from emulator.runtime.machine import Machine
 from emulator.runtime.node.command import run_command, while_open
 from emulator.runtime.node.containers import ContainerLog
+from emulator.runtime.node.endpoints import EndpointNames
 from emulator.runtime.node.flows import LEAST_INTERVAL, FlowTable, FlowWatch
 from emulator.runtime.node.lent_sockets import carry_tcp, carry_udp
 from emulator.runtime.node.pods import PodRunner, RunningPod
@@ -66,6 +70,7 @@ class NodeParts:
     network: NetnsNetwork
     traces: TraceBoard
     flows: FlowTable
+    endpoints: EndpointNames
     proxy: ServiceProxy
     is_connected: Callable[[], bool]
     find_command: Callable[[str], Command | None]
@@ -91,6 +96,7 @@ class NodeServices:
         methods.add(messages.PROXY_WATCH, self.watch_proxy)
         methods.add(messages.TCP_CONNECT, self.connect_tcp)
         methods.add(messages.UDP_OPEN, self.open_udp)
+        methods.add(messages.LOAD_RUN, self.run_load)
         return methods
 
     async def version(self, _params: Empty, _exchange: Exchange[Empty]) -> VersionResult:
@@ -218,6 +224,16 @@ class NodeServices:
         network, _, pod = self._place(params.namespace, params.pod)
         await while_open(pod, partial(carry_udp, network, params.port, exchange))
         return Empty()
+
+    async def run_load(self, params: LoadParams, exchange: Exchange[LoadNews]) -> LoadNews:
+        """Make a load from pods; its news stream, and Ctrl-C ends it with the last of them."""
+        from emulator.runtime.node.load import NodeLoad  # a node of which nobody wants it does without
+
+        def find(client: LoadClient) -> tuple[NetnsNetwork, RunningPod | None]:
+            network, _, pod = self._place(client.namespace, client.pod)
+            return network, pod
+
+        return await NodeLoad(params, find, self._parts.endpoints).run(exchange)
 
     def _place(self, namespace: str, name: str) -> tuple[NetnsNetwork, str, RunningPod | None]:
         """Return the network and host name of a pod, or of the node where no pod is named."""

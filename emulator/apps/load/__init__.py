@@ -1,0 +1,1 @@
+"""Load generators: requests of one client to its targets, open or closed loop, counted and timed."""
