@@ -1,4 +1,7 @@
-"""One flow of a protocol from anywhere to a Service: who answers, and whom the server sees as its client."""
+"""One flow of a protocol from anywhere to a Service: who answers, and whom the server sees as its client.
+
+In a simulated cluster flows start in the namespaces themselves; in one of real processes at sockets that nodes lend.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ from emulator.kernel.link import Link
 from emulator.kernel.netns import Netns
 from emulator.kernel.skb import Skb
 from emulator.packet.sctp import Chunk, ChunkType, SctpHeader
-from emulator.runtime.cluster.cluster import Cluster
+from emulator.runtime.cluster.cluster import Cluster, Place
+from emulator.runtime.cluster.remote_sockets import RemoteUdp
 from emulator.runtime.sockets.network import NetnsNetwork
 
 SCTP = 132
@@ -44,26 +48,39 @@ class Source:
     Each UDP flow has a port of its own (`ports`): of hundreds of drawn ones two would meet in some conntrack.
     """
 
-    network: NetnsNetwork
-    netns: Netns
+    network: NetnsNetwork | Place
     address: str
     ports: Iterator[int] = field(default_factory=lambda: itertools.count(20_000))
+
+    @property
+    def netns(self) -> Netns:
+        """The namespace, of a simulated cluster."""
+        assert isinstance(self.network, NetnsNetwork)
+        return self.network.netns
 
 
 async def pod_source(cluster: Cluster, name: str) -> Source:
     """A pod of namespace default."""
-    assert cluster.simulation is not None
     pod = await cluster.get("Pod", name, "default")
+    if cluster.simulation is None:
+        return Source(await cluster.pod(name).located(), pod["status"]["podIP"])
     machine = cluster.simulation.machines[pod["spec"]["nodeName"]].machine
     netns = machine.kernel.namespaces[f"cni-{pod['metadata']['uid']}"]
-    return Source(NetnsNetwork(machine, netns), netns, pod["status"]["podIP"])
+    return Source(NetnsNetwork(machine, netns), pod["status"]["podIP"])
 
 
 def node_source(cluster: Cluster, name: str, address: str) -> Source:
     """A node's own namespace."""
-    assert cluster.simulation is not None
+    if cluster.simulation is None:
+        return Source(cluster.node(name), address)
     node = cluster.simulation.machines[name]
-    return Source(NetnsNetwork(node.machine, node.root), node.root, address)
+    return Source(NetnsNetwork(node.machine, node.root), address)
+
+
+def outside_source(cluster: Cluster) -> Source:
+    """The host `outside` of a simulated cluster, which is the node network's first address."""
+    assert cluster.simulation is not None
+    return Source(cluster.simulation.hosts["outside"].network, str(next(cluster.config.node_network.hosts())))
 
 
 async def tcp(source: Source, address: str, port: int) -> Outcome:
@@ -90,19 +107,42 @@ _REQUESTS = (("/hostname", ""), ("/clientip", "Connection: close\r\n"))
 
 async def udp(source: Source, address: str, port: int) -> Outcome:
     """Ask the same by datagrams of one socket."""
-    with (
-        trio.move_on_after(PATIENCE) as waited,
-        source.network.open_udp(next(source.ports)) as socket,
-        suppress(ConnectionRefusedError),
-    ):
-        socket.connect((address, port))
-        said = []
-        for question in (b"hostname", b"clientip"):
+    ask = _ask_lent if isinstance(source.network, Place) else _ask
+    with trio.move_on_after(PATIENCE) as waited, suppress(ConnectionRefusedError):
+        name, client = await ask(source, (address, port))
+        return Answer(name, client.rpartition(":")[0])
+    return DROPPED if waited.cancelled_caught else REFUSED
+
+
+_QUESTIONS = (b"hostname", b"clientip")
+
+
+async def _ask(source: Source, peer: tuple[str, int]) -> list[str]:
+    said = []
+    assert isinstance(source.network, NetnsNetwork)
+    with source.network.open_udp(next(source.ports)) as socket:
+        socket.connect(peer)
+        for question in _QUESTIONS:
             with suppress(PermissionError):  # dropped in OUTPUT; what rejects it there sends an ICMP error as well
                 await socket.send_to(question)
             said.append((await socket.receive()).payload.decode())
-        return Answer(said[0], said[1].rpartition(":")[0])
-    return DROPPED if waited.cancelled_caught else REFUSED
+    return said
+
+
+async def _ask_lent(source: Source, peer: tuple[str, int]) -> list[str]:
+    said = []
+    assert isinstance(source.network, Place)
+    with await source.network.udp_socket(next(source.ports), peer=peer) as socket:
+        for question in _QUESTIONS:
+            await socket.send_to(question, peer)
+            said.append((await _received(socket)).decode())
+    return said
+
+
+async def _received(socket: RemoteUdp) -> bytes:
+    while True:
+        with suppress(PermissionError):
+            return (await socket.receive())[0]
 
 
 class _Outcomes(list[Outcome]):
@@ -131,7 +171,7 @@ class SctpObserver:
         segment = SctpHeader(own, port, 0).build([Chunk(ChunkType.INIT, 0, value)])
         outcomes = _Outcomes()
         with self._watched(outcomes), _refusals(source.netns, outcomes):
-            netns = source.network.netns  # brings the machine's time up to date
+            netns = source.netns  # brings the machine's time up to date
             netns.ip.output(SCTP, segment, daddr=int(IPv4Address(address)), saddr=0)
             with trio.move_on_after(PATIENCE):
                 await outcomes.first.wait()

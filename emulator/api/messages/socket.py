@@ -30,16 +30,18 @@ class UdpOpenParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Open a UDP socket in a pod (or on the node); port 0 draws a free one.
 
     The first event has the bound address and no payload; later ones are datagrams that came in. Each input is one
-    datagram to send: msgpack's [host, port, payload]. Names are looked up as the pod does.
+    datagram to send: msgpack's [host, port, payload]. Names are looked up as the pod does. With a `peer` (host, port)
+    the socket is connected: it hears from nobody else, and of the errors that what it sent has met.
     """
 
     port: int = 0
+    peer: tuple[str, int] | None = None
     namespace: str = "default"
     pod: str = ""
 
 
 class UdpReceived(Struct, frozen=True, kw_only=True):
-    """A datagram, or the error that sending one met (`errno` is then not 0)."""
+    """A datagram, or the error that one which was sent has met (`errno` is then not 0)."""
 
     host: str = ""
     port: int = 0

@@ -341,9 +341,12 @@ class Place:
             raise
         return RemoteStream(exchange, scope)
 
-    async def udp_socket(self, port: int = 0) -> RemoteUdp:
-        """Bind a UDP socket; port 0 draws a free one. OSError as Linux gives it."""
-        params = UdpOpenParams(port=port, namespace=self.namespace, pod=self.name)
+    async def udp_socket(self, port: int = 0, *, peer: tuple[str, int] | None = None) -> RemoteUdp:
+        """Bind a UDP socket; port 0 draws a free one. OSError as Linux gives it.
+
+        One with a `peer` is connected: only such sockets hear that a peer refuses (`receive` raises it).
+        """
+        params = UdpOpenParams(port=port, peer=peer, namespace=self.namespace, pod=self.name)
         client, scope = await self._cluster.open_node(await self.node_name())
         try:
             exchange = await client.begin(messages.UDP_OPEN, params)

@@ -47,13 +47,20 @@ async def _send_input(stream: TcpStream, exchange: Exchange[TcpData]) -> None:
         return  # the receiving side meets the same end, and tells the client
 
 
-async def carry_udp(network: NetnsNetwork, port: int, exchange: Exchange[UdpReceived]) -> None:
-    """Bind, say where, and carry datagrams both ways until cancelled or the input ends."""
+Address = tuple[str, int]
+
+
+async def carry_udp(
+    network: NetnsNetwork, port: int, exchange: Exchange[UdpReceived], peer: Address | None = None
+) -> None:
+    """Bind, connect if there is a peer, say where, and carry datagrams both ways until cancelled or the input ends."""
     try:
         endpoint = network.open_udp(port)
     except OSError as error:
         raise socket_error(error) from None
     with endpoint:
+        if peer is not None:
+            await _connect(network, endpoint, peer)
         await exchange.send(UdpReceived(host=endpoint.local_address[0], port=endpoint.local_address[1]))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_receive_datagrams, endpoint, exchange)
@@ -62,9 +69,20 @@ async def carry_udp(network: NetnsNetwork, port: int, exchange: Exchange[UdpRece
             nursery.cancel_scope.cancel()
 
 
+async def _connect(network: NetnsNetwork, endpoint: UdpEndpoint, peer: Address) -> None:
+    try:
+        endpoint.connect(((await network.resolve(peer[0]))[0], peer[1]))
+    except OSError as error:
+        raise socket_error(error) from None
+
+
 async def _receive_datagrams(endpoint: UdpEndpoint, exchange: Exchange[UdpReceived]) -> None:
     while True:
-        datagram = await endpoint.receive()
+        try:
+            datagram = await endpoint.receive()
+        except OSError as error:  # a peer's, or the way's, by ICMP
+            await exchange.send(UdpReceived(errno=error.errno or errno.EIO))
+            continue
         host, port = datagram.source
         await exchange.send(UdpReceived(host=host, port=port, payload=datagram.payload))
 

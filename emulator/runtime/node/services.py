@@ -222,7 +222,7 @@ class NodeServices:
     async def open_udp(self, params: UdpOpenParams, exchange: Exchange[UdpReceived]) -> Empty:
         """Open a UDP socket in a pod, and carry datagrams both ways."""
         network, _, pod = self._place(params.namespace, params.pod)
-        await while_open(pod, partial(carry_udp, network, params.port, exchange))
+        await while_open(pod, partial(carry_udp, network, params.port, exchange, params.peer))
         return Empty()
 
     async def run_load(self, params: LoadParams, exchange: Exchange[LoadNews]) -> LoadNews:

@@ -1,0 +1,95 @@
+"""Who answers what is sent to a Service, and whom they see: the table of the scenarios, on a cluster of real processes.
+
+One cluster runs, and goes from mode to mode while it does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+
+from emulator.api import messages
+from emulator.api.cluster_file import ClusterConfig
+from emulator.kube.proxy import configuration
+from emulator.kube.proxy.modes import MODES
+from emulator.runtime.cluster.cluster import Cluster
+from tests.scenarios import flow_table, kinds_table
+from tests.scenarios.flow import DROPPED, tcp, udp
+from tests.scenarios.flow_table import Ask
+from tests.scenarios.world import CONFIG
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+
+PROTOCOLS: dict[str, Ask] = {"tcp": tcp, "udp": udp}
+"""No process here speaks SCTP; simulated clusters look at where its packets arrive."""
+
+
+async def set_mode(cluster: Cluster, mode: str) -> None:
+    """Have every node run a mode."""
+    await cluster.apply([configuration.config_map(mode)])
+    for node in cluster.config.nodes:
+        async with (
+            cluster.connect_node(node.name) as client,
+            client.stream(messages.PROXY_WATCH, messages.Empty()) as reports,
+        ):
+            while (report := await reports.next_event()) is None or report.mode != mode:
+                pass
+
+
+World = flow_table.World | kinds_table.World
+Cell = tuple[str, str, str]
+
+
+async def wrong_cells(world: World, mode: str, cells: Iterable[Cell]) -> list[str]:
+    """Return what is wrong. Sources ask beside each other; what is to be dropped is waited for beside all else."""
+    found: list[str] = []
+    of_sources: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for target, name, cell in cells:
+        if not name.startswith("outside"):
+            of_sources[name].append((target, cell))
+
+    async def check(protocol: str, target: str, name: str, cell: str) -> None:
+        if wrong := await world.wrong(protocol, PROTOCOLS[protocol], target, name, cell):
+            found.append(f"{mode}: {wrong}")
+
+    async def check_source(name: str) -> None:
+        for target, cell in of_sources[name]:
+            for protocol in PROTOCOLS:
+                if cell == DROPPED:
+                    nursery.start_soon(check, protocol, target, name, cell)
+                else:
+                    await check(protocol, target, name, cell)
+
+    async with trio.open_nursery() as nursery:
+        for name in of_sources:
+            nursery.start_soon(check_source, name)
+    return found
+
+
+async def test_who_answers_and_whom_they_see(tmp_path: Path) -> None:
+    config = msgspec.structs.replace(CONFIG, name="flows")
+    wrong = []
+    async with Cluster.start(config, state_dir=str(tmp_path)) as cluster:
+        world = flow_table.World(cluster)
+        await world.fill()
+        for mode in MODES:
+            await set_mode(cluster, mode)
+            wrong += await wrong_cells(world, mode, flow_table.cells(mode))
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_what_each_kind_of_service_answers(tmp_path: Path) -> None:
+    config = ClusterConfig(name="kinds", nodes=kinds_table.NODES)
+    wrong = []
+    async with Cluster.start(config, state_dir=str(tmp_path)) as cluster:
+        world = await kinds_table.fill(cluster)
+        for mode in MODES:
+            await set_mode(cluster, mode)
+            wrong += await wrong_cells(world, mode, kinds_table.cells(mode))
+        await kinds_table.check_names(world)
+    assert not wrong, "\n".join(wrong)
