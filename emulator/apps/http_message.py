@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -46,11 +46,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a program answers. The server adds Date, and Content-Length where the headers have none."""
+    """What a program answers. The server adds Date, and Content-Length where the headers have none.
+
+    `first` are headers in front of Date, `headers` those behind it. `parts` is a body that comes bit by bit, in place
+    of `body`: without a Content-Length it is sent in chunks.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: Headers = field(default=())
+    first: Headers = field(default=())
+    parts: AsyncGenerator[bytes, None] | None = None
 
     @property
     def reason(self) -> str:
@@ -59,6 +65,11 @@ class Response:
             return HTTPStatus(self.status).phrase
         except ValueError:
             return ""
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether a response of this status never has a body (RFC 9110, section 6.4.1)."""
+        return self.status in {204, 304}
 
 
 def text(body: str, status: int = 200) -> Response:

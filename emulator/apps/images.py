@@ -40,7 +40,22 @@ PROGRAMS: Mapping[str, str] = MappingProxyType(
     }
 )
 _IDLE_COMMANDS = frozenset({"sleep", "tail", "pause"})
-_AGNHOST = frozenset({"netexec", "serve-hostname", "pause"})  # its subcommands that there are
+# agnhost's subcommands that there are.
+_AGNHOST = frozenset(
+    {
+        "connect",
+        "dns-server-list",
+        "dns-suffix",
+        "etc-hosts",
+        "liveness",
+        "logs-generator",
+        "netexec",
+        "pause",
+        "porter",
+        "serve-hostname",
+        "test-webserver",
+    }
+)
 # Programs that read their arguments, and the names of the executable that stand for them.
 _READ_ARGS: Mapping[str, frozenset[str]] = MappingProxyType(
     {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -58,6 +58,7 @@ class Lab:
         args: Sequence[str] = (),
         command: Sequence[str] = (),
         ports: Sequence[tuple[str, str, int]] = (),
+        env: Mapping[str, str] | None = None,
         zone: Zone | None = None,
     ) -> list[int]:
         """Run a container's program; return the list that its exit status goes into."""
@@ -74,6 +75,7 @@ class Lab:
             args=tuple(args),
             command=tuple(command),
             ports=tuple(ports),
+            env=env or {},
             zone=zone,
             wall_clock=self.machine.wall_clock,
         )

@@ -11,6 +11,7 @@ from emulator.apps.environment import Command
 
 MODULES: Mapping[str, str] = MappingProxyType(
     {
+        "agnhost": "agnhost",
         "bridge": "bridge",
         "cat": "cat",
         "conntrack": "conntrack",

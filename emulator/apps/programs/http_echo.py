@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 import trio
 
 from emulator.apps.environment import Container
 from emulator.apps.http_message import Request, Response
-from emulator.apps.http_server import Service, serve_port
+from emulator.apps.http_server import serve_port
 from emulator.apps.options import UsageError, port_number
+from emulator.apps.programs import go_http
 from emulator.apps.programs.go_flags import parse_flags
+from emulator.apps.programs.go_http import reply
 
 DEFAULT_LISTEN = ":5678"
-_HEADERS = (("X-App-Name", "http-echo"), ("X-App-Version", "1.0.0"))
+_HEADERS = {"X-App-Name": "http-echo", "X-App-Version": "1.0.0"}
 
 
 async def main(container: Container, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> int:
@@ -34,10 +34,9 @@ async def main(container: Container, *, task_status: trio.TaskStatus[None] = tri
 
     def handle(request: Request) -> Response:
         if request.path == "/health":
-            body = json.dumps({"status": "ok"}, separators=(",", ":")) + "\n"
-            return Response(200, body.encode(), (("Content-Type", "application/json"),))
-        return Response(status, f"{text}\n".encode(), (*_HEADERS, ("Content-Type", "text/plain; charset=utf-8")))
+            return reply('{"status":"ok"}\n', 200, _HEADERS)
+        return reply(f"{text}\n", status, _HEADERS)
 
     container.log(f"[INFO] server is listening on {listen}")
-    service = Service(handle, container.wall_clock, container.log)
+    service = go_http.service(container, handle)
     return await serve_port(container, number, service, host=host, task_status=task_status)
