@@ -95,7 +95,7 @@ class PortTable(Generic[SocketT]):
         bucket = self._buckets.get(port)
         if bucket is None:
             return True
-        return not any(_overlap(socket, other) and self._conflict(socket, other) for other in bucket.sockets)
+        return not any(overlap(socket, other) and self._conflict(socket, other) for other in bucket.sockets)
 
     def _draw_free(self, socket: SocketT, port_range: tuple[int, int]) -> int:
         for port in _walk(port_range, self._random, odd_first=True):
@@ -104,7 +104,8 @@ class PortTable(Generic[SocketT]):
         raise os_error(errno.EADDRINUSE)
 
 
-def _overlap(one: Socket, other: Socket) -> bool:
+def overlap(one: Socket, other: Socket) -> bool:
+    """Whether two sockets would hear the same address, 0.0.0.0 being all of them."""
     return one.laddr == other.laddr or one.laddr == 0 or other.laddr == 0
 
 

@@ -14,6 +14,7 @@ from emulator.kernel.drop import DropReason
 from emulator.kernel.ping import Ping, PingSocket
 from emulator.kernel.socket_base import Address, Socket, SocketInfo
 from emulator.kernel.socket_error import os_error, output_error
+from emulator.kernel.tcp.bound import BoundTcp
 from emulator.kernel.tcp.protocol import Tcp
 from emulator.kernel.udp import Udp, UdpSocket
 from emulator.packet.icmp import ECHO_REPLY
@@ -58,6 +59,10 @@ class Sockets:
         """Listen for TCP. EADDRINUSE, EADDRNOTAVAIL. `reuse_address` (SO_REUSEADDR) passes over TIME_WAIT."""
         return self._tcp.listen(address, backlog, reuse_address=reuse_address)
 
+    def bind_tcp(self, address: Address, *, reuse_address: bool = False) -> BoundTcp:
+        """Give a new TCP socket an address and a port, 0 for a free one. EADDRINUSE, EADDRNOTAVAIL."""
+        return self._tcp.bind(address, reuse_address=reuse_address)
+
     def connect(self, address: Address, source: Address | None = None, trace: Trace | None = None) -> TcpSocket:
         """Begin a TCP connection. ENETUNREACH, EADDRNOTAVAIL, ... at once; refusal and time-out on the socket later."""
         return self._tcp.connect(address, source, trace)
@@ -68,8 +73,11 @@ class Sockets:
         yield from self._tcp.ports
 
     def listing(self) -> list[SocketInfo]:
-        """Every socket, as `ss -a` lists them: ping, UDP, TCP with its listeners and TIME_WAITs."""
-        return [socket.info() for socket in self]
+        """Every socket, as `ss -a` lists them: ping, UDP, TCP with its listeners and TIME_WAITs.
+
+        TCP sockets that are bound and nothing more are not in the kernel's dump (sock_diag) either.
+        """
+        return [socket.info() for socket in self if not isinstance(socket, BoundTcp)]
 
     def close(self) -> None:
         """End every socket without a packet, because the namespace goes away; their programs get ENETDOWN or EBADF."""

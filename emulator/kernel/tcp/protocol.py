@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.ip_options import echo_options, milliseconds_of_day
-from emulator.kernel.port_table import PortTable
+from emulator.kernel.port_table import PortTable, overlap
 from emulator.kernel.socket_base import Address, Socket, parse_address
 from emulator.kernel.socket_error import icmp_errno, os_error
 from emulator.kernel.tcp import output, segment, timeouts
+from emulator.kernel.tcp.bound import BoundTcp
 from emulator.kernel.tcp.buffers import Buffers
 from emulator.kernel.tcp.congestion import CongestionControl, NewReno
 from emulator.kernel.tcp.connection import TcpSocket
@@ -70,20 +71,39 @@ class Tcp:
 
     def listen(self, address: Address, backlog: int, *, reuse_address: bool) -> TcpListener:
         """Open a listener. EADDRINUSE, EADDRNOTAVAIL."""
+        return self.bind(address, reuse_address=reuse_address).listen(backlog)
+
+    def bind(self, address: Address, *, reuse_address: bool) -> BoundTcp:
+        """Give a new socket a port, 0 for a free one; no packet finds it yet. EADDRINUSE, EADDRNOTAVAIL."""
         host, port = parse_address(address)
         if host and not self.netns.sockets.is_local(host):
             raise os_error(errno.EADDRNOTAVAIL)
+        bound = BoundTcp(self)
+        bound.laddr = host
+        bound.reuse_address = reuse_address
+        self.ports.bind(bound, port, self.netns.sockets.port_range())
+        return bound
+
+    def listen_on(self, bound: BoundTcp, backlog: int) -> TcpListener:
+        """Let a listener take a bound socket's place (`inet_csk_listen_start`). EADDRINUSE if another listens there."""
+        key = bound.laddr, bound.lport
+        if any(isinstance(other, TcpListener) and overlap(other, bound) for other in self.ports.sockets(key[1]) or ()):
+            raise os_error(errno.EADDRINUSE)
         listener = TcpListener(self, backlog)
-        listener.laddr = host
-        listener.reuse_address = reuse_address
-        self.ports.bind(listener, port, self.netns.sockets.port_range())
-        self._listeners[host, listener.lport] = listener
+        listener.laddr, listener.lport = key
+        listener.reuse_address = bound.reuse_address
+        self.ports.replace(bound, listener)
+        self._listeners[key] = listener
         return listener
 
-    def connect(self, address: Address, source: Address | None, trace: Trace | None) -> TcpSocket:
-        """Begin a connection: bind, and send the SYN."""
+    def connect(
+        self, address: Address, source: Address | None, trace: Trace | None, *, bound: BoundTcp | None = None
+    ) -> TcpSocket:
+        """Begin a connection: bind, or take the place of a bound socket, and send the SYN."""
         raddr, rport = parse_address(address)
         laddr, lport = parse_address(source) if source is not None else (0, 0)
+        if bound is not None:
+            laddr, lport = bound.laddr, bound.lport
         if laddr and not self.netns.sockets.is_local(laddr):
             raise os_error(errno.EADDRNOTAVAIL)
         if raddr == BROADCAST_IPV4 or is_multicast(raddr):
@@ -93,7 +113,7 @@ class Tcp:
         route = self.netns.sockets.route(raddr, laddr, output.PROTOCOL, (lport, rport))
         connection = TcpSocket(self, route, (laddr or route.source, lport), (raddr, rport))
         connection.timestamps, connection.sack, connection.scaling = self.offers()
-        self._bind(connection, lport)
+        self._bind(connection, lport, bound)
         if self.netns.fib.reads_flows:  # now that the ports are known (ip_route_newports)
             connection.route = self.netns.sockets.route(
                 raddr, connection.laddr, output.PROTOCOL, (connection.lport, rport)
@@ -212,7 +232,7 @@ class Tcp:
             raise ValueError(name)
         self._algorithm = ALGORITHMS[name]
 
-    def _bind(self, connection: TcpSocket, port: int) -> None:
+    def _bind(self, connection: TcpSocket, port: int, bound: BoundTcp | None) -> None:
         laddr, raddr, rport = connection.laddr, connection.raddr, connection.rport
         if port == 0:
             taken = self.connections
@@ -221,6 +241,10 @@ class Tcp:
             return
         if connection.key in self.connections:
             raise os_error(errno.EADDRNOTAVAIL)
+        if bound is not None:
+            connection.reuse_address = bound.reuse_address
+            self.ports.replace(bound, connection)
+            return
         self.ports.bind(connection, port, (port, port))
 
     def _lower_path_mtu(self, connection: TcpSocket, mtu: int) -> None:

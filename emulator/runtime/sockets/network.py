@@ -35,6 +35,15 @@ class NetnsNetwork:
         return self._netns
 
     @property
+    def machine(self) -> Machine:
+        """The machine that it is on."""
+        return self._machine
+
+    def enter(self) -> None:
+        """Bring the machine's time up to now, as whoever calls a socket of the kernel must right before."""
+        self._machine.enter()
+
+    @property
     def nameservers(self) -> Sequence[str]:
         """The name servers of its resolv.conf."""
         return self._settings.nameservers
