@@ -41,6 +41,9 @@ FRAME_OVERHEAD = 3
 TRACE_OVERHEAD = 23
 """Bytes at most that the mark of a traced frame takes in a datagram."""
 
+SEGMENT_OVERHEAD = 6
+"""Bytes at most that the size of the TCP segments in a frame takes in a datagram."""
+
 _MAX_DATAGRAM_FRAMES = 8_192
 # The first bytes of msgpack's maps and arrays: fixmap, fixarray, array 16 and 32, map 16 and 32.
 _CONTAINER_BYTES = bytes([*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF])
@@ -209,7 +212,8 @@ class Datagram(NamedTuple):
     """Frames from one node to another.
 
     `traces` has, for the index of each traced frame, its trace's identity, the number of its last step, and a 1 if
-    the rules that do not match are wanted too.
+    the rules that do not match are wanted too. `segments` has, for the index of each frame that stands for several TCP
+    segments, how many bytes of payload each of these has.
     """
 
     sender: str
@@ -217,11 +221,15 @@ class Datagram(NamedTuple):
     sequence: int
     frames: list[bytes]
     traces: dict[int, list[int]]
+    segments: dict[int, int]
 
 
 def datagram_room(sender: str) -> int:
     """Return how many bytes frames (each with `FRAME_OVERHEAD`) and trace marks may take in a datagram of `sender`."""
     return MAX_DATAGRAM - len(sender.encode()) - 32
+
+
+_NONE: Mapping[int, int] = {}
 
 
 class DatagramEncoder:
@@ -234,9 +242,16 @@ class DatagramEncoder:
         self._epoch = epoch
         self._packer = msgpack.Packer(buf_size=MAX_DATAGRAM)
 
-    def encode(self, sequence: int, frames: Sequence[bytes], traces: Mapping[int, Sequence[int]]) -> bytes:
+    def encode(
+        self,
+        sequence: int,
+        frames: Sequence[bytes],
+        traces: Mapping[int, Sequence[int]],
+        segments: Mapping[int, int] = _NONE,
+    ) -> bytes:
         """Return one datagram. Raises CodecError if it exceeds `MAX_DATAGRAM`: gather within `datagram_room`."""
-        data: bytes = self._packer.pack((DATAGRAM_VERSION, self._sender, self._epoch, sequence, frames, traces))
+        value = (DATAGRAM_VERSION, self._sender, self._epoch, sequence, frames, traces)
+        data: bytes = self._packer.pack((*value, segments) if segments else value)
         if len(data) > MAX_DATAGRAM:
             raise CodecError(Fault.OVERSIZE, f"a datagram of {len(data)} bytes, at most {MAX_DATAGRAM}")
         return data
@@ -271,12 +286,14 @@ def _check_datagram(value: Any) -> Datagram | Fault:
         return Fault.TYPE
     if value[0] != DATAGRAM_VERSION:
         return Fault.VERSION
-    if len(value) != 6:
+    if len(value) == 6:  # no segment sizes
+        value.append({})
+    if len(value) != 7:
         return Fault.TYPE
-    _, sender, epoch, sequence, frames, traces = value
+    _, sender, epoch, sequence, frames, traces, segments = value
     if type(sender) is not str or type(epoch) is not int or type(sequence) is not int:
         return Fault.TYPE
-    if type(frames) is not list or type(traces) is not dict or epoch < 0 or sequence < 0:
+    if type(frames) is not list or type(traces) is not dict or type(segments) is not dict or epoch < 0 or sequence < 0:
         return Fault.TYPE
     if frames:
         types = set(map(type, frames))
@@ -286,7 +303,13 @@ def _check_datagram(value: Any) -> Datagram | Fault:
             return Fault.FRAME_SIZE
     if traces and not all(_is_trace_mark(index, mark, len(frames)) for index, mark in traces.items()):
         return Fault.TYPE
-    return Datagram(sender, epoch, sequence, frames, traces)
+    if segments and not all(_is_segment_size(index, size, len(frames)) for index, size in segments.items()):
+        return Fault.TYPE
+    return Datagram(sender, epoch, sequence, frames, traces, segments)
+
+
+def _is_segment_size(index: object, size: object, frames: int) -> bool:
+    return type(index) is int and 0 <= index < frames and type(size) is int and 0 < size <= MAX_DATAGRAM
 
 
 def _is_trace_mark(index: object, mark: object, frames: int) -> bool:

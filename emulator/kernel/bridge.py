@@ -197,7 +197,7 @@ class Bridge(Link):
 
     def push(self, port: BridgePort, skb: Skb) -> None:
         """Put a frame out at a port, if its MTU lets it (br_dev_queue_push_xmit)."""
-        if len(skb.data) > port.link.mtu + HEADER_LENGTH + VLAN_TAG_LENGTH:
+        if len(skb.data) > port.link.mtu + HEADER_LENGTH + VLAN_TAG_LENGTH and not skb.gso_size:
             self.netns.drop(skb, DropReason.PKT_TOO_BIG)
             return
         port.link.transmit(skb)

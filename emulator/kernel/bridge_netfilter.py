@@ -132,7 +132,7 @@ def forward(port: BridgePort, skb: Skb) -> None:
 def _push(bridge: Bridge, port: BridgePort, skb: Skb) -> None:
     """Cut what conntrack had put together into its pieces again (br_nf_dev_queue_xmit), and send."""
     mtu = min(port.link.mtu, skb.fragment_max_size or port.link.mtu)
-    if len(skb.data) - 14 <= mtu:
+    if len(skb.data) - 14 <= mtu or skb.gso_size:
         bridge.push(port, skb)
         return
     if skb.fragment & DONT_FRAGMENT and not skb.fragment_max_size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulator.kernel import gso
 from emulator.kernel.drop import DropReason
 from emulator.kernel.ip_header import DONT_FRAGMENT
 from emulator.kernel.ip_options import forward_options
@@ -41,7 +42,7 @@ class IpForward:
             netns.drop(skb, DropReason.IP_TTL_EXPIRED)
             netns.icmp.send_error(skb, TIME_EXCEEDED, TTL_EXCEEDED)
             return
-        if len(data) - 14 > result.mtu and self._must_not_fragment(skb, result):
+        if len(data) - 14 > result.mtu and not gso.fits(skb, result.mtu) and self._must_not_fragment(skb, result):
             netns.drop(skb, DropReason.PKT_TOO_BIG)
             netns.icmp.send_error(skb, DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED, result.mtu)
             return

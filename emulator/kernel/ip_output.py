@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from emulator.kernel import gso
 from emulator.kernel.drop import DropReason
 from emulator.kernel.fragment import split
 from emulator.kernel.ip_header import DONT_FRAGMENT, PORTS, WITH_PORTS
@@ -55,11 +56,12 @@ class IpOutput:
         socket: object | None = None,
         trace: Trace | None = None,
         identification: int | None = None,
+        gso_size: int = 0,
     ) -> DropReason | None:
         """Send a transport segment whose checksum is filled in. None if it went on its way, else why it did not.
 
         `saddr` 0 takes the route's. `identification` None draws one, or 0 with `dont_fragment`, as Linux does for
-        sockets that are not connected.
+        sockets that are not connected. `gso_size`: the segment stands for several with so many bytes of payload each.
         """
         if route is None or route.generation != self._netns.fib.generation:
             ports = PORTS.unpack_from(segment) if protocol in WITH_PORTS and len(segment) >= 4 else (0, 0)
@@ -69,7 +71,7 @@ class IpOutput:
             if not isinstance(decision, RouteResult):
                 return decision
             route = decision
-        if len(segment) + len(options) + 20 > (route.mtu if dont_fragment else _MAXIMUM):
+        if len(segment) + len(options) + 20 > (route.mtu if dont_fragment and not gso_size else _MAXIMUM):
             return DropReason.PKT_TOO_BIG
         if ttl is None:
             ttl = 1 if route.type is RTN_MULTICAST else self._netns.sysctl.default_ttl
@@ -80,6 +82,7 @@ class IpOutput:
         )
         skb.mark = mark
         skb.socket = socket
+        skb.gso_size = gso_size
         return self.local_out(skb, route)
 
     def build(
@@ -147,7 +150,7 @@ class IpOutput:
 
     def _finish(self, skb: Skb, result: RouteResult) -> None:
         """Fragment if need be, and hand over to the neighbour (ip_finish_output)."""
-        if len(skb.data) - 14 > result.mtu or skb.fragment_max_size:
+        if (len(skb.data) - 14 > result.mtu and not gso.fits(skb, result.mtu)) or skb.fragment_max_size:
             self._fragment(skb, result)
             return
         neighbour = result.neighbour
@@ -166,6 +169,10 @@ class IpOutput:
 
     def _fragment(self, skb: Skb, result: RouteResult) -> None:
         """Send a packet in pieces, or refuse to (ip_fragment)."""
+        if skb.gso_size:  # segments first, of which each then is too large (ip_finish_output_gso)
+            for piece in gso.segment(skb):
+                self._finish(piece, result)
+            return
         too_big = skb.fragment_max_size > result.mtu or not skb.fragment_max_size
         if skb.fragment & DONT_FRAGMENT and too_big:
             self._netns.drop(skb, DropReason.PKT_TOO_BIG)

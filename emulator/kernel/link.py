@@ -10,6 +10,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from emulator.kernel import gso
 from emulator.kernel.address_list import AddressList
 from emulator.kernel.drop import DropReason
 from emulator.kernel.route import RouteError
@@ -46,12 +47,16 @@ class Counters:
 
 
 class Link:
-    """The part that all kinds of links share. `mac` is an int; `conf` is net.ipv4.conf.NAME."""
+    """The part that all kinds of links share. `mac` is an int; `conf` is net.ipv4.conf.NAME.
+
+    `tso_max_size` is the longest frame of several TCP segments that the kind takes whole (TCP segmentation offload).
+    """
 
     kind = "link"
     loopback = False
     arp = True
     netns_immutable = False
+    tso_max_size = 65_550  # what moves frames in memory takes any that IP can have
 
     def __init__(self, netns: Netns, name: str, mac: int, mtu: int = 1500) -> None:
         self.name = name
@@ -192,6 +197,10 @@ class Link:
         if not self.up:
             self.counters.tx_dropped += 1
             self.netns.drop(skb, DropReason.DEV_READY)
+            return
+        if skb.gso_size and len(skb.data) > self.tso_max_size:
+            for piece in gso.segment(skb):
+                self.transmit(piece)
             return
         counters = self.counters
         counters.tx_packets += 1

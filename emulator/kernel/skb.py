@@ -71,6 +71,7 @@ class Skb:
         "fragment",
         "fragment_lengths",
         "fragment_max_size",
+        "gso_size",
         "hops",
         "in_link",
         "ipvs",
@@ -106,6 +107,7 @@ class Skb:
         self.fragment = 0
         self.fragment_max_size = 0  # of the largest fragment it was reassembled from; 0 if it never was in pieces
         self.fragment_lengths: tuple[int, ...] = ()  # payload bytes of each such fragment, in order
+        self.gso_size = 0  # bytes of payload in each of the TCP segments that it stands for; 0 if it is one (gso.py)
         self.mark = 0
         self.ipvs = False  # IPVS has seen to it: it is balanced, or an answer of a real server (ipvs_property)
         self.nf_trace = False  # `-j TRACE` marked it

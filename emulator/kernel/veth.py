@@ -23,7 +23,7 @@ class Veth(Link):
         if peer is None or not peer.up:
             self.refuse(skb, DropReason.DEV_READY)
             return
-        if len(skb.data) > peer.mtu + HEADER_LENGTH + VLAN_TAG_LENGTH:
+        if len(skb.data) > peer.mtu + HEADER_LENGTH + VLAN_TAG_LENGTH and not skb.gso_size:  # is_skb_forwardable
             self.refuse(skb, DropReason.PKT_TOO_BIG)
             return
         mark = skb.mark

@@ -17,6 +17,7 @@ class Vlan(Link):
     """`ip link add link PARENT name NAME type vlan id VLAN`. The tag's priority is 0 on the way out."""
 
     kind = "vlan"
+    tso_max_size = 0  # several TCP segments in one frame are cut before they are tagged
 
     def __init__(
         self, netns: Netns, name: str, parent: Link, vlan: int, *, mac: int | None = None, tpid: int = TPID

@@ -15,7 +15,7 @@ from emulator.kernel.kernel import Kernel
 from emulator.kernel.nic import Nic
 from emulator.kernel.skb import Skb
 from emulator.kernel.trace import Step, StepKind
-from emulator.runtime.underlay.underlay import TraceMarks, Underlay
+from emulator.runtime.underlay.underlay import SegmentSizes, TraceMarks, Underlay
 
 BUDGET = 200  # frames in one turn; at the slow path's worst this holds other tasks up for some 10 ms
 
@@ -51,6 +51,7 @@ class Machine:
     def attach(self, nic: Nic) -> None:
         """Connect the NIC to the underlay."""
         self._nic = nic
+        nic.tso_max_size = self.underlay.largest_frame
 
     async def run(self) -> None:
         """Run the kernel and the underlay until cancelled."""
@@ -75,8 +76,7 @@ class Machine:
         if self._nic is not None:
             queue, send = self._nic.transmit_queue, self.underlay.send
             while queue:
-                frame, trace = queue.popleft()
-                send(frame, trace)
+                send(*queue.popleft())
             self.underlay.flush()
         for socket in kernel.take_woken():
             socket.wake()
@@ -88,20 +88,20 @@ class Machine:
             self._log_faults()
         return more
 
-    def _deliver(self, sender: str, frames: Sequence[bytes], marks: TraceMarks) -> None:
+    def _deliver(self, sender: str, frames: Sequence[bytes], marks: TraceMarks, segments: SegmentSizes) -> None:
         """Take the frames of one datagram."""
         nic = self._nic
         if nic is None:
             return
         self.enter()
-        if not marks:
+        if not marks and not segments:
             for frame in frames:
                 nic.receive_frame(frame)
             return
         for index, frame in enumerate(frames):
             mark = marks.get(index)
             if mark is None:
-                nic.receive_frame(frame)
+                nic.receive_frame(frame, None, segments.get(index, 0))
             else:
                 self._receive_traced(nic, sender, frame, mark)
 

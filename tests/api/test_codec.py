@@ -122,8 +122,10 @@ def test_what_cannot_be_encoded(message, fault):
 def test_datagram_round_trip(frames, epoch, sequence, data):
     traced = data.draw(st.sets(st.integers(0, len(frames) - 1))) if frames else set()
     traces = {index: [index * 7, index] for index in traced}
-    encoded = DatagramEncoder("node-a", epoch).encode(sequence, frames, traces)
-    assert codec.decode_datagram(encoded) == Datagram("node-a", epoch, sequence, frames, traces)
+    whole = data.draw(st.sets(st.integers(0, len(frames) - 1))) if frames else set()
+    segments = {index: 1 + index * 1000 for index in whole}
+    encoded = DatagramEncoder("node-a", epoch).encode(sequence, frames, traces, segments)
+    assert codec.decode_datagram(encoded) == Datagram("node-a", epoch, sequence, frames, traces, segments)
 
 
 def test_gathering_within_the_room_never_exceeds_a_datagram():
@@ -188,6 +190,10 @@ def test_a_damaged_datagram_never_raises(position, byte):
         (msgpack.packb([1, "a", 1, 1, [FRAME], {1: [1, 1]}]), Fault.TYPE),
         (msgpack.packb([1, "a", 1, 1, [FRAME], {0: [1]}]), Fault.TYPE),
         (msgpack.packb([1, "a", 1, 1, [FRAME], {"0": [1, 1]}]), Fault.TYPE),
+        (msgpack.packb([1, "a", 1, 1, [FRAME], {}, {1: 1448}]), Fault.TYPE),
+        (msgpack.packb([1, "a", 1, 1, [FRAME], {}, {0: 0}]), Fault.TYPE),
+        (msgpack.packb([1, "a", 1, 1, [FRAME], {}, [1448]]), Fault.TYPE),
+        (msgpack.packb([1, "a", 1, 1, [FRAME], {}, {}, {}]), Fault.TYPE),
         (msgpack.packb([1, "n" * 64, 1, 1, [], {}]), Fault.LIMIT),
         (b"\x96\x01\xa1a\x01\x01\xdd\xff\xff\xff\xff", Fault.LIMIT),
         (b"\x96\x01\xa1a\x01\x01\x90\x81\x90\x00", Fault.TYPE),  # an array as key

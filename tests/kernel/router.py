@@ -67,7 +67,7 @@ def run(kernel: Kernel, seconds: float = 0.0) -> None:
 
 def taken(nic: Nic) -> list[bytes]:
     """Take what a NIC sends."""
-    frames = [frame for frame, _ in nic.transmit_queue]
+    frames = [frame for frame, _, _ in nic.transmit_queue]
     nic.transmit_queue.clear()
     return frames
 

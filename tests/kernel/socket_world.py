@@ -62,10 +62,13 @@ def attach(netns: Netns, link: Link, address: str) -> None:
 class Unreliable:
     """Two machines whose NICs are joined by a wire with a delay, that loses, repeats and reorders frames.
 
-    Everything is drawn from `seed`: the same seed plays the same story again.
+    Everything is drawn from `seed`: the same seed plays the same story again. With `whole` the wire takes a frame of
+    several TCP segments as it is, and so loses, repeats and delays all of them.
     """
 
-    def __init__(self, seed: int, *, loss: float, duplicate: float, jitter: float, delay: float = 0.005) -> None:
+    def __init__(
+        self, seed: int, *, loss: float, duplicate: float, jitter: float, delay: float = 0.005, whole: bool = False
+    ) -> None:
         self._random = random.Random(seed)
         self._loss, self._duplicate, self._jitter, self._delay = loss, duplicate, jitter, delay
         self.kernels = (Kernel("a", random.Random(seed + 1)), Kernel("b", random.Random(seed + 2)))
@@ -73,7 +76,10 @@ class Unreliable:
         self.nics = (Nic(self.client, "eth0", MAC_CLIENT), Nic(self.server, "eth0", MAC_SERVER))
         attach(self.client, self.nics[0], CLIENT)
         attach(self.server, self.nics[1], SERVER)
-        self._wire: list[tuple[float, int, int, bytes]] = []
+        if whole:
+            for nic in self.nics:
+                nic.tso_max_size = 0xFFFF
+        self._wire: list[tuple[float, int, int, bytes, int]] = []
         self._count = 0
         self.cut = False  # a cut wire loses everything but ARP
         self.now = 0.0
@@ -88,7 +94,7 @@ class Unreliable:
         self.now = max(self.now, min(times))
         for entry in sorted(entry for entry in self._wire if entry[0] <= self.now):
             self._wire.remove(entry)
-            self.nics[entry[2]].receive_frame(entry[3])
+            self.nics[entry[2]].receive_frame(entry[3], None, entry[4])
         self.settle()
         return True
 
@@ -100,9 +106,10 @@ class Unreliable:
             assert not kernel.faults, kernel.faults[0].error
             queue = self.nics[side].transmit_queue
             while queue:
-                self._send(1 - side, queue.popleft()[0])
+                frame, _, gso_size = queue.popleft()
+                self._send(1 - side, frame, gso_size)
 
-    def _send(self, receiver: int, frame: bytes) -> None:
+    def _send(self, receiver: int, frame: bytes, gso_size: int) -> None:
         is_arp = frame[12:14] == b"\x08\x06"
         copies = 1 + (self._random.random() < self._duplicate)
         for _ in range(copies):
@@ -110,4 +117,4 @@ class Unreliable:
                 continue
             self._count += 1
             arrival = self.now + self._delay + self._random.random() * self._jitter
-            self._wire.append((arrival, self._count, receiver, frame))
+            self._wire.append((arrival, self._count, receiver, frame, gso_size))

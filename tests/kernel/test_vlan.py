@@ -34,7 +34,7 @@ class World:
         self.parent.receive_frame(frame)
         self.kernel.run(0.0)
         assert not self.kernel.faults
-        sent = [frame for frame, _ in self.parent.transmit_queue]
+        sent = [frame for frame, _, _ in self.parent.transmit_queue]
         self.parent.transmit_queue.clear()
         return sent
 

@@ -32,7 +32,7 @@ WINDOW = 192
 _BURST = 32  # as many as one sendmmsg(2)
 _PATIENCE = 0.5  # seconds without a count after which what is under way counts as lost
 _TRIES = 40
-_CHUNK = bytes(65_536)
+_CHUNK = bytes(1 << 18)
 _REQUEST = b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
 
 

@@ -110,8 +110,10 @@ def _is_broken(skb: Skb, verify: bool) -> bool:
     header = (data[transport + 12] >> 4) * 4
     if header < 20 or available < header:
         return True
-    if verify and not is_valid(data[transport:], pseudo_header_sum(skb.saddr, skb.daddr, TCP, available)):
-        return True
+    if verify:
+        covered = data[transport : transport + header] if skb.gso_size else data[transport:]
+        if not is_valid(covered, pseudo_header_sum(skb.saddr, skb.daddr, TCP, available)):
+            return True
     return data[transport + 13] & 0x3F & ~PSH not in _VALID_FLAGS
 
 

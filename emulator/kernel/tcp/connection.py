@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from emulator.kernel import gso
 from emulator.kernel.drop import DropReason
 from emulator.kernel.socket_base import Socket, SocketInfo
 from emulator.kernel.socket_error import os_error
@@ -38,7 +39,7 @@ class TcpSocket(Socket):
     """
 
     __slots__ = (
-        "ack_wanted", "cc", "delayed_ack", "error_number", "fin_sent", "fin_wanted", "identification",
+        "ack_wanted", "cc", "delayed_ack", "error_number", "fin_sent", "fin_wanted", "gso_segments", "identification",
         "initial_window", "interactive", "keepalive", "keepalive_since", "last_challenge", "last_received",
         "last_sent", "linger", "listener", "mss", "nodelay", "orphan", "path_mtu", "peer_mss", "probes", "quick_acks",
         "receive_mss", "receive_shift", "retransmit", "route", "rtt", "rx", "sack", "scaling", "seen_mss",
@@ -68,6 +69,7 @@ class TcpSocket(Socket):
         self.receive_mss = max(self.path_mtu - output.HEADERS, MINIMUM_MSS)
         self.rx = ReceiveQueue(buffers.receive_limit(self.receive_mss))
         self.mss = self.seen_mss = DEFAULT_MSS
+        self.gso_segments = 1  # how many of them may go as one frame
         self.receive_shift = 0
         self.initial_window = min(0xFFFF // self.receive_mss * self.receive_mss or 0xFFFF, self.rx.limit)
         self.timestamps = self.sack = self.scaling = True  # what we offer, then what both sides have
@@ -246,8 +248,9 @@ class TcpSocket(Socket):
         mss = max(min(self.peer_mss, mtu - output.HEADERS), MINIMUM_MSS) - options
         shrinks = mss < self.mss
         self.mss = mss
+        self.gso_segments = max(gso.MAXIMUM_PAYLOAD // mss, 1)
         if shrinks and self.tx.segments:
-            self.tx.split(mss)
+            self.tx.set_mss(mss)
 
     def time_wait(self) -> None:
         """Both sides have closed: a small keeper of the addresses takes over for a minute."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulator.kernel.tcp.congestion import Phase
 from emulator.kernel.tcp.segment import TIMESTAMPS_PREFIX, WITH_TIMESTAMPS
 from emulator.kernel.tcp.sequence import MASK
 from emulator.kernel.tcp.state import TRANSMITTING
-from emulator.packet.checksum import transport_checksum
+from emulator.packet.checksum import checksum, pseudo_header_sum, transport_checksum
 from emulator.packet.tcp import ACK, FIN, PSH, RST, SYN, TCP
 from emulator.packet.tcp_options import TcpOptions
 
@@ -26,21 +27,34 @@ HEADERS = 40  # IPv4 and TCP, without options
 TIMESTAMPS_LENGTH = 12
 DELAYED_ACK = 0.04  # seconds (TCP_DELACK_MIN)
 
+_DEFER_WITHIN = 0.001  # seconds since something was sent
+_DEFER_SHARE = 3  # of the window (net.ipv4.tcp_tso_win_divisor)
+
 
 def emit(
     c: TcpSocket,
     sequence: int,
     flags: int,
-    payload: bytes = b"",
+    payload: bytes | memoryview = b"",
     options: bytes | None = None,
     trace: Trace | None = None,
+    mss: int = 0,
 ) -> None:
-    """Build one segment and hand it to IP. It acknowledges all that came in."""
+    """Build one segment and hand it to IP. It acknowledges all that came in.
+
+    A payload of more than `mss` bytes is several segments that go as one frame.
+    """
     rx = c.rx
     window = c.initial_window if flags & SYN else rx.select_window(c.receive_mss, c.receive_shift)
     acknowledgement = rx.next & MASK if flags & ACK else 0
     segment = _build(c, sequence & MASK, acknowledgement, flags, window, payload, options)
-    segment[16:18] = transport_checksum(segment, c.laddr, c.raddr, PROTOCOL).to_bytes(2, "big")
+    gso_size = mss if len(payload) > mss else 0
+    if gso_size:
+        covered = pseudo_header_sum(c.laddr, c.raddr, PROTOCOL, len(segment))
+        value = checksum(segment[: len(segment) - len(payload)], covered)
+    else:
+        value = transport_checksum(segment, c.laddr, c.raddr, PROTOCOL)
+    segment[16:18] = value.to_bytes(2, "big")
     rx.acked = rx.next
     if c.ack_wanted:
         c.ack_wanted = False
@@ -58,12 +72,15 @@ def emit(
         socket=c,
         trace=trace,
         identification=identification,
+        gso_size=gso_size,
     )
+    if gso_size:
+        c.identification += len(payload) // gso_size  # each segment has one
 
 
 def send_syn(c: TcpSocket, trace: Trace | None = None) -> None:
     """Send our SYN for the first time; with ACK if the peer's has come (SYN_RECEIVED)."""
-    sent = c.tx.add(b"", SYN, 1, c.now)
+    sent = c.tx.add(b"", SYN, 1, c.now, c.mss)
     emit(c, sent.sequence, _syn_flags(c), options=_syn_options(c), trace=trace)
     c.retransmit.start(c.rtt.timeout)
 
@@ -74,7 +91,7 @@ def repeat(c: TcpSocket, sent: Sent, trace: Trace | None = None) -> None:
     if sent.flags & SYN:
         emit(c, sent.sequence, _syn_flags(c), options=_syn_options(c), trace=trace)
     else:
-        emit(c, sent.sequence, sent.flags | ACK, sent.payload)
+        emit(c, sent.sequence, sent.flags | ACK, sent.payload, mss=sent.mss)
 
 
 def send_ack(c: TcpSocket) -> None:
@@ -153,7 +170,8 @@ def timestamp(c: TcpSocket) -> int:
 
 def _repeat_lost(c: TcpSocket) -> None:
     tx = c.tx
-    while tx.in_flight < c.cc.window and (sent := tx.next_lost()) is not None:
+    while (quota := c.cc.window - tx.in_flight) > 0 and (sent := tx.next_lost()) is not None:
+        tx.cut(sent, min(quota, c.gso_segments))
         repeat(c, sent)
     if c.retransmit.at is None and tx.segments:
         c.retransmit.start(c.rtt.timeout)
@@ -163,20 +181,42 @@ def _send_new(c: TcpSocket) -> None:
     tx, cc, mss = c.tx, c.cc, c.mss
     if not tx.segments and (idle := c.now - c.last_sent) > c.rtt.timeout:
         cc.restart_after_idle(idle)
-    while tx.pending and tx.in_flight < cc.window:
+    while tx.pending and (quota := cc.window - tx.in_flight) > 0:
         size = min(mss, tx.pending)
         room = tx.una + tx.window - tx.next
         if room < size:
             if room <= 0 or room < tx.max_window // 2:
                 return  # no crumbs (RFC 9293 section 3.8.6.2.1); the probe sends them if it must
             size = room
-        elif size < mss and tx.segments and not c.nodelay and not c.fin_wanted:
-            return  # Nagle: one small segment at a time
+        else:
+            size = min(tx.pending, room, quota * mss, c.gso_segments * mss)
+            if size % mss and (size < tx.pending or _holds_back(c)):
+                size -= size % mss
+            if not size or (size < tx.pending and _defers(c, min(quota * mss, room))):
+                return
         payload = tx.take(size)
         flags = ACK
         if not tx.pending:
             flags = ACK | PSH | FIN if c.fin_wanted else ACK | PSH
         _send(c, payload, flags)
+
+
+def _holds_back(c: TcpSocket) -> bool:
+    """Nagle, as Minshall has it: one segment at a time that is less than full is on its way (`tcp_nagle_check`)."""
+    return c.tx.small_end > c.tx.una and not c.nodelay and not c.fin_wanted
+
+
+def _defers(c: TcpSocket, allowed: int) -> bool:
+    """Whether to wait for the next acknowledgement, which allows a larger frame (`tcp_tso_should_defer`).
+
+    Not if a good part of a window can go, in recovery, after a pause, or if that acknowledgement is long in coming.
+    """
+    tx, cc, now = c.tx, c.cc, c.now
+    if not tx.segments or cc.phase is not Phase.OPEN or allowed >= c.gso_segments * c.mss:
+        return False
+    if now - c.last_sent > _DEFER_WITHIN or now - tx.segments[0].sent_at < (c.rtt.smoothed or 0.0) / 2:
+        return False
+    return allowed < min(cc.window * c.mss, tx.window) // _DEFER_SHARE
 
 
 def _send(c: TcpSocket, payload: bytes, flags: int) -> None:
@@ -187,9 +227,9 @@ def _send(c: TcpSocket, payload: bytes, flags: int) -> None:
         length += 1
     elif now - c.last_received < DELAYED_ACK:
         c.interactive = True
-    sent = c.tx.add(payload, flags & (FIN | PSH), length, now)
+    sent = c.tx.add(payload, flags & (FIN | PSH), length, now, c.mss)
     c.last_sent = now
-    emit(c, sent.sequence, flags, payload)
+    emit(c, sent.sequence, flags, payload, mss=c.mss)
     if c.retransmit.at is None or len(c.tx.segments) == 1:
         c.retransmit.start(c.rtt.timeout)
 
@@ -205,7 +245,13 @@ def _syn_options(c: TcpSocket) -> bytes:
 
 
 def _build(
-    c: TcpSocket, sequence: int, acknowledgement: int, flags: int, window: int, payload: bytes, options: bytes | None
+    c: TcpSocket,
+    sequence: int,
+    acknowledgement: int,
+    flags: int,
+    window: int,
+    payload: bytes | memoryview,
+    options: bytes | None,
 ) -> bytearray:
     """Return header, options and payload, with zero for the checksum."""
     if options is None and c.timestamps and not c.rx.has_gap:

@@ -6,6 +6,7 @@ import errno
 import struct
 from typing import TYPE_CHECKING
 
+from emulator.kernel import gso
 from emulator.kernel.drop import DropReason
 from emulator.kernel.ip_options import echo_options, milliseconds_of_day
 from emulator.kernel.port_table import PortTable, overlap
@@ -162,7 +163,8 @@ class Tcp:
         if arrived is None:
             self.netns.drop(skb, DropReason.INVALID_PROTO)
             return
-        if not segment.has_valid_checksum(data, start, end, skb.saddr, skb.daddr):
+        covered = gso.payload_offset(skb) if skb.gso_size else end
+        if not segment.has_valid_checksum(data, start, covered, skb.saddr, skb.daddr):
             self.netns.drop(skb, DropReason.TCP_CSUM)
             return
         reason = self._dispatch(arrived, skb)

@@ -25,7 +25,7 @@ def acknowledge(c: TcpSocket, segment: Segment, ack: int, *, window_changed: boo
     fresh = _take_sack(c, segment) if c.sack and segment.options.sack else 0
     if advanced:
         _advance(c, segment, ack, in_flight)
-    elif not c.sack and tx.segments and not segment.payload and not window_changed and tx.sacked < len(tx.segments) - 1:
+    elif not c.sack and tx.segments and not segment.payload and not window_changed and tx.sacked < tx.outstanding - 1:
         tx.sacked += 1  # a duplicate: something later than the oldest has arrived
         fresh = 1
     if fresh or c.cc.phase is not Phase.OPEN:
@@ -36,7 +36,7 @@ def _advance(c: TcpSocket, segment: Segment, ack: int, in_flight: int) -> None:
     tx = c.tx
     count, sent_at = tx.acknowledge(ack)
     if not c.sack and tx.sacked:
-        tx.sacked = min(max(tx.sacked - max(count - 1, 0), 0), max(len(tx.segments) - 1, 0))
+        tx.sacked = min(max(tx.sacked - max(count - 1, 0), 0), max(tx.outstanding - 1, 0))
     _measure(c, segment, sent_at)
     c.timeouts = c.probes = 0
     c.stalled_since = None
@@ -81,8 +81,9 @@ def _look_for_losses(c: TcpSocket, *, advanced: bool) -> None:
         return
     first = cc.phase is Phase.OPEN
     if first:
-        cc.enter_recovery(len(tx.segments), tx.next)
+        cc.enter_recovery(tx.outstanding, tx.next)
     if (first or not c.sack) and (head := tx.next_lost()) is not None:
+        tx.cut(head, 1)
         output.repeat(c, head)  # whatever the window says
 
 

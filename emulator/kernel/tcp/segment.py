@@ -66,6 +66,6 @@ def parse(data: bytearray, start: int, end: int) -> Segment | None:
     return segment
 
 
-def has_valid_checksum(data: bytearray, start: int, end: int, saddr: int, daddr: int) -> bool:
-    """Whether the segment in `data[start:end]` sums up right."""
-    return is_valid(data[start:end], saddr + daddr + PROTOCOL + end - start)
+def has_valid_checksum(data: bytearray, start: int, covered: int, saddr: int, daddr: int) -> bool:
+    """Whether the segment from `start` to the end of `data` sums up right, as far as the checksum covers it."""
+    return is_valid(data[start:covered], saddr + daddr + PROTOCOL + len(data) - start)

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 
 SEND_BUFFER = 524_288  # bytes, sent and unsent, at first
 REORDERING = 3  # segments that may overtake another before it counts as lost (DupThresh of RFC 6675)
 
 
 class Sent:
-    """One segment that is not acknowledged yet. `flags` has SYN or FIN, which take a number as a byte of data does."""
+    """What was sent at once and is not acknowledged yet: one segment, or several of `mss` bytes that went as one frame.
 
-    __slots__ = ("end", "flags", "lost", "payload", "repeated", "repeats", "sacked", "sent_at", "sequence")
+    `flags` has SYN or FIN, which take a number as a byte of data does. `count` is how many segments it is (of Linux's
+    skb, `tcp_skb_pcount`); whatever befalls some of them only cuts it first.
+    """
 
-    def __init__(self, sequence: int, end: int, payload: bytes, flags: int, sent_at: float) -> None:
+    __slots__ = (
+        "count", "end", "flags", "lost", "mss", "payload", "repeated", "repeats", "sacked", "sent_at", "sequence",
+    )  # fmt: skip
+
+    def __init__(
+        self, sequence: int, end: int, payload: bytes | memoryview, flags: int, sent_at: float, mss: int
+    ) -> None:
         self.sequence = sequence
         self.end = end
         self.payload = payload
         self.flags = flags
         self.sent_at = sent_at
+        self.mss = mss
+        self.count = -(-len(payload) // mss) or 1
         self.repeats = 0  # how often it was sent again
         self.sacked = False  # the peer holds it out of order
         self.lost = False  # believed lost
@@ -39,11 +51,13 @@ class SendQueue:
         "lost",
         "max_window",
         "next",
+        "outstanding",
         "pending",
         "repeated",
         "sacked",
         "segments",
         "shift",
+        "small_end",
         "una",
         "window",
         "wl1",
@@ -59,8 +73,10 @@ class SendQueue:
         self.pending = 0  # bytes not sent yet
         self._pending: deque[bytes] = deque()
         self._position = 0  # in the first of them
+        self.small_end = 0  # the end of the last segment that was less than full
         self.segments: deque[Sent] = deque()
-        self.sacked = self.lost = self.repeated = 0  # how many of `segments` have these marks
+        self.outstanding = 0  # how many segments that is
+        self.sacked = self.lost = self.repeated = 0  # how many of them have these marks
 
     def begin(self, initial: int) -> None:
         """Start with our SYN, whose number is `initial`."""
@@ -69,7 +85,7 @@ class SendQueue:
     @property
     def in_flight(self) -> int:
         """Segments that are believed to be on their way (`tcp_packets_in_flight`)."""
-        return len(self.segments) - self.sacked - self.lost + self.repeated
+        return self.outstanding - self.sacked - self.lost + self.repeated
 
     @property
     def room(self) -> int:
@@ -106,11 +122,14 @@ class SendQueue:
             size -= len(first)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def add(self, payload: bytes, flags: int, length: int, now: float) -> Sent:
-        """Note a segment that is sent now; `length` is what it takes of the sequence space."""
-        sent = Sent(self.next, self.next + length, payload, flags, now)
+    def add(self, payload: bytes, flags: int, length: int, now: float, mss: int) -> Sent:
+        """Note what is sent now, in segments of `mss` bytes; `length` is what it takes of the sequence space."""
+        sent = Sent(self.next, self.next + length, payload, flags, now, mss)
         self.next = sent.end
         self.segments.append(sent)
+        self.outstanding += sent.count
+        if len(payload) % mss:
+            self.small_end = sent.end
         return sent
 
     def acknowledge(self, ack: int) -> tuple[int, float | None]:
@@ -125,32 +144,41 @@ class SendQueue:
         repeated = False
         while segments and segments[0].end <= ack:
             sent = segments.popleft()
-            count += 1
+            count += sent.count
             if sent.repeats:
                 repeated = True
             elif sent_at is None and not sent.sacked:
                 sent_at = sent.sent_at
             if sent.sacked or sent.lost:
                 self._unmark(sent)
+        self.outstanding -= count
         if segments and segments[0].sequence < ack:
             head = segments[0]
-            head.payload = head.payload[ack - head.sequence :]
-            head.sequence = ack
+            trimmed = self._trim(head, ack)
+            count += trimmed
+            if head.repeats:
+                repeated = repeated or trimmed > 0
+            elif trimmed and sent_at is None and not head.sacked:
+                sent_at = head.sent_at
         self.una = ack
         return count, None if repeated else sent_at
 
     def mark_sacked(self, blocks: Iterable[tuple[int, int]]) -> int:
         """Mark what the peer says it holds; returns how many segments that were not marked before."""
         fresh = 0
+        segments = self.segments
         for left, right in blocks:
-            for sent in self.segments:
-                if sent.sequence >= right:
+            self._cut_at(left, -1)
+            self._cut_at(right, 0)
+            first = bisect_left(segments, left, key=_sequence)
+            for sent in islice(segments, first, None):
+                if sent.end > right:
                     break
-                if not sent.sacked and sent.sequence >= left and sent.end <= right:
+                if not sent.sacked:
                     self._unmark(sent)
                     sent.sacked = True
-                    self.sacked += 1
-                    fresh += 1
+                    self.sacked += sent.count
+                    fresh += sent.count
         return fresh
 
     def mark_lost_by_sack(self) -> bool:
@@ -161,7 +189,7 @@ class SendQueue:
             if above < REORDERING:
                 break
             if sent.sacked:
-                above -= 1
+                above -= sent.count
             elif not sent.lost:
                 self._mark_lost(sent)
                 found = True
@@ -171,6 +199,7 @@ class SendQueue:
         """Mark the oldest segment, without SACK to tell of others (RFC 6582)."""
         head = self.segments[0]
         if not head.lost and not head.sacked:
+            self.cut(head, 1)
             self._mark_lost(head)
 
     def mark_all_lost(self) -> None:
@@ -197,39 +226,80 @@ class SendQueue:
         sent.sent_at = now
         if sent.lost and not sent.repeated:
             sent.repeated = True
-            self.repeated += 1
+            self.repeated += sent.count
 
-    def split(self, mss: int) -> None:
-        """Cut segments that are longer than a lowered segment size, and mark them lost: they did not get through."""
-        old = list(self.segments)
-        self.segments.clear()
-        for sent in old:
-            if len(sent.payload) <= mss or sent.sacked:
-                self.segments.append(sent)
+    def cut(self, sent: Sent, count: int) -> None:
+        """Make the first `count` segments of what was sent at once stand alone, if it is more (`tcp_fragment`)."""
+        if count < sent.count:
+            self._cut(self.segments.index(sent), count)
+
+    def set_mss(self, mss: int) -> None:
+        """Segments longer than a lowered size did not get through: they are lost, and go again in shorter ones.
+
+        (`tcp_simple_retransmit`.)
+        """
+        for sent in self.segments:
+            if sent.sacked or min(len(sent.payload), sent.mss) <= mss:
                 continue
             self._unmark(sent)
-            for start in range(0, len(sent.payload), mss):
-                piece = sent.payload[start : start + mss]
-                last = start + mss >= len(sent.payload)
-                begin = sent.sequence + start
-                end = sent.end if last else begin + len(piece)
-                part = Sent(begin, end, piece, sent.flags if last else 0, sent.sent_at)
-                part.repeats = 1  # so that it gives no round-trip time
-                self.segments.append(part)
-                self._mark_lost(part)
+            before = sent.count
+            sent.mss = mss
+            sent.count = -(-len(sent.payload) // mss)
+            self.outstanding += sent.count - before
+            sent.repeats = max(sent.repeats, 1)  # so that it gives no round-trip time
+            self._mark_lost(sent)
 
     def clear(self) -> None:
         """Let go of all data."""
         self._pending.clear()
         self.segments.clear()
-        self.pending = self._position = self.sacked = self.lost = self.repeated = 0
+        self.pending = self._position = self.outstanding = self.sacked = self.lost = self.repeated = 0
+
+    def _cut_at(self, edge: int, rounding: int) -> None:
+        """Cut what lies across the edge of a SACK block, between two segments: up with -1, down with 0."""
+        index = bisect_left(self.segments, edge, key=_sequence) - 1
+        if index < 0:
+            return
+        sent = self.segments[index]
+        if sent.count > 1 and edge < sent.end and not sent.sacked:
+            inside = edge - sent.sequence + rounding
+            count = inside // sent.mss - rounding
+            if 0 < count < sent.count:
+                self._cut(index, count)
+
+    def _cut(self, index: int, count: int) -> None:
+        sent = self.segments[index]
+        size = count * sent.mss
+        payload = memoryview(sent.payload)
+        rest = Sent(sent.sequence + size, sent.end, payload[size:], sent.flags, sent.sent_at, sent.mss)
+        rest.repeats, rest.sacked, rest.lost, rest.repeated = sent.repeats, sent.sacked, sent.lost, sent.repeated
+        sent.payload, sent.end, sent.flags, sent.count = payload[:size], rest.sequence, 0, count
+        self.segments.insert(index + 1, rest)
+
+    def _trim(self, head: Sent, ack: int) -> int:
+        """Forget the acknowledged beginning of the oldest; returns how many segments that was (`tcp_tso_acked`)."""
+        head.payload = memoryview(head.payload)[ack - head.sequence :]
+        head.sequence = ack
+        count = -(-len(head.payload) // head.mss) or 1
+        trimmed = head.count - count
+        head.count = count
+        self.outstanding -= trimmed
+        self.sacked -= trimmed * head.sacked
+        self.lost -= trimmed * head.lost
+        self.repeated -= trimmed * head.repeated
+        return trimmed
 
     def _mark_lost(self, sent: Sent) -> None:
         sent.lost = True
-        self.lost += 1
+        self.lost += sent.count
 
     def _unmark(self, sent: Sent) -> None:
-        self.sacked -= sent.sacked
-        self.lost -= sent.lost
-        self.repeated -= sent.repeated
+        count = sent.count
+        self.sacked -= sent.sacked * count
+        self.lost -= sent.lost * count
+        self.repeated -= sent.repeated * count
         sent.sacked = sent.lost = sent.repeated = False
+
+
+def _sequence(sent: Sent) -> int:
+    return sent.sequence

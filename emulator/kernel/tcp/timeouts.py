@@ -56,10 +56,11 @@ def retransmission_timeout(c: TcpSocket) -> None:
         return
     if not c.sack:
         tx.sacked = 0
-    c.cc.enter_loss(len(tx.segments), tx.next, again=c.timeouts > 0)
+    c.cc.enter_loss(tx.outstanding, tx.next, again=c.timeouts > 0)
     tx.mark_all_lost()
     c.timeouts += 1
     c.rtt.backoff += 1
+    tx.cut(tx.segments[0], 1)
     output.repeat(c, tx.segments[0])
     c.retransmit.start(c.rtt.timeout)
 

@@ -82,7 +82,7 @@ class _Node:
 
     def take_frames(self) -> list[bytes]:
         """Return what the NIC sends."""
-        frames = [frame for frame, _ in self.nic.transmit_queue]
+        frames = [frame for frame, _, _ in self.nic.transmit_queue]
         self.nic.transmit_queue.clear()
         return frames
 

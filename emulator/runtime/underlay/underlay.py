@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from emulator.api.codec import (
     FRAME_OVERHEAD,
+    SEGMENT_OVERHEAD,
     TRACE_OVERHEAD,
     DatagramEncoder,
     Fault,
@@ -29,8 +30,11 @@ UdpAddress = tuple[str, int]
 TraceMarks = Mapping[int, Sequence[int]]
 """For the index of a traced frame: its trace's identity, the number of its last step, 1 if misses are wanted too."""
 
-Deliver = Callable[[str, Sequence[bytes], TraceMarks], None]
-"""Takes the sender's name, the frames of one datagram, and the marks of those that are traced."""
+SegmentSizes = Mapping[int, int]
+"""For the index of a frame that stands for several TCP segments: how many bytes of payload each of these has."""
+
+Deliver = Callable[[str, Sequence[bytes], TraceMarks, SegmentSizes], None]
+"""Takes the sender's name, the frames of one datagram, the marks of those that are traced, and the segment sizes."""
 
 UNKNOWN_SENDER = "unknown sender"
 WRONG_SOURCE = "another address than its sender's"
@@ -65,13 +69,14 @@ def parse_udp_address(text: str) -> UdpAddress:
 class _Outbox:
     """What waits to be sent to one peer in this loop turn."""
 
-    __slots__ = ("frames", "peer", "sequence", "size", "traces")
+    __slots__ = ("frames", "peer", "segments", "sequence", "size", "traces")
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.sequence = 0
         self.frames: list[bytes] = []
         self.traces: dict[int, tuple[int, ...]] = {}
+        self.segments: dict[int, int] = {}
         self.size = 0
 
 
@@ -126,14 +131,19 @@ class Underlay:
         self._outboxes = outboxes
         self._by_mac = {outbox.peer.mac.to_bytes(6, "big"): outbox for outbox in outboxes.values()}
 
-    def send(self, frame: bytes, trace: Trace | None = None) -> None:
+    @property
+    def largest_frame(self) -> int:
+        """Bytes of the longest frame that can be sent."""
+        return self._room - FRAME_OVERHEAD - TRACE_OVERHEAD - SEGMENT_OVERHEAD
+
+    def send(self, frame: bytes, trace: Trace | None = None, gso_size: int = 0) -> None:
         """Gather a frame for the peer that has its destination, or for all: broadcast, multicast, unknown unicast."""
         outbox = self._by_mac.get(frame[:6])
         if outbox is not None:
-            self._gather(outbox, frame, trace)
+            self._gather(outbox, frame, trace, gso_size)
             return
         for outbox in self._outboxes.values():
-            self._gather(outbox, frame, trace)
+            self._gather(outbox, frame, trace, gso_size)
 
     def flush(self) -> None:
         """Send what was gathered: once a loop turn."""
@@ -171,10 +181,12 @@ class Underlay:
         self.received_datagrams += 1
         self.received_frames += len(datagram.frames)
         self.received_bytes += len(data)
-        deliver(datagram.sender, datagram.frames, datagram.traces)
+        deliver(datagram.sender, datagram.frames, datagram.traces, datagram.segments)
 
-    def _gather(self, outbox: _Outbox, frame: bytes, trace: Trace | None) -> None:
+    def _gather(self, outbox: _Outbox, frame: bytes, trace: Trace | None, gso_size: int) -> None:
         size = len(frame) + FRAME_OVERHEAD + (0 if trace is None else TRACE_OVERHEAD)
+        if gso_size:
+            size += SEGMENT_OVERHEAD
         if outbox.size + size > self._room:
             if size > self._room:
                 self.refused[FRAME_TOO_LARGE] += 1
@@ -183,11 +195,13 @@ class Underlay:
         if trace is not None:
             mark = (trace.identity, trace.number)
             outbox.traces[len(outbox.frames)] = (*mark, 1) if trace.considered else mark
+        if gso_size:
+            outbox.segments[len(outbox.frames)] = gso_size
         outbox.frames.append(frame)
         outbox.size += size
 
     def _send_datagram(self, outbox: _Outbox) -> None:
-        data = self._encoder.encode(outbox.sequence, outbox.frames, outbox.traces)
+        data = self._encoder.encode(outbox.sequence, outbox.frames, outbox.traces, outbox.segments)
         outbox.sequence += 1
         self.sent_datagrams += 1
         self.sent_frames += len(outbox.frames)
@@ -196,6 +210,8 @@ class Underlay:
         outbox.size = 0
         if outbox.traces:
             outbox.traces = {}
+        if outbox.segments:
+            outbox.segments = {}
         self.transmit(data, outbox.peer.address)
 
     def _count_gap(self, sender: str, epoch: int, sequence: int) -> None:

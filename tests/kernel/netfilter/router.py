@@ -64,7 +64,7 @@ class Router:
 
     @staticmethod
     def _drain(nic: Nic) -> list[bytes]:
-        frames = [frame for frame, _ in nic.transmit_queue]
+        frames = [frame for frame, _, _ in nic.transmit_queue]
         nic.transmit_queue.clear()
         return frames
 

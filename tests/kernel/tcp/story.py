@@ -110,6 +110,7 @@ class Story(NamedTuple):
     sysctls: dict[str, int | str]
     cut_at: float | None
     abort_after: int | None
+    whole: bool  # the wire takes frames of several segments
 
 
 class Ending(NamedTuple):
@@ -136,6 +137,7 @@ def draw(seed: int) -> Story:
         sysctls,
         source.uniform(0.0, 2.0) if source.random() < 0.1 else None,
         source.randrange(60_000) if source.random() < 0.1 else None,
+        source.random() < 0.5,
     )
 
 
@@ -143,7 +145,9 @@ def tell(seed: int) -> Ending:
     """Play a seed's story, and assert that its transfers arrived whole or failed with the right error."""
     story = draw(seed)
     source = random.Random(seed)
-    wire = Unreliable(seed, loss=story.loss, duplicate=story.duplicate, jitter=story.jitter, delay=story.delay)
+    wire = Unreliable(
+        seed, loss=story.loss, duplicate=story.duplicate, jitter=story.jitter, delay=story.delay, whole=story.whole
+    )
     for netns in (wire.client, wire.server):
         _set(netns, story.sysctls)
     there, back = source.randbytes(story.sizes[0]), source.randbytes(story.sizes[1])

@@ -144,12 +144,18 @@ def test_a_megabyte_each_way_at_once() -> None:
 def test_segments_fill_the_mtu(mtu: int) -> None:
     world = World(mtu=mtu)
     client, server = pair(world)
-    largest = [0]
-    world.far.taps.append(lambda _link, _way, skb: largest.__setitem__(0, max(largest[0], len(skb.data))))
+    sizes: list[tuple[int, int]] = []
+    world.far.taps.append(lambda _link, _way, skb: sizes.append((len(skb.data), skb.gso_size)))
     client.send(bytes(30_000))
     world.run(1)
     assert server.rx.size == 30_000
-    assert largest[0] == mtu + 14
+    segment = mtu - 20 - 20 - 12
+    assert {gso_size for _, gso_size in sizes} - {0} == {segment}
+    assert max(size for size, gso_size in sizes if not gso_size) <= mtu + 14
+    assert next(each for each in sizes if each[1]) == (
+        66 + min(10 * segment, 30_000),
+        segment,
+    )  # all that the first window allows, in one frame
 
 
 def test_loopback_uses_its_large_mtu() -> None:

@@ -22,7 +22,7 @@ async def exchange(seed: int, conditions: Conditions, count: int = 200) -> tuple
     arrived: list[tuple[float, int]] = []
     start = trio.current_time()
 
-    def deliver(_sender: str, frames: object, _marks: object) -> None:
+    def deliver(_sender: str, frames: object, _marks: object, _sizes: object) -> None:
         assert isinstance(frames, list)
         arrived.extend((round(trio.current_time() - start, 6), int.from_bytes(each[14:16], "big")) for each in frames)
 

@@ -32,7 +32,7 @@ async def test_frames_cross_in_order(sockets: list[socket.socket]) -> None:
     sender, receiver = trio.open_memory_channel[bytes](1000)
     frames = [MAC.to_bytes(6, "big") + bytes(8) + index.to_bytes(2, "big") + bytes(1000) for index in range(200)]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(b.run, lambda _sender, received, _marks: [sender.send_nowait(each) for each in received])
+        nursery.start_soon(b.run, lambda _sender, received, *_: [sender.send_nowait(each) for each in received])
         await trio.testing.wait_all_tasks_blocked()
         for start in range(0, 200, 20):
             for each in frames[start : start + 20]:

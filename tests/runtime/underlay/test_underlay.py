@@ -36,7 +36,7 @@ class Recorder(Underlay):
         self.transmitted.append((data, address))
 
     def take(self, data: bytes | memoryview, source: UdpAddress) -> None:
-        self.accept(data, source, lambda sender, frames, marks: self.delivered.append((sender, list(frames), marks)))
+        self.accept(data, source, lambda sender, frames, marks, _: self.delivered.append((sender, list(frames), marks)))
 
 
 def frame(destination: int, length: int = 60) -> bytes:

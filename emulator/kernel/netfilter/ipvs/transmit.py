@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulator.kernel import gso
 from emulator.kernel.drop import DropReason
 from emulator.kernel.fragment import pull
 from emulator.kernel.ip_header import DONT_FRAGMENT
@@ -107,7 +108,7 @@ class Transmitter:
             value = value + 1 & 0xFFFF
         data[at], data[at + 1] = value >> 8, value & 0xFF
         too_big = skb.fragment & DONT_FRAGMENT and len(data) - network > route.mtu
-        if too_big and skb.protocol != ICMP:
+        if too_big and not gso.fits(skb, route.mtu) and skb.protocol != ICMP:
             netns.drop(skb, DropReason.PKT_TOO_BIG)
             netns.icmp.send_error(skb, UNREACHABLE, FRAGMENTATION_NEEDED, route.mtu)
             return False

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from emulator.kernel import gso
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.connection import CONFIRMED
 from emulator.kernel.netfilter.error import RuleError
@@ -115,7 +116,7 @@ def _is_sound(skb: Skb, context: Context) -> bool:
     if skb.options is not None and skb.options.changed and not _was_checked(skb, context):
         return False  # Linux sums over the IP header too, whose checksum is stale until the packet is forwarded
     pseudo = pseudo_header_sum(skb.saddr, skb.daddr, protocol, length) if protocol in (TCP, UDP) else 0
-    return is_valid(data[transport:], pseudo)
+    return is_valid(data[transport : gso.payload_offset(skb)] if skb.gso_size else data[transport:], pseudo)
 
 
 def _was_checked(skb: Skb, context: Context) -> bool:
