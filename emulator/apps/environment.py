@@ -130,8 +130,13 @@ class Network(Protocol):
     def hosts(self) -> Mapping[str, str]:
         """Its hosts file: name to address."""
 
-    async def open_tcp_stream(self, host: str, port: int, *, trace: Trace | None = None) -> TcpStream:
-        """Connect to a name or address. OSError as Linux gives it (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ...)."""
+    async def open_tcp_stream(
+        self, host: str, port: int, *, source: Address | None = None, trace: Trace | None = None
+    ) -> TcpStream:
+        """Connect to a name or address, from `source` if given (port 0 draws one).
+
+        OSError as Linux gives it (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, EADDRNOTAVAIL, ...).
+        """
 
     async def open_tcp_listener(self, port: int, *, address: str = "0.0.0.0", backlog: int = 128) -> TcpListener:
         """Listen. OSError(EADDRINUSE) where the port is taken."""

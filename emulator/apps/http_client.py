@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import h11
+import trio
 
 from emulator.apps.environment import TcpStream
 from emulator.apps.http_message import Headers
@@ -60,6 +61,7 @@ class HttpConnection:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADER_LIMIT)
         self._expected: int | None = None
         self._received = 0
+        self._early: h11.Event | None = None
 
     @property
     def reusable(self) -> bool:
@@ -69,23 +71,51 @@ class HttpConnection:
     async def send(
         self, method: str, target: str, headers: Headers, body: bytes = b"", *, version: str = "1.1"
     ) -> None:
-        """Send a request. MalformedReplyError is not raised here; trio.BrokenResourceError if the connection is gone.
+        """Send a whole request. trio.BrokenResourceError if the connection is gone, ValueError as `send_head`."""
+        data = self._begin(method, target, headers, version)
+        if body:
+            data += self._encode(h11.Data(data=body))
+        await self.stream.send_all(data + self._encode(h11.EndOfMessage()))
 
-        ValueError for a request that HTTP cannot express.
-        """
+    async def send_head(self, method: str, target: str, headers: Headers, *, version: str = "1.1") -> None:
+        """Send a request's head; `send_part` and `send_end` follow. ValueError for what HTTP cannot express."""
+        await self.stream.send_all(self._begin(method, target, headers, version))
+
+    async def send_part(self, part: bytes) -> int:
+        """Send some of the body; return how many bytes that took, chunk lengths included."""
+        data = self._encode(h11.Data(data=part)) if part else b""
+        await self.stream.send_all(data)
+        return len(data)
+
+    async def send_end(self) -> int:
+        """Say that the body is whole; return how many bytes that took."""
+        data = self._encode(h11.EndOfMessage())
+        if data:
+            await self.stream.send_all(data)
+        return len(data)
+
+    async def wait_for_continue(self, patience: float) -> bool | None:
+        """Wait for 100 Continue: whether it came; None where the server has answered for good meanwhile."""
+        with trio.move_on_after(patience):
+            event = await self._next_event()
+            if isinstance(event, h11.InformationalResponse):
+                return True
+            self._early = event
+            return None
+        return False
+
+    def _begin(self, method: str, target: str, headers: Headers, version: str) -> bytes:
         if self.reusable:
             self._http.start_next_cycle()
-        self._expected, self._received, self.heard = None, 0, False
+        self._expected, self._received, self.heard, self._early = None, 0, False, None
+        data = self._encode(h11.Request(method=method, target=target, headers=list(headers)))
+        return data.replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1) if version == "1.0" else data
+
+    def _encode(self, event: h11.Event) -> bytes:
         try:
-            data = self._http.send(h11.Request(method=method, target=target, headers=list(headers))) or b""
-            if body:
-                data += self._http.send(h11.Data(data=body)) or b""
-            data += self._http.send(h11.EndOfMessage()) or b""
+            return self._http.send(event) or b""
         except h11.LocalProtocolError as error:
             raise ValueError(str(error)) from None
-        if version == "1.0":
-            data = data.replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1)
-        await self.stream.send_all(data)
 
     async def receive_head(self) -> Head:
         """Wait for status and headers (100 Continue is passed over). EmptyReplyError, MalformedReplyError."""
@@ -112,12 +142,15 @@ class HttpConnection:
                 return
 
     async def _next_event(self) -> h11.Event:
+        if self._early is not None:
+            event, self._early = self._early, None
+            return event
         while True:
             try:
-                event = self._http.next_event()
-                if not isinstance(event, type):
-                    return event
-                if event is h11.PAUSED:
+                found = self._http.next_event()
+                if not isinstance(found, type):
+                    return found
+                if found is h11.PAUSED:
                     return h11.ConnectionClosed()
                 data = await self.stream.receive_some(_READ_SIZE)
                 self.heard = self.heard or bool(data)

@@ -196,3 +196,84 @@ async def test_unresolvable_names_of_other_domains(web: Lab, autojump_clock: Moc
 
 async def test_files_cannot_be_written(web: Lab, autojump_clock: MockClock) -> None:
     assert (await web.run(f"curl -s -o /tmp/x {U}/a")).status == 23
+
+
+@pytest.mark.parametrize(
+    ("options", "stdin", "sent"),
+    [
+        ("-d @-", b"a\nb\n", "hi ab\n"),
+        ("--data-binary @-", b"a\nb\n", "hi a\nb\n\n"),
+        ("--data-raw @x", b"", "hi @x\n"),
+        ("-T -", b"abc", "hi abc\nHost: 10.244.1.3\nUser-Agent: curl/7.88.1\nAccept: */*\n"
+         "Transfer-Encoding: chunked\nExpect: 100-continue\n\n"),
+        ("-b a=b -r 0-1 --compressed", b"", "hi \nHost: 10.244.1.3\nRange: bytes=0-1\nUser-Agent: curl/7.88.1\n"
+         "Accept: */*\nAccept-Encoding: deflate, gzip, br, zstd\nCookie: a=b\n\n"),
+    ],
+)  # fmt: skip
+async def test_bodies(web: Lab, autojump_clock: MockClock, options: str, stdin: bytes, sent: str) -> None:
+    assert (await web.run(f"curl -s {options} {U}/a", stdin=stdin)).out.startswith(sent)
+
+
+async def test_a_form_has_its_boundary(web: Lab, autojump_clock: MockClock) -> None:
+    out = (await web.run(f"curl -s -F a=b -F c=d {U}/a")).out
+    assert "Content-Length: 228\nContent-Type: multipart/form-data; boundary=------------------------" in out
+    assert out.startswith(
+        'hi --------------------------0000000000000000\r\nContent-Disposition: form-data; name="a"\r\n'
+    )
+
+
+async def test_an_upload_waits_to_be_let_in(web: Lab, autojump_clock: MockClock) -> None:
+    result = await web.run(f"curl -sv -T - {U}/a", stdin=b"abc\n")
+    assert (
+        "> Expect: 100-continue\n> \n< HTTP/1.1 100 Continue\n} [9 bytes data]\n"
+        "* Signaling end of chunked upload via terminating chunk.\n} [5 bytes data]\n< HTTP/1.1 200 OK\n"
+    ) in result.error
+    await raw(web, b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n")
+    result = await web.run(["curl", "-sv", "--data-binary", "x" * 2_000_000, f"{U}:81/"])
+    assert "< HTTP/1.1 417 Expectation Failed\n" in result.error
+    assert "bytes data" not in result.error
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "error"),
+    [
+        ("--retry 2 --retry-connrefused", 7, "1 retries left."),
+        ("--retry 2", 7, ""),
+        ("--retry 1 -m 1", 7, ""),
+    ],
+)
+async def test_retries(web: Lab, autojump_clock: MockClock, options: str, status: int, error: str) -> None:
+    result = await web.run(f"curl --no-progress-meter {options} {U}:82/")
+    assert result.status == status
+    refused = "curl: (7) Failed to connect to 10.244.1.3 port 82 after 0 ms: Couldn't connect to server\n"
+    warning = "Warning: Problem : connection refused. Will retry in {} seconds. {} retries \nWarning: left.\n"
+    twice = refused + warning.format(1, 2) + refused + warning.format(2, 1) + refused
+    assert result.error == (twice if error else refused)
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "error"),
+    [
+        ("--interface 10.9.9.9", 45, "curl: (45) bind failed with errno 99: Cannot assign requested address\n"),
+        ("--interface nope0", 45, "curl: (45) Couldn't bind to 'nope0'\n"),
+        ("--interface eth0 --local-port 20000-20010 -o /dev/null -w %{local_port}", 0, ""),
+    ],
+)
+async def test_where_it_comes_from(web: Lab, autojump_clock: MockClock, options: str, status: int, error: str) -> None:
+    result = await web.run(f"curl -sS {options} {U}/a")
+    assert (result.status, result.error) == (status, error)
+    assert status or result.out == "20000"
+
+
+async def test_write_out_turns_to_either_stream(web: Lab, autojump_clock: MockClock) -> None:
+    template = "%{stderr}err %header{content-type}%{stdout}out%{onerror}E %{exitcode}"
+    result = await web.run(["curl", "-s", "-o", "/dev/null", "-w", template, f"{U}/a"])
+    assert (result.out, result.error) == ("out", "err text/plain; charset=utf-8")
+    result = await web.run(["curl", "-s", "-w", template, f"{U}:82/"])
+    assert (result.out, result.error) == ("outE 7", "err ")
+
+
+async def test_urls_are_globbed(web: Lab, autojump_clock: MockClock) -> None:
+    result = await web.run(["curl", "-s", "-o", "/dev/null", "-w", "%{url} ", U + "/{a,b}[08-10:2]"])
+    assert result.out == " ".join(f"{U}/{letter}{number}" for letter in "ab" for number in ("08", "10")) + " "
+    assert (await web.run(f"curl -sS -O {U}/")).error == "curl: Remote file name has no length!\n"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from emulator.apps.environment import Input
 from emulator.apps.options import UsageError
 from emulator.packet.digits import is_natural
 
@@ -15,14 +17,19 @@ SHORT: Mapping[str, str] = MappingProxyType(
         "0": "http1.0",
         "4": "ipv4",
         "A": "user-agent",
+        "D": "dump-header",
+        "F": "form",
         "G": "get",
         "H": "header",
         "I": "head",
         "L": "location",
         "N": "no-buffer",
+        "O": "remote-name",
         "S": "show-error",
+        "T": "upload-file",
         "V": "version",
         "X": "request",
+        "b": "cookie",
         "d": "data",
         "e": "referer",
         "f": "fail",
@@ -31,6 +38,7 @@ SHORT: Mapping[str, str] = MappingProxyType(
         "k": "insecure",
         "m": "max-time",
         "o": "output",
+        "r": "range",
         "s": "silent",
         "u": "user",
         "v": "verbose",
@@ -41,12 +49,14 @@ SWITCHES = frozenset(
     {
         "compressed",
         "fail",
+        "fail-early",
         "fail-with-body",
         "get",
         "head",
         "help",
         "http1.0",
         "http1.1",
+        "http2",
         "include",
         "insecure",
         "ipv4",
@@ -55,6 +65,8 @@ SWITCHES = frozenset(
         "no-buffer",
         "no-keepalive",
         "no-progress-meter",
+        "remote-name",
+        "retry-all-errors",
         "retry-connrefused",
         "show-error",
         "silent",
@@ -65,30 +77,43 @@ SWITCHES = frozenset(
 )
 VALUED = frozenset(
     {
+        "cacert",
         "connect-timeout",
+        "connect-to",
+        "cookie",
         "data",
         "data-ascii",
         "data-binary",
         "data-raw",
         "data-urlencode",
+        "dump-header",
+        "form",
+        "form-string",
         "header",
+        "interface",
         "json",
+        "local-port",
         "max-redirs",
         "max-time",
         "noproxy",
+        "oauth2-bearer",
         "output",
+        "range",
         "referer",
         "request",
         "resolve",
         "retry",
         "retry-delay",
+        "retry-max-time",
+        "upload-file",
         "url",
         "user",
         "user-agent",
         "write-out",
     }
 )
-_NUMERIC = frozenset({"connect-timeout", "max-time", "max-redirs", "retry", "retry-delay"})
+_NUMERIC = frozenset({"connect-timeout", "max-time", "max-redirs", "retry", "retry-delay", "retry-max-time"})
+_LOCAL_PORT = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?")
 MORE = "try 'curl --help' or 'curl --manual' for more information"
 
 
@@ -99,10 +124,12 @@ class CurlOptions:
     urls: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
-    data: list[str] = field(default_factory=list)
+    data: list[bytes] = field(default_factory=list)
+    form: list[tuple[str, str]] = field(default_factory=list)
     switches: set[str] = field(default_factory=set)
     values: dict[str, str] = field(default_factory=dict)
     resolve: dict[tuple[str, int], str] = field(default_factory=dict)
+    connect_to: list[tuple[str, str, str, str]] = field(default_factory=list)  # host, port, and what they become
     json: bool = False
 
     def number(self, name: str, default: float = 0.0) -> float:
@@ -116,24 +143,23 @@ class CurlOptions:
             return self.values["request"]
         if "head" in self.switches:
             return "HEAD"
-        return "POST" if self.body is not None else "GET"
-
-    @property
-    def body(self) -> bytes | None:
-        """The request's body, or None."""
-        if not self.data or "get" in self.switches:
-            return None
-        return ("" if self.json else "&").join(self.data).encode()
+        if "upload-file" in self.values:
+            return "PUT"
+        return "POST" if self.form or (self.data and "get" not in self.switches) else "GET"
 
 
-def read(arguments: Sequence[str]) -> CurlOptions:
-    """Read a command line. UsageError with curl's words."""
+async def read(arguments: Sequence[str], stdin: Input) -> CurlOptions:
+    """Read a command line; `-d @-` takes the data from standard input. UsageError with curl's words."""
     options = CurlOptions()
     for said, name, value in _words(arguments):
         if name == "url":
             options.urls.append(value)
+        elif name == "remote-name":
+            options.outputs.append("-O")
         elif name in SWITCHES:
             options.switches.add(name)
+        elif name.startswith("data") or name == "json":
+            await _take_data(options, said, name, value, stdin)
         else:
             _take(options, said, name, value)
     return options
@@ -190,24 +216,43 @@ def _take(options: CurlOptions, said: str, name: str, value: str) -> None:
             if not is_natural(port) or not address:
                 raise UsageError(f"option {said}: is badly used here")
             options.resolve[host.lower(), int(port)] = address
-        case "data" | "data-ascii" | "data-binary" | "data-raw" | "json" | "data-urlencode":
-            _take_data(options, said, name, value)
+        case "form" | "form-string":
+            field_name, equals, text = value.partition("=")
+            if not equals or (name == "form" and text[:1] in {"@", "<"}):  # a pod has no files to send
+                raise UsageError(f"option {said}: is badly used here")
+            options.form.append((field_name, text))
+        case "connect-to":
+            parts = value.split(":")
+            if len(parts) != 4:
+                raise UsageError(f"option {said}: is badly used here")
+            options.connect_to.append((parts[0], parts[1], parts[2], parts[3]))
+        case "local-port":
+            if not _LOCAL_PORT.fullmatch(value):
+                raise UsageError(f"option {said}: is badly used here")
+            options.values[name] = value
         case _:
             if name in _NUMERIC and not _is_number(value):
                 raise UsageError(f"option {said}: expected a proper numerical parameter")
             options.values[name] = value
 
 
-def _take_data(options: CurlOptions, said: str, name: str, value: str) -> None:
+async def _take_data(options: CurlOptions, said: str, name: str, value: str, stdin: Input) -> None:
+    data = value.encode("utf-8", "surrogateescape")
     if name == "data-urlencode":
         from urllib.parse import quote
 
         key, equals, text = value.partition("=")
-        value = (f"{key}=" if equals and key else "") + quote(text if equals else key, safe="-._~")
+        data = ((f"{key}=" if equals and key else "") + quote(text if equals else key, safe="-._~")).encode()
     elif name != "data-raw" and value.startswith("@"):
-        raise UsageError(f"option {said}: error encountered when reading a file")
+        if value != "@-":
+            raise UsageError(f"option {said}: error encountered when reading a file")
+        data = b""
+        while part := await stdin.read():
+            data += part
+        if name in {"data", "data-ascii"}:  # as curl, which takes a text file's lines as one
+            data = data.replace(b"\r", b"").replace(b"\n", b"")
     options.json = options.json or name == "json"
-    options.data.append(value)
+    options.data.append(data)
 
 
 def _is_number(text: str) -> bool:

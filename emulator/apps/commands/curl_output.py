@@ -7,9 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from emulator.apps.http_client import Head
+from emulator.apps.http_message import Headers
+
 VERSION = "curl 7.88.1 (x86_64-pc-linux-gnu) libcurl/7.88.1"
-_VARIABLE = re.compile(r"%(?:\{([a-z_]+)\}|(%))|\\([nrt\\])")
+_VARIABLE = re.compile(r"%(?:\{([a-z_]+)\}|header\{([^}]+)\}|(%))|\\([nrt\\])")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
+_SELF_SIGNED = 18  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT: what certificates of emulated servers are
 METER_HEAD = (
     "  % Total    % Received % Xferd  Average Speed   Time    Time     Time  Current\n"
     "                                 Dload  Upload   Total   Spent    Left  Speed\n"
@@ -27,6 +31,8 @@ class Report:
     http_code: int = 0
     http_version: str = "0"
     scheme: str = ""
+    host: str = ""
+    headers: Headers = ()
     content_type: str | None = None
     redirect_url: str | None = None
     local: tuple[str, int] = ("", 0)
@@ -43,6 +49,14 @@ class Report:
     exit_code: int = 0
     error: str | None = None
 
+    def note_head(self, head: Head) -> None:
+        """Take down what a response's head says."""
+        self.http_code, self.http_version = head.status, head.version
+        self.content_type = head.header("content-type") or None
+        self.headers = head.headers
+        self.header_count = len(head.headers)
+        self.header_size += sum(len(line) + 2 for line in (*head.lines, ""))
+
     @property
     def speed(self) -> int:
         """Bytes a second."""
@@ -55,20 +69,25 @@ class Report:
         times: dict[str, str | int | float | None] = {f"time_{name}": self.times.get(name, 0.0) for name in names}
         upload_speed = int(self.uploaded / total) if (total := self.times.get("total", 0.0)) > 0 else self.uploaded
         return {
+            "certs": "",
             "content_type": self.content_type,
             "errormsg": self.error,
             "exitcode": self.exit_code,
             "filename_effective": self.output or None,
+            "ftp_entry_path": None,
             "http_code": self.http_code,
             "http_connect": 0,
             "http_version": self.http_version,
             "local_ip": self.local[0],
             "local_port": self.local[1],
             "method": self.method,
+            "num_certs": 0,
             "num_connects": self.connects,
             "num_headers": self.header_count,
             "num_redirects": self.redirects,
+            "proxy_ssl_verify_result": 0,
             "redirect_url": self.redirect_url,
+            "referer": None,
             "remote_ip": self.remote[0],
             "remote_port": self.remote[1],
             "response_code": self.http_code,
@@ -79,33 +98,54 @@ class Report:
             "size_upload": self.uploaded,
             "speed_download": self.speed,
             "speed_upload": upload_speed,
+            "ssl_verify_result": _SELF_SIGNED if self.scheme == "HTTPS" else 0,
             **times,
             "url": self.url,
             "url_effective": self.url,
             "urlnum": self.number,
+            "curl_version": VERSION.rpartition(" ")[2],
         }
 
 
 def write_out(template: str, report: Report, write: Callable[[str], None], write_error: Callable[[str], None]) -> None:
-    """Print the text of `-w`."""
+    """Print the text of `-w`; `%{stderr}` and `%{stdout}` say where to, behind `%{onerror}` all is of failures."""
     variables = report.variables()
-
-    def replace(match: re.Match[str]) -> str:
-        name, percent, escape = match.groups()
-        if percent:
-            return "%"
-        if escape:
-            return _ESCAPES[escape]
-        if name == "json":
-            return _as_json(variables)
-        if name in {"stdout", "stderr", "onerror"}:
-            return ""
-        if name not in variables:
+    place, out = 0, write
+    for match in _VARIABLE.finditer(template):
+        out(template[place : match.start()])
+        place = match.end()
+        name, header, percent, escape = match.groups()
+        if name == "stderr":
+            out = write_error
+        elif name == "stdout":
+            out = write
+        elif name == "onerror":
+            if not report.exit_code:
+                return
+        elif percent or escape:
+            out("%" if percent else _ESCAPES[escape])
+        elif header is not None:
+            out(next((value for known, value in report.headers if known.lower() == header.lower()), ""))
+        elif name in {"json", "header_json"}:
+            out(_as_json(variables) if name == "json" else _headers_json(report))
+        elif name not in variables:
             write_error(f"curl: unknown --write-out variable: '{name}'\n")
-            return ""
-        return _format(name, variables[name])
+        else:
+            out(_format(name, variables[name]))
+    out(template[place:])
 
-    write(_VARIABLE.sub(replace, template))
+
+def _headers_json(report: Report) -> str:
+    found: dict[str, list[str]] = {}
+    for name, value in report.headers:
+        found.setdefault(name.lower(), []).append(value)
+    return (
+        "{"
+        + ",\n".join(
+            f"{json.dumps(name)}:{json.dumps(values, separators=(',', ':'))}" for name, values in found.items()
+        )
+        + "\n}"
+    )
 
 
 def _format(name: str, value: str | float | None) -> str:

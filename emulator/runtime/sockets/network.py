@@ -13,6 +13,7 @@ from emulator.runtime.sockets.tcp_stream import TcpListener, TcpStream
 
 if TYPE_CHECKING:
     from emulator.kernel.netns import Netns
+    from emulator.kernel.socket_base import Address
     from emulator.kernel.trace import Trace
     from emulator.runtime.machine import Machine
 
@@ -63,20 +64,22 @@ class NetnsNetwork:
         """Its hosts file: name to address."""
         return self._settings.hosts
 
-    async def open_tcp_stream(self, host: str, port: int, *, trace: Trace | None = None) -> TcpStream:
+    async def open_tcp_stream(
+        self, host: str, port: int, *, source: Address | None = None, trace: Trace | None = None
+    ) -> TcpStream:
         """Connect to a name or address; the addresses of a name are tried in turn. OSError as Linux gives it."""
         addresses = await self.resolve(host)
         await trio.lowlevel.checkpoint()
         for address in addresses[:-1]:
             try:
-                return await self._connect(address, port, trace)
+                return await self._connect((address, port), source, trace)
             except OSError:
                 continue
-        return await self._connect(addresses[-1], port, trace)
+        return await self._connect((addresses[-1], port), source, trace)
 
-    async def _connect(self, address: str, port: int, trace: Trace | None) -> TcpStream:
+    async def _connect(self, address: Address, source: Address | None, trace: Trace | None) -> TcpStream:
         self._machine.enter()
-        stream = TcpStream(self._machine, self._netns.sockets.connect((address, port), trace=trace))
+        stream = TcpStream(self._machine, self._netns.sockets.connect(address, source, trace=trace))
         await stream.connected()
         return stream
 
