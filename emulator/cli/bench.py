@@ -99,7 +99,8 @@ def forward(
     """Measure the way from a pod on one node through a VIP to a pod on another; 0 leaves a part out.
 
     First with real processes: UDP packets counted by the receiver, bytes over TCP, HTTP requests on new connections.
-    Then inside one process: the processor time that a connection's first packet and a later one cost each node.
+    Then inside one process: the processor time that a connection's first packet and a later one cost each node. Exits
+    with 1 if the bytes over TCP do not arrive as they were sent.
     """
     from emulator.runtime.bench.forward import ForwardPlan, measure_forward
     from emulator.runtime.bench.kernel_path import missing
@@ -120,7 +121,7 @@ def forward(
         print_json(forward_json(report))
     else:
         print_lines(forward_lines(report))
-    return OK
+    return OK if report.tcp is None or report.tcp.intact else FAILED
 
 
 def end_on_sigterm() -> None:
@@ -160,7 +161,9 @@ def forward_lines(report: ForwardReport) -> list[str]:
     if udp is not None:
         rows.append([f"UDP, {report.size} bytes", _arrived(udp), f"{udp.rate:,.0f} packets/s"])
     if tcp is not None:
-        rows.append(["TCP, one connection", f"{tcp.delivered / 1e6:,.0f} MB", f"{tcp.rate * 8 / 1e6:,.0f} Mbit/s"])
+        arrived = f"{tcp.delivered / 1e6:,.0f} MB{', intact' if tcp.intact else ', CORRUPTED'}"
+        rate = f"{tcp.rate * 8 / 1e6:,.0f} Mbit/s ({tcp.rate / 1e6:.1f} MB/s, {tcp.seconds:.1f} s)"
+        rows.append(["TCP, one connection", arrived, rate])
     if http is not None:
         middle = "" if http.median is None else f", median {http.median * 1e3:.1f} ms"
         rows.append(["HTTP, new connections", _arrived(http), f"{http.rate:,.0f} requests/s{middle}"])

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from emulator.cli.bench import forward_lines
 from emulator.cli.bench_services import services_lines
+from emulator.runtime.bench.forward import ForwardReport
 from emulator.runtime.bench.services import ModeReport, ServicesReport, percentile
 from emulator.runtime.bench.spread import Spread
+from emulator.runtime.bench.traffic import Transfer
 from tests.cli.conftest import command, environment, run
 
 
@@ -169,3 +172,11 @@ def test_the_text_of_services() -> None:
 )
 def test_a_percentile_is_a_value_that_was_measured(values: Iterable[float], share: float, found: float) -> None:
     assert percentile([*values][::-1], share) == found
+
+
+def test_bytes_that_changed_on_their_way_are_told() -> None:
+    transfer = Transfer(sent=1_000_000, delivered=1_000_000, seconds=0.5, intact=False)
+    report = ForwardReport(size=64, load=0.0, udp=None, tcp=transfer, http=None, kernel=None, costs=())
+    line = next(line for line in forward_lines(report) if line.startswith("TCP"))
+    assert "1 MB, CORRUPTED" in line
+    assert "16 Mbit/s (2.0 MB/s, 0.5 s)" in line

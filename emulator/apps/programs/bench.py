@@ -1,11 +1,12 @@
 """podwire/bench, an image of the emulator's own: counts what comes in, and makes load where it is told to.
 
 Port 80 speaks HTTP: `/` answers, `/udp`, `/tcp` and `/http` make load and answer with what came of it, as JSON. UDP
-7000 counts packets, TCP 7001 counts bytes. `emulator bench forward` asks one such pod to load another.
+7000 counts packets, TCP 7001 counts bytes and sums them up. `emulator bench forward` asks one such pod to load another.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import suppress
 
@@ -123,10 +124,12 @@ async def _count_connections(listener: TcpListener) -> None:
 
 
 async def _count_bytes(stream: TcpStream) -> None:
-    """Read to the end and answer with how much it was."""
+    """Read to the end and answer with how much it was, and its SHA-256."""
     count = 0
+    digest = hashlib.sha256()
     async with stream:
         with suppress(trio.BrokenResourceError):  # the sender went away: nobody to tell
             while data := await stream.receive_some(1 << 18):
                 count += len(data)
-            await stream.send_all(str(count).encode())
+                digest.update(data)
+            await stream.send_all(f"{count} {digest.hexdigest()}".encode())

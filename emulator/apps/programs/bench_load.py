@@ -6,6 +6,8 @@ than a window of them is under way, so that what is measured is the path and not
 
 from __future__ import annotations
 
+import hashlib
+import random
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +34,7 @@ WINDOW = 192
 _BURST = 32  # as many as one sendmmsg(2)
 _PATIENCE = 0.5  # seconds without a count after which what is under way counts as lost
 _TRIES = 40
-_CHUNK = bytes(1 << 18)
+_CHUNK_LENGTH = 262_147  # a prime, so that no segment begins where an earlier one began in its chunk
 _REQUEST = b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
 
 
@@ -113,18 +115,31 @@ class _Sender:
 
 
 async def send_bytes(network: Network, address: Address, count: int) -> dict[str, Any]:
-    """Send so many bytes over one TCP connection, and wait until the other side has read and counted them."""
+    """Send so many bytes over one TCP connection, and wait until the other side has read them.
+
+    It answers with their number and SHA-256; `intact` is whether that is what was sent.
+    """
+    chunk = random.Random(count).randbytes(_CHUNK_LENGTH)
+    digest = hashlib.sha256()
     start = trio.current_time()
     async with await network.open_tcp_stream(*address) as stream:
         left = count
         while left > 0:
-            await stream.send_all(_CHUNK[:left])
-            left -= len(_CHUNK)
+            part = chunk[:left]
+            digest.update(part)
+            await stream.send_all(part)
+            left -= len(part)
         await stream.send_eof()
         answer = b""
-        while part := await stream.receive_some():
-            answer += part
-    return {"sent": count, "delivered": int(answer or b"0"), "seconds": trio.current_time() - start}
+        while piece := await stream.receive_some():
+            answer += piece
+    delivered, _, received = answer.partition(b" ")
+    return {
+        "sent": count,
+        "delivered": int(delivered or b"0"),
+        "seconds": trio.current_time() - start,
+        "intact": received == digest.hexdigest().encode(),
+    }
 
 
 @dataclass(slots=True)

@@ -6,12 +6,16 @@ from msgspec import Struct
 
 
 class Transfer(Struct, frozen=True, kw_only=True):
-    """Packets, bytes or requests. `median` is the middle latency in seconds, where each was answered."""
+    """Packets, bytes or requests. `median` is the middle latency in seconds, where each was answered.
+
+    `intact` is whether the bytes that arrived are those that were sent, where that was looked at.
+    """
 
     sent: int
     delivered: int
     seconds: float
     median: float | None = None
+    intact: bool | None = None
 
     @property
     def rate(self) -> float:

@@ -43,7 +43,7 @@ def test_packets_bytes_and_requests_are_counted_where_they_arrive() -> None:
     assert report.tcp is not None
     assert report.http is not None
     assert (report.udp.sent, report.udp.delivered, report.udp.loss) == (300, 300, 0)
-    assert (report.tcp.sent, report.tcp.delivered) == (200_000, 200_000)
+    assert (report.tcp.sent, report.tcp.delivered, report.tcp.intact) == (200_000, 200_000, True)
     assert (report.http.sent, report.http.delivered) == (12, 12)
     assert min(report.udp.rate, report.tcp.rate, report.http.rate, report.http.median or 0) > 0
     assert report.kernel is None
