@@ -6,8 +6,6 @@ What `emulator start` reads. Everything has a default; everything that is wrong 
 from __future__ import annotations
 
 import difflib
-import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -20,10 +18,10 @@ from emulator.api.checks import formats
 from emulator.api.networks import BALANCER_POOLS, balancer_pool, check_networks, parse_network
 from emulator.api.problem import Path as FieldPath
 from emulator.api.problem import format_path, listed, printable, quoted
-from emulator.api.toml_lines import line_of, locate
+from emulator.api.toml_file import parse_toml, read_toml_text
+from emulator.api.toml_lines import line_of
 from emulator.errors import ManifestError
 
-MAX_BYTES = 1024 * 1024
 DEFAULT_NAME = "podwire"
 POD_CIDR = IPv4Network("10.244.0.0/16")
 SERVICE_CIDR = IPv4Network("10.96.0.0/12")
@@ -88,34 +86,14 @@ SECTIONS = ("cluster", "nodes", "cloud")
 
 def read_cluster_file(path: str | Path) -> ClusterConfig:
     """Read a cluster file. Raises ManifestError with everything that is wrong with it."""
-    source = printable(str(path))
-    try:
-        with Path(path).open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ManifestError([f"{source}: cannot be read: {error.strerror or error}"]) from None
-    if len(data) > MAX_BYTES:
-        raise ManifestError([f"{source}: larger than {MAX_BYTES // 2**20} MiB; this is no cluster file"])
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ManifestError([f"{source}:{line}: not UTF-8 (byte 0x{data[error.start]:02x})"]) from None
+    text = read_toml_text(path, "cluster file")
     return parse_cluster_file(text, str(path), Path(path).parent)
 
 
 def parse_cluster_file(text: str, source: str, directory: Path) -> ClusterConfig:
     """Parse the text of a cluster file; paths in it are relative to `directory`. Raises ManifestError."""
-    try:
-        document = tomllib.loads(text)
-    except RecursionError:
-        raise ManifestError([f"{printable(source)}: not valid TOML: nested too deep"]) from None
-    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
-        found = re.search(r" \(at line (\d+), column \d+\)$", str(error))
-        place = f"{printable(source)}:{found.group(1)}" if found else printable(source)
-        what = str(error)[: found.start()] if found else str(error)
-        raise ManifestError([f"{place}: not valid TOML: {printable(what)}"]) from None
-    reader = _Reader(locate(text), source)
+    document, lines = parse_toml(text, source)
+    reader = _Reader(lines, source)
     config = reader.config(document, directory)
     if reader.problems:
         raise ManifestError(reader.sorted_problems())

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from emulator.cli.command import LazyGroup, command, pass_session
-from emulator.cli.exit_status import FAILED, OK
+from emulator.cli.exit_status import FAILED, OK, USAGE
 from emulator.cli.options import output_option
 from emulator.cli.session import Session
-from emulator.errors import PodwireError
 
 if TYPE_CHECKING:
     from emulator.runtime.cluster.cluster import Cluster
-    from emulator.runtime.cluster.traffic import Progress, Report
-
-    Main = Callable[..., Awaitable[Report]]
+    from emulator.runtime.traffic.report import Report
+    from emulator.runtime.traffic.surroundings import Progress
 
 EXAMPLES = """
-emulator traffic run scripts/traffic/web.py
-emulator traffic run scripts/traffic/web.py --set duration=60 --set rate=200
+emulator traffic run scripts/traffic/web-mix.toml
+emulator traffic run scripts/traffic/web-mix.toml --junit-file report.xml
+emulator traffic run scripts/traffic/rolling-update.py --set graceful=no
 emulator traffic run my-load.py -o json
 """
+INTERRUPTED = 130  # 128 + SIGINT
 
 traffic = LazyGroup(
     "traffic",
@@ -36,101 +36,137 @@ traffic = LazyGroup(
 )
 
 
-@command("run", examples=EXAMPLES)
-@click.argument("script", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A keyword argument of the script's main.")
-@output_option("json")
-@pass_session
-def run(session: Session, script: Path, settings: tuple[str, ...], output: str | None) -> int:
-    """Run FILE's `async def main(cluster, ...)` against the running cluster; it returns the report of a load.
+def complete_script(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete directories and what ends in .py or .toml."""
+    given = Path(incomplete)
+    directory, start = (given, "") if incomplete.endswith("/") or not incomplete else (given.parent, given.name)
+    try:
+        entries = sorted(directory.iterdir())
+    except OSError:
+        return []
+    fitting = [entry for entry in entries if entry.name.startswith(start) and (start or not entry.name.startswith("."))]
+    return [
+        CompletionItem(f"{entry}/" if entry.is_dir() else str(entry))
+        for entry in fitting
+        if entry.is_dir() or entry.suffix in (".py", ".toml")
+    ]
 
-    The exit status is 1 if any request failed.
+
+@command("run", examples=EXAMPLES)
+@click.argument(
+    "script",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    shell_complete=complete_script,
+)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A keyword argument of a script's main.")
+@output_option("json")
+@click.option("--junit-file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              help="Also write the assertions as JUnit XML, for CI.")  # fmt: skip
+@pass_session
+def run(session: Session, script: Path, settings: tuple[str, ...], output: str | None, junit_file: Path | None) -> int:
+    """Run FILE against the running cluster and print what came of it.
+
+    FILE is a traffic file (TOML: loads, phases, assertions), or a Python file with `async def main(cluster, ...)` that
+    returns the report of a load. What it applies goes into the namespace that it names, and is removed at the end.
+    Ctrl-C ends the traffic and prints the report so far.
+
+    Exit status: 0, 1 where an assertion does not hold (that no request fails, where FILE has none), 2 where FILE or
+    options are wrong, 130 after Ctrl-C.
     """
-    main = load_main(script)
-    keywords = keywords_of(main, script, settings)
+    from emulator.cli.output import print_error
+    from emulator.errors import ManifestError
+    from emulator.runtime.traffic.scripts import SettingError, load_script
+
+    try:
+        loaded = load_script(script)
+        keywords = loaded.settings(settings)
+    except ManifestError as error:
+        print_error(str(error))
+        return USAGE
+    except SettingError as error:
+        raise click.UsageError(str(error)) from None
     directory = session.directory
-    report = _run(directory.name, directory.path, main, keywords)
+    report = _run(directory.name, str(directory.path), partial(loaded.run, settings=keywords))
+    if junit_file is not None:
+        junit_file.write_text(_junit(report))
     if output == "json":
         from emulator.cli.output import print_json
 
         print_json(report.summary())
     else:
         from emulator.cli.output import print_lines
+        from emulator.runtime.traffic.report_text import lines
 
-        print_lines(report.lines())
-    return FAILED if report.total.failed or not report.total.succeeded else OK
-
-
-def load_main(script: Path) -> Main:
-    """Return the script's `main`. Raises PodwireError, which says what is wrong with the script."""
-    spec = importlib.util.spec_from_file_location("podwire_traffic_script", script)
-    if spec is None or spec.loader is None:
-        raise PodwireError(f"{script}: not a Python file; its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (SyntaxError, ImportError) as error:
-        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise PodwireError(f"{script}{line}: {error.msg}") from None
-    main: Main | None = getattr(module, "main", None)
-    if not inspect.iscoroutinefunction(main):
-        raise PodwireError(f"{script}: has no `async def main(cluster)`")
-    return main
+        print_lines(lines(report))
+    for failure in report.failures:
+        print_error(failure, "failed: ")
+    if report.interrupted:
+        return INTERRUPTED
+    return OK if report.passed else FAILED
 
 
-def keywords_of(main: Main, script: Path, settings: tuple[str, ...]) -> dict[str, Any]:
-    """Return `--set` options as keyword arguments, of the type of their defaults. Raises click.UsageError."""
-    defaults = {
-        parameter.name: parameter.default
-        for parameter in inspect.signature(main).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is not inspect.Parameter.empty
-    }
-    keywords = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals or name not in defaults:
-            known = ", ".join(defaults) or "none"
-            raise click.UsageError(f"--set {setting}: {script.name} has no such setting; it has: {known}")
-        kind = type(defaults[name])
-        try:
-            keywords[name] = kind(text)
-        except ValueError:
-            raise click.UsageError(f"--set {setting}: not of the type {kind.__name__}") from None
-    return keywords
-
-
-def _run(name: str, directory: Path, main: Main, keywords: dict[str, Any]) -> Report:
+def _run(name: str, directory: str, main: Callable[[Cluster], Awaitable[Report]]) -> Report:
+    """Run a script's main in a cluster that runs, with its progress on standard error where that is a terminal."""
     import trio
 
-    from emulator.runtime.cluster.cluster import Cluster
-    from emulator.runtime.cluster.traffic import Report, progress_line
+    from emulator.runtime.traffic.attached import run_attached
 
-    async def run_attached() -> Report:
-        async with Cluster.attach(name, state_dir=str(directory)) as cluster:
-            return await _call(main, cluster, keywords)
-
-    token = progress_line.set(_show_progress if sys.stderr.isatty() else None)
+    line = _Line(shown=sys.stderr.isatty())
     try:
-        report = trio.run(run_attached)
+        return trio.run(run_attached, name, directory, main, line.progress, line.step)
     except BaseExceptionGroup as group:
         raise _only(group) from None
     finally:
-        progress_line.reset(token)
-        if sys.stderr.isatty():
+        line.clear()
+
+
+class _Line:
+    """One line on standard error that is written over, on a terminal."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown
+
+    def progress(self, progress: Progress) -> None:
+        """Show how it goes."""
+        if self._shown:
+            sys.stderr.write(f"\r\x1b[K{progress}")
+            sys.stderr.flush()
+
+    def step(self, text: str) -> None:
+        """Show what is done before and after."""
+        if self._shown:
+            sys.stderr.write(f"\r\x1b[K{text} …")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
             sys.stderr.write("\r\x1b[K")
-    if not isinstance(report, Report):
-        raise PodwireError("the script's main returned no report; end it with: return await load.run()")
-    return report
 
 
-async def _call(main: Main, cluster: Cluster, keywords: dict[str, Any]) -> Report:
-    return await main(cluster, **keywords)
+def _junit(report: Report) -> str:
+    """Return the report's assertions as a JUnit document; changes that could not be made are failed cases too."""
+    from emulator.api.junit import JunitCase, JunitSuite, junit_document
+    from emulator.runtime.traffic.report_text import lines
 
-
-def _show_progress(progress: Progress) -> None:
-    sys.stderr.write(f"\r\x1b[K{progress}")
-    sys.stderr.flush()
+    text = "\n".join(lines(report))
+    cases = [
+        JunitCase(
+            name=f"{check.of}: {check.assertion.text}" if check.of else check.assertion.text,
+            classname=f"traffic.{report.name}",
+            message="" if check.passed else f"it is {check.value}",
+            detail=text,
+        )
+        for check in report.checks
+    ]
+    cases += [
+        JunitCase(name=event.text, classname=f"traffic.{report.name}", message=event.text, detail=text)
+        for event in report.events
+        if event.failed
+    ]
+    suite = JunitSuite(name=report.name, cases=cases, seconds=report.duration)
+    return junit_document("emulator traffic run", [suite])
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
-from xml.etree import ElementTree
 
+from emulator.api.junit import JunitCase, JunitSuite, junit_document
 from emulator.reachability.check import FlowResult
 
 DIFFERS = "≠"
@@ -63,20 +63,17 @@ def failure_lines(results: Sequence[FlowResult]) -> list[str]:
 
 def junit(results: Sequence[FlowResult]) -> str:
     """Return a JUnit document: a suite for each mode, a case for each flow; without `expect` a flow always passes."""
-    root = ElementTree.Element("testsuites", name="emulator proxy check")
-    total = failed = 0
-    for mode, group in groupby(results, key=lambda result: result.mode):
-        cases = list(group)
-        failures = sum(bool(case.failures) for case in cases)
-        suite = ElementTree.SubElement(
-            root, "testsuite", name=mode, tests=str(len(cases)), failures=str(failures), errors="0"
-        )
-        for case in cases:
-            element = ElementTree.SubElement(suite, "testcase", name=case.flow.name, classname=f"proxy.{mode}")
-            if case.failures:
-                failure = ElementTree.SubElement(element, "failure", message="; ".join(case.failures))
-                failure.text = "\n".join((str(case.flow), *case.failures, *case.rules))
-        total, failed = total + len(cases), failed + failures
-    root.attrib |= {"tests": str(total), "failures": str(failed)}
-    ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    suites = [
+        JunitSuite(name=mode, cases=[_case(mode, result) for result in group])
+        for mode, group in groupby(results, key=lambda result: result.mode)
+    ]
+    return junit_document("emulator proxy check", suites)
+
+
+def _case(mode: str, result: FlowResult) -> JunitCase:
+    return JunitCase(
+        name=result.flow.name,
+        classname=f"proxy.{mode}",
+        message="; ".join(result.failures),
+        detail="\n".join((str(result.flow), *result.failures, *result.rules)),
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.api import cluster_file
+from emulator.api import cluster_file, toml_file
 from emulator.api.cluster_file import ClusterConfig, NodeConfig, parse_cluster_file, read_cluster_file
 from emulator.api.manifest import read_manifests
 from emulator.errors import ManifestError
@@ -146,7 +146,7 @@ def test_problems(text: str, said: str) -> None:
     ("data", "said"),
     [
         (b"a = 1\nb = '\xff'\n", ":2: not UTF-8 (byte 0xff)"),
-        (b"#" * (cluster_file.MAX_BYTES + 1), ": larger than 1 MiB; this is no cluster file"),
+        (b"#" * (toml_file.MAX_BYTES + 1), ": larger than 1 MiB; this is no cluster file"),
     ],
 )
 def test_files_that_are_no_text(tmp_path: Path, data: bytes, said: str) -> None:

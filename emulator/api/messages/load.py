@@ -11,7 +11,8 @@ class LoadTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is asked. `url` names it in reports; `protocol` is http, https, tcp, udp, dns or ping.
 
     `path`: of HTTP, with its query; of DNS the name, with `record` as its type and an empty `host` for the pod's own
-    name server. `payload` is what is sent, `repeat` times in a row (of tcp); `expect` must be in what comes back.
+    name server. `payload` is what is sent, of tcp over and over until it is `size` bytes (0: once); `expect` must be in
+    what comes back.
     """
 
     url: str
@@ -23,7 +24,7 @@ class LoadTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     headers: tuple[tuple[str, str], ...] = ()
     record: int = 1
     payload: bytes = b""
-    repeat: int = 1
+    size: int = 0
     expect: bytes = b""
 
 

@@ -40,8 +40,10 @@ class TcpRequests:
         answer = b""
         async with CountedStream(opened, tally) as stream:
             if target.payload or target.expect:
-                for _ in range(target.repeat if target.payload else 0):
-                    await stream.send_all(target.payload)
+                left = (target.size or len(target.payload)) if target.payload else 0
+                while left > 0:
+                    await stream.send_all(target.payload[:left])
+                    left -= len(target.payload)
                 await stream.send_eof()
                 while data := await stream.receive_some(_READ):
                     if target.expect:

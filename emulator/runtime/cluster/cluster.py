@@ -165,6 +165,10 @@ class Cluster:
         params = messages.UpdateStatusParams(kind=kind, name=name, namespace=namespace, status=status)
         await self._call(messages.UPDATE_STATUS, params)
 
+    async def patch(self, kind: str, name: str, namespace: str, patch: Object) -> None:
+        """Change an object by a JSON merge patch (RFC 7386). ControlError (NOT_FOUND)."""
+        await self._call(messages.PATCH, messages.PatchParams(kind=kind, name=name, namespace=namespace, patch=patch))
+
     async def delete(self, kind: str, name: str, namespace: str = "", *, grace: int | None = None) -> None:
         """Delete an object. ControlError (NOT_FOUND)."""
         await self._call(messages.DELETE, DeleteParams(kind=kind, name=name, namespace=namespace, grace=grace))

@@ -26,6 +26,7 @@ class TcpStream(trio.abc.HalfCloseableStream):
     def __init__(self, machine: Machine, socket: TcpSocket) -> None:
         self._machine = machine
         self._socket = socket
+        socket.nodelay = True  # as trio.SocketStream, Go and nginx set TCP_NODELAY: else answers in parts wait for ACKs
         self._waiter = Waiter(machine, socket)
         self._sending = _Conflict("another task is sending on this stream")
         self._receiving = _Conflict("another task is receiving on this stream")

@@ -1,0 +1,106 @@
+"""Traffic scripts: a Python file with `async def main(cluster, *, settings...)`, or a traffic file (TOML)."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emulator.api.traffic import Scenario
+from emulator.api.traffic_file import read_traffic_file
+from emulator.errors import PodwireError
+
+if TYPE_CHECKING:
+    from emulator.runtime.cluster.cluster import Cluster
+    from emulator.runtime.traffic.report import Report
+
+    Main = Callable[..., Awaitable[Report]]
+
+SUFFIXES = (".py", ".toml")
+
+
+class SettingError(PodwireError):
+    """A `--set` that the script does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script that was read. `settings` are keyword arguments of a Python script's main."""
+
+    path: Path
+    main: Main | None = None
+    scenario: Scenario | None = None
+
+    async def run(self, cluster: Cluster, settings: dict[str, Any]) -> Report:
+        """Run it. PodwireError; whatever a Python script raises."""
+        from emulator.runtime.traffic.report import Report
+        from emulator.runtime.traffic.stage import run_scenario
+
+        if self.scenario is not None:
+            return await run_scenario(cluster, self.scenario)
+        assert self.main is not None
+        report = await self.main(cluster, **settings)
+        if not isinstance(report, Report):
+            raise PodwireError(f"{self.path}: its main returned no report; end it with: return await load.run()")
+        return report
+
+    def settings(self, given: Sequence[str]) -> dict[str, Any]:
+        """Return `NAME=VALUE` words as keyword arguments, of the type of their defaults. Raises SettingError."""
+        defaults = _settings_of(self.main)
+        keywords = {}
+        for setting in given:
+            name, equals, text = setting.partition("=")
+            if not equals or name not in defaults:
+                known = ", ".join(defaults) or "none"
+                raise SettingError(f"--set {setting}: {self.path.name} has no such setting; it has: {known}")
+            kind = type(defaults[name])
+            try:
+                keywords[name] = _BOOLEANS[text.lower()] if kind is bool else kind(text)
+            except (ValueError, KeyError):
+                raise SettingError(f"--set {setting}: not of the type {kind.__name__}") from None
+        return keywords
+
+
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _settings_of(main: Main | None) -> dict[str, Any]:
+    """Return the settings of a Python script with their defaults."""
+    if main is None:
+        return {}
+    return {
+        parameter.name: parameter.default
+        for parameter in inspect.signature(main).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is not inspect.Parameter.empty
+    }
+
+
+def load_script(path: Path) -> Script:
+    """Read a script. ManifestError with all that is wrong with a traffic file, PodwireError for a Python file."""
+    if path.suffix == ".toml":
+        return Script(path, scenario=read_traffic_file(path))
+    if path.suffix != ".py":
+        raise PodwireError(f"{path}: no traffic script; its name must end in {' or '.join(SUFFIXES)}")
+    return Script(path, main=_load_main(path))
+
+
+def _load_main(path: Path) -> Main:
+    """Return the `main` of a Python script."""
+    spec = importlib.util.spec_from_file_location("podwire_traffic_script", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError) as error:
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise PodwireError(f"{path}{line}: {error.msg}") from None
+    main: Main | None = getattr(module, "main", None)
+    if not inspect.iscoroutinefunction(main):
+        raise PodwireError(f"{path}: has no `async def main(cluster)`")
+    return main
