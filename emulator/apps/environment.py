@@ -78,9 +78,18 @@ class UdpEndpoint(Protocol):
         """Set the peer, and hear from it alone. ENETUNREACH without a route."""
 
     async def send_to(
-        self, payload: bytes, address: Address | None = None, *, ttl: int | None = None, trace: Trace | None = None
+        self,
+        payload: bytes,
+        address: Address | None = None,
+        *,
+        ttl: int | None = None,
+        dont_fragment: bool = False,
+        trace: Trace | None = None,
     ) -> None:
-        """Send one datagram, to the peer if there is no address. OSError as Linux gives it (EHOSTUNREACH, ...)."""
+        """Send one datagram, to the peer if there is no address. OSError as Linux gives it (EHOSTUNREACH, ...).
+
+        `dont_fragment` refuses what exceeds the path's MTU with EMSGSIZE (IP_PMTUDISC_DO).
+        """
 
     async def wait_readable(self) -> None:
         """Wait until a datagram or an error report (`socket.errors`) is there."""
@@ -144,8 +153,8 @@ class Network(Protocol):
     def open_udp(self, port: int = 0, *, address: str = "0.0.0.0") -> UdpEndpoint:
         """Bind a UDP socket; port 0 draws a free one."""
 
-    def open_ping(self) -> PingEndpoint:
-        """Open an ICMP echo socket."""
+    def open_ping(self, *, source: str = "") -> PingEndpoint:
+        """Open an ICMP echo socket, whose requests come from `source` if given. OSError(EADDRNOTAVAIL)."""
 
     async def resolve(self, host: str) -> list[str]:
         """Look a name up as getaddrinfo does (hosts, search list, DNS); ResolveError if unknown."""

@@ -61,6 +61,7 @@ class IcmpError:
     transport: int
     trace: Trace | None = None
     link: Link | None = None
+    ttl: int = 0  # that the message had left when it came in
 
 
 class Icmp:
@@ -190,8 +191,9 @@ class Icmp:
         if handler is None:
             self._netns.drop(skb, DropReason.ICMP_IGNORED)
             return
+        ttl = skb.data[skb.network + 8]
         error = IcmpError(
-            kind, code, info, skb.saddr, protocol, saddr, daddr, quoted, transport, skb.trace, skb.in_link
+            kind, code, info, skb.saddr, protocol, saddr, daddr, quoted, transport, skb.trace, skb.in_link, ttl
         )
         socket = handler(error)
         if skb.trace is not None and socket is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.datagram_socket import DatagramSocket
 from emulator.kernel.drop import DropReason
-from emulator.kernel.socket_base import SocketInfo
+from emulator.kernel.socket_base import SocketInfo, parse_address
 from emulator.kernel.socket_error import SocketError, icmp_errno, os_error
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import format_ipv4
@@ -55,6 +55,14 @@ class PingSocket(DatagramSocket[PingReply]):
     def identifier(self) -> int:
         """The identifier in its requests."""
         return self.lport
+
+    def bind(self, address: str) -> None:
+        """Send from an address of this namespace. OSError(EADDRNOTAVAIL) for any other."""
+        self._check_open()
+        host, _ = parse_address((address, 0))
+        if not self.netns.sockets.is_local(host):
+            raise os_error(errno.EADDRNOTAVAIL)
+        self.laddr = host
 
     def send_echo(
         self,

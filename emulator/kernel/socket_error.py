@@ -58,7 +58,7 @@ class SocketError:
     """One ICMP error about a packet that a socket sent, as IP_RECVERR's `sock_extended_err` tells it.
 
     `offender` is who sent the error (a router, for traceroute); `destination` is where our packet was going. `info` is
-    the next hop's MTU for "fragmentation needed".
+    the next hop's MTU for "fragmentation needed", `ttl` what the error had left when it came (IP_RECVTTL).
     """
 
     errno: int
@@ -67,6 +67,7 @@ class SocketError:
     info: int
     offender: str
     destination: tuple[str, int]
+    ttl: int = 0
 
 
 def os_error(number: int) -> OSError:

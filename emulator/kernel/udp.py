@@ -240,6 +240,7 @@ class Udp:
             error.info,
             format_ipv4(error.source),
             (format_ipv4(error.daddr), dport),
+            error.ttl,
         )
         for socket in self.ports.sockets(sport) or ():
             mine = socket.laddr in (0, error.saddr)

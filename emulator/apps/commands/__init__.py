@@ -38,6 +38,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "sleep": "sleep",
         "ss": "ss",
         "sysctl": "sysctl",
+        "tracepath": "tracepath",
         "traceroute": "traceroute",
         "true": "echo",
         "wget": "wget",

@@ -5,25 +5,26 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import isqrt
+from typing import TYPE_CHECKING
 
 import trio
 
+from emulator.apps.commands.ping_options import SHORT, ArgumentError, Settings, is_address, read
 from emulator.apps.commands.ping_usage import USAGE, VERSION
 from emulator.apps.dns_client import reverse
 from emulator.apps.environment import Invocation, PingEndpoint, ResolveError
-from emulator.apps.options import Options, UsageError, parse
-from emulator.errors import WireError
+from emulator.apps.options import UsageError, parse
 from emulator.kernel.ping import PingReply
+from emulator.kernel.route import RTN_BROADCAST
 from emulator.kernel.socket_error import SocketError
-from emulator.packet.address import ipv4_to_int
+from emulator.packet.address import format_ipv4, ipv4_to_int
 from emulator.packet.icmp import DESTINATION_UNREACHABLE, TIME_EXCEEDED
 
-_SHORT = "4c:DhI:i:M:nOqs:t:vVw:W:"
-_MAXIMUM_SIZE = 65_507
+if TYPE_CHECKING:
+    from emulator.kernel.netns import Netns
+
 _UDP, _PROBE_PORT = 17, 1025  # the source address is that of a datagram to this port
-_LINGER = 10.0  # seconds to wait for the last reply when none has come
 _TIMESTAMP = struct.Struct("<qq")  # struct timeval, at the head of the payload
 
 _UNREACHABLE = (
@@ -47,30 +48,10 @@ _UNREACHABLE = (
 _EXCEEDED = ("Time to live exceeded", "Frag reassembly time exceeded")
 
 
-class _ArgumentError(Exception):
-    """An option's value that ping refuses."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    target: str
-    count: int  # 0: no end
-    interval: float
-    size: int
-    ttl: int
-    deadline: float  # 0: none
-    linger: float
-    dont_fragment: bool
-    numeric: bool
-    quiet: bool
-    outstanding: bool
-    stamps: bool
-
-
 async def main(invocation: Invocation) -> int:
     """Run `ping`. Exit status 0 with a reply, 1 without, 2 for errors."""
     try:
-        options = parse(invocation.argv[1:], _SHORT)
+        options = parse(invocation.argv[1:], SHORT)
         if "h" in options:
             raise UsageError("")
     except UsageError as error:
@@ -80,98 +61,83 @@ async def main(invocation: Invocation) -> int:
         invocation.write(VERSION)
         return 0
     try:
-        settings = _read(options)
-    except _ArgumentError as error:
+        settings = read(options)
+    except ArgumentError as error:
         invocation.write_error(f"ping: {error}\n")
         return 1
     return await _ping(invocation, settings)
 
 
-def _read(options: Options) -> _Settings:
-    if not options.operands:
-        raise _ArgumentError("usage error: Destination address required")
-    if options.get("M", "dont") not in {"do", "dont", "want"}:
-        raise _ArgumentError(f"invalid -M argument: {options.get('M')}")
-    target = options.operands[-1]
-    return _Settings(
-        target,
-        count=_integer(options.get("c"), 0, 1, 2**63 - 1),
-        interval=_seconds(options.get("i"), 1.0),
-        size=_integer(options.get("s"), 56, 0, _MAXIMUM_SIZE),
-        ttl=_integer(options.get("t"), 64, 1, 255),
-        deadline=_seconds(options.get("w"), 0.0),
-        linger=_seconds(options.get("W"), _LINGER),
-        dont_fragment=options.get("M") == "do",
-        numeric="n" in options or _is_address(target),
-        quiet="q" in options,
-        outstanding="O" in options,
-        stamps="D" in options,
-    )
-
-
-def _integer(text: str, default: int, lowest: int, highest: int) -> int:
-    if not text:
-        return default
-    try:
-        value = int(text)
-    except ValueError:
-        raise _ArgumentError(f"invalid argument: '{text}'") from None
-    if not lowest <= value <= highest:
-        raise _ArgumentError(f"invalid argument: '{text}': out of range: {lowest} <= value <= {highest}")
-    return value
-
-
-def _seconds(text: str, default: float) -> float:
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        raise _ArgumentError(f"invalid argument: '{text}'") from None
-    if not 0 <= value <= 2_147_483:
-        raise _ArgumentError(f"bad timing interval: {text}")
-    return value
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipv4_to_int(text)
-    except WireError:
-        return False
-    return True
-
-
-async def _ping(invocation: Invocation, settings: _Settings) -> int:
+async def _ping(invocation: Invocation, settings: Settings) -> int:
     network = invocation.network
     try:
         address = (await network.resolve(settings.target))[0]
-        route = network.netns.sockets.route(ipv4_to_int(address), 0, _UDP, (0, _PROBE_PORT))
+        source, device = _source(network.netns, settings.interface)
+        endpoint = network.open_ping(source=source)
+    except ArgumentError as error:
+        invocation.write_error(f"ping: {error}\n")
+        return 2
     except ResolveError as error:
         invocation.write_error(f"ping: {settings.target}: {error.reason}\n")
         return 2
     except OSError as error:
-        invocation.write_error(f"ping: connect: {error.strerror}\n")
+        invocation.write_error(f"ping: bind: {error.strerror}\n")
         return 2
-    endpoint = network.open_ping()
     try:
-        session = _Session(invocation, settings, endpoint, address, route.mtu)
+        origin = _begin(invocation, settings, address, source, device)
+        session = _Session(invocation, settings, endpoint, address, origin)
         await session.run()
+    except ArgumentError as error:
+        invocation.write_error(f"ping: {error}\n")
+        return 2
     finally:
         endpoint.close()
     return session.summary()
+
+
+def _begin(invocation: Invocation, settings: Settings, address: str, source: str, device: str) -> str:
+    """Look for a way to the target; return what the first line says of where the requests come from."""
+    saddr = ipv4_to_int(source) if source else 0
+    try:
+        route = invocation.network.netns.sockets.route(ipv4_to_int(address), saddr, _UDP, (0, _PROBE_PORT))
+    except OSError as error:
+        raise ArgumentError(f"connect: {error.strerror}") from None
+    broadcast = route.type is RTN_BROADCAST
+    if broadcast and not settings.broadcast:
+        raise ArgumentError("Do you want to ping broadcast? Then -b. If not, check your local firewall rules")
+    if device and route.link.name not in {device, "lo"}:
+        way = f"the route to {address} is through {route.link.name}"
+        raise ArgumentError(f"SO_BINDTODEVICE {device}: not here: {way}")
+    if settings.pattern:
+        invocation.write(f"PATTERN: 0x{settings.pattern.hex()}\n")
+    if broadcast:
+        invocation.write_error("WARNING: pinging broadcast address\n")
+    return f" from {source or format_ipv4(route.source)} {device}:" if settings.interface else ""
+
+
+def _source(netns: Netns, interface: str) -> tuple[str, str]:
+    """Return the address and the interface that `-I` names, each "" where it is left open."""
+    if not interface:
+        return "", ""
+    if is_address(interface):
+        return interface, ""
+    link = netns.links.get(interface)
+    if link is None:
+        raise ArgumentError(f"SO_BINDTODEVICE {interface}: No such device")
+    return (format_ipv4(link.addresses.first.address) if link.addresses else ""), interface
 
 
 class _Session:
     """One run: what was sent, what came back. Times in microseconds are ints, as in the original's arithmetic."""
 
     def __init__(
-        self, invocation: Invocation, settings: _Settings, endpoint: PingEndpoint, address: str, mtu: int
+        self, invocation: Invocation, settings: Settings, endpoint: PingEndpoint, address: str, origin: str
     ) -> None:
+        self._origin = origin
         self._invocation = invocation
         self._settings = settings
         self._endpoint = endpoint
         self._address = address
-        self._mtu = mtu
         self._names: dict[str, str] = {}
         self._finished = trio.Event()
         self._sent: dict[int, float] = {}
@@ -184,7 +150,8 @@ class _Session:
     async def run(self) -> None:
         """Send and receive until there is nothing more to wait for."""
         settings = self._settings
-        target = f"PING {settings.target} ({self._address}) {settings.size}({settings.size + 28}) bytes of data.\n"
+        size = f"{settings.size}({settings.size + 28}) bytes of data."
+        target = f"PING {settings.target} ({self._address}){self._origin} {size}\n"
         self._invocation.write(target)
         self._invocation.on_interrupt(self._finished.set)
         with trio.move_on_after(settings.deadline or float("inf")):
@@ -213,6 +180,8 @@ class _Session:
         self._transmitted += 1
         sequence = self._transmitted
         self._sent[sequence] = self._latest
+        if self._settings.flood and not self._settings.quiet:
+            self._invocation.write(".")
         try:
             self._endpoint.send_echo(
                 self._address,
@@ -223,14 +192,22 @@ class _Session:
             )
         except OSError as error:  # as the original, it says nothing of other failures once it has begun
             if error.errno == errno.EMSGSIZE:
-                self._invocation.write_error(f"ping: local error: message too long, mtu={self._mtu}\n")
+                self._invocation.write_error(f"ping: local error: message too long, mtu={self._path_mtu()}\n")
                 self._errors += 1
                 self._look()
+
+    def _path_mtu(self) -> int:
+        """What the way takes as far as it is known now: an ICMP error may have told."""
+        return self._invocation.network.netns.sockets.route(ipv4_to_int(self._address), 0, _UDP, (0, _PROBE_PORT)).mtu
 
     def _payload(self) -> bytes:
         size = self._settings.size
         now = self._invocation.wall_clock()
         stamp = _TIMESTAMP.pack(int(now), int(now % 1 * 1_000_000)) if size >= _TIMESTAMP.size else b""
+        pattern = self._settings.pattern
+        if pattern:
+            padding = (pattern * (size // len(pattern) + 1))[: size - len(stamp)]
+            return stamp + padding
         return stamp + bytes(index & 0xFF for index in range(len(stamp), size))
 
     async def _receive(self) -> None:
@@ -261,7 +238,9 @@ class _Session:
             self._repeats += 1
         else:
             self._received += 1
-        if self._settings.quiet:
+        if self._settings.flood and not self._settings.quiet:
+            self._invocation.write("\b \b")
+        if self._settings.quiet or self._settings.flood:
             return
         line = f"{reply.size} bytes from {await self._name(reply.source)}: icmp_seq={reply.sequence} ttl={reply.ttl}"
         if self._settings.size >= _TIMESTAMP.size:
@@ -270,7 +249,9 @@ class _Session:
 
     async def _note_error(self, reply: PingReply, error: SocketError) -> None:
         self._errors += 1
-        if not self._settings.quiet:
+        if self._settings.flood and not self._settings.quiet:
+            self._invocation.write("\bE")
+        elif not self._settings.quiet:
             text = describe(error)
             self._print(f"From {await self._name(reply.source)} icmp_seq={reply.sequence} {text}")
 

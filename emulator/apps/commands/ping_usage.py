@@ -51,6 +51,5 @@ IPv6 options:
 
 For more details see ping(8).
 """
-VERSION = """ping from iputils 20221126
-libcap: yes, IDN: yes, NLS: no, error.h: yes, getrandom(): yes, __fpending(): yes
-"""
+LIBRARIES = "libcap: yes, IDN: yes, NLS: no, error.h: yes, getrandom(): yes, __fpending(): yes\n"
+VERSION = f"ping from iputils 20221126\n{LIBRARIES}"

@@ -96,10 +96,17 @@ class NetnsNetwork:
         socket.bind((address, port))
         return UdpEndpoint(self._machine, socket)
 
-    def open_ping(self) -> PingEndpoint:
-        """Open an ICMP echo socket."""
+    def open_ping(self, *, source: str = "") -> PingEndpoint:
+        """Open an ICMP echo socket, whose requests come from `source` if given. OSError(EADDRNOTAVAIL)."""
         self._machine.enter()
-        return PingEndpoint(self._machine, self._netns.sockets.ping())
+        socket = self._netns.sockets.ping()
+        if source:
+            try:
+                socket.bind(source)
+            except OSError:
+                socket.close()
+                raise
+        return PingEndpoint(self._machine, socket)
 
     async def resolve(self, host: str) -> list[str]:
         """Look a name up as getaddrinfo does. ResolveError if unknown."""

@@ -98,12 +98,18 @@ class UdpEndpoint(_Endpoint[UdpSocket]):
         self._socket.connect(address)
 
     async def send_to(
-        self, payload: bytes, address: Address | None = None, *, ttl: int | None = None, trace: Trace | None = None
+        self,
+        payload: bytes,
+        address: Address | None = None,
+        *,
+        ttl: int | None = None,
+        dont_fragment: bool = False,
+        trace: Trace | None = None,
     ) -> None:
         """Send one datagram, to the connected peer if there is no address. OSError as Linux gives it."""
         await trio.lowlevel.checkpoint()
         self._machine.enter()
-        self._socket.send_to(payload, address, ttl=ttl, trace=trace)
+        self._socket.send_to(payload, address, ttl=ttl, dont_fragment=dont_fragment, trace=trace)
 
     async def receive(self) -> Datagram:
         """Wait for one datagram. OSError where an ICMP error came in for a connected socket."""
