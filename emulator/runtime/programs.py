@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 
+from emulator.api.messages import Object
 from emulator.apps.environment import Command, Container, Program
 
 
-def import_programs() -> None:
-    """Import what images run, so that forks share it."""
+def programs_of(objects: Iterable[Object]) -> list[str]:
+    """Return the names of the programs that a cluster with these objects runs from its start."""
     from emulator.apps import images
 
-    for name in sorted({*images.PROGRAMS.values(), "generic"}):
+    names = {"coredns"}
+    for obj in objects:
+        spec: Object = obj.get("spec") or {}
+        spec = (spec.get("template") or {}).get("spec") or spec
+        for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+            names.add(images.module_for(container["image"], container.get("command") or []))
+    return sorted(names)
+
+
+def import_programs(names: Iterable[str]) -> None:
+    """Import programs, so that forks share them; others are imported where one first runs."""
+    for name in names:
         import_module(f"emulator.apps.programs.{name}")
 
 

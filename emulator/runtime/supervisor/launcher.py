@@ -7,7 +7,7 @@ import socket
 import sys
 import traceback
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -67,10 +67,16 @@ class LocalLauncher:
         self._reaped = False
 
     @classmethod
-    def fork(cls, lock: StateDirectoryLock, proxy_mode: str, programs: Mapping[str, str] = PROGRAMS) -> LocalLauncher:
+    def fork(
+        cls,
+        lock: StateDirectoryLock,
+        proxy_mode: str,
+        container_programs: Sequence[str] = (),
+        programs: Mapping[str, str] = PROGRAMS,
+    ) -> LocalLauncher:
         """Import what the processes need, and fork. Call it in a process of one thread where trio does not run."""
         loaded = load_programs(programs)
-        warm_up(proxy_mode)
+        warm_up(proxy_mode, container_programs)
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -82,7 +88,7 @@ class LocalLauncher:
         return cls(ours, pid)
 
     @classmethod
-    def spawn(cls, lock: StateDirectoryLock, proxy_mode: str) -> LocalLauncher:
+    def spawn(cls, lock: StateDirectoryLock, proxy_mode: str, container_programs: Sequence[str]) -> LocalLauncher:
         """Start a launcher as a fresh interpreter, which works while trio runs."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -92,7 +98,8 @@ class LocalLauncher:
             try:
                 for descriptor in (theirs.fileno(), held):
                     os.set_inheritable(descriptor, True)
-                arguments = [str(theirs.fileno()), str(held), made, str(directory.path), directory.name, proxy_mode]
+                arguments = [str(theirs.fileno()), str(held), made, str(directory.path), directory.name]
+                arguments += [proxy_mode, *container_programs]
                 command = [sys.executable, "-m", "emulator.runtime.supervisor.launcher_process", *arguments]
                 pid = os.posix_spawn(sys.executable, command, os.environ, setpgroup=0)
             finally:

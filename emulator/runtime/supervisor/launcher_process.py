@@ -328,12 +328,12 @@ def _where(request: StartProcess, error: OSError) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Run as a fresh process (`CHANNEL LOCK MADE PATH NAME MODE`): how a launcher that died is replaced."""
-    channel, lock, made, path, name, proxy_mode = arguments
+    """Run as a fresh process (`CHANNEL LOCK MADE PATH NAME MODE PROGRAM…`): how a launcher that died is replaced."""
+    channel, lock, made, path, name, proxy_mode, *container_programs = arguments
     directory = StateDirectory(Path(path), name)
     held = StateDirectoryLock.adopt(directory, int(lock), made=made == "made")
     programs = load_programs(PROGRAMS)
-    warm_up(proxy_mode)
+    warm_up(proxy_mode, container_programs)
     LauncherProcess(socket.socket(fileno=int(channel)), programs, held).run()
 
 

@@ -24,6 +24,7 @@ from emulator.api.messages import (
 from emulator.errors import PodwireError
 from emulator.runtime.control.client import open_client
 from emulator.runtime.control.server import Methods, control_socket, serve
+from emulator.runtime.programs import programs_of
 from emulator.runtime.state_directory import CONTROLLER, SUPERVISOR, StateDirectory, StateDirectoryLock
 from emulator.runtime.supervisor import arguments
 from emulator.runtime.supervisor.arguments import ControllerArguments, NodeArguments
@@ -321,7 +322,8 @@ def run_supervisor(
     the cluster does not come up.
     """
     try:
-        launcher = LocalLauncher.fork(lock, config.proxy_mode)
+        programs = programs_of(objects)
+        launcher = LocalLauncher.fork(lock, config.proxy_mode, programs)
         supervisor = Supervisor(
             config,
             objects,
@@ -329,7 +331,7 @@ def run_supervisor(
             launcher,
             report,
             interruptions,
-            lambda: LocalLauncher.spawn(lock, config.proxy_mode),
+            lambda: LocalLauncher.spawn(lock, config.proxy_mode, programs),
             lifeline,
         )
         trio.run(supervisor.run)

@@ -9,6 +9,7 @@ import gc
 import hashlib
 import io
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 
 import msgspec
@@ -31,12 +32,12 @@ _TARGETS = ("ACCEPT", "DNAT", "DROP", "MARK", "MASQUERADE", "REJECT", "RETURN")
 _FIRST_COMMAND = "curl"  # what most people run first; all commands would take a tenth of a second
 
 
-def warm_up(proxy_mode: str) -> None:
-    """Import the programs and kube-proxy's mode, have msgspec look at what will cross a wire, and settle the heap.
+def warm_up(proxy_mode: str, programs: Iterable[str]) -> None:
+    """Import programs and kube-proxy's mode, have msgspec look at what will cross a wire, and settle the heap.
 
     The collector leaves alone what there is by then: looking at an object writes to it, and so copies its page.
     """
-    import_programs()
+    import_programs(programs)
     make_proxier(proxy_mode, ProxyNode("launcher"), ProxySettings())
     for match in _MATCHES:
         MATCHES[match]

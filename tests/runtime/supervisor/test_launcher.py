@@ -50,7 +50,7 @@ def launcher(tmp_path: Path, lock: StateDirectoryLock, monkeypatch: pytest.Monke
     (tmp_path / "launched_programs.py").write_text(PROGRAMS)
     monkeypatch.syspath_prepend(str(tmp_path))
     programs = {name: f"launched_programs:{name}" for name in ("serve", "stubborn", "umask", "fail")}
-    launcher = LocalLauncher.fork(lock, "iptables", programs)
+    launcher = LocalLauncher.fork(lock, "iptables", (), programs)
     yield launcher
     launcher.close()
     with contextlib.suppress(ProcessLookupError):
