@@ -31,10 +31,13 @@ from pyroute2 import netns as real_netns
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
 from emulator.kernel.nic import Nic
+from emulator.packet.address import ipv4_to_int
+from emulator.packet.icmp import IcmpHeader
+from emulator.packet.ipv4 import Ipv4Header
 from tests.kernel.socket_world import MAC_SERVER, attach
 from tests.kernel_oracle import tcp_peer
 
-REAL, EMULATED = "10.99.0.1", "10.99.0.2"
+REAL, EMULATED, ROUTER = "10.99.0.1", "10.99.0.2", "10.99.0.3"
 TUNSETIFF = 0x400454CA
 IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
 FRAME = 65_600
@@ -117,6 +120,8 @@ class TapBed:
         self._tap = -1
         self._open: list[socket.socket] = []
         self.programs: list[Callable[[], None]] = []  # called after every event
+        self.path_mtu = 0  # of a router between both ends; 0 for none
+        self.too_big = [0, 0]  # packets that it refused: to the real end, to the emulated one
 
     def __enter__(self) -> Self:
         _command("ip", "netns", "add", self.name)
@@ -240,11 +245,30 @@ class TapBed:
         return self.kernel.next_deadline()
 
     def _write(self, frame: bytes) -> None:
+        if self._is_too_big(frame):
+            self.too_big[0] += 1
+            self.nic.receive_frame(self._refusal(frame))
+            return
         with contextlib.suppress(BlockingIOError):
             os.write(self._tap, frame)
 
     def _take(self, frame: bytes) -> None:
+        if self._is_too_big(frame):
+            self.too_big[1] += 1
+            os.write(self._tap, self._refusal(frame))
+            return
         self.nic.receive_frame(frame)
+
+    def _is_too_big(self, frame: bytes) -> bool:
+        return 0 < self.path_mtu < len(frame) - 14
+
+    def _refusal(self, frame: bytes) -> bytes:
+        """What a router between both ends says of a packet that its next link is too narrow for."""
+        header = Ipv4Header.parse(frame, 14)
+        assert header.dont_fragment
+        message = IcmpHeader.destination_unreachable(4, self.path_mtu).build(frame[14 : 14 + 28 + 20])
+        packet = Ipv4Header(ipv4_to_int(ROUTER), header.source, 1, ttl=64).build(message)
+        return frame[6:12] + frame[0:6] + frame[12:14] + packet
 
 
 def _command(*words: str) -> str:

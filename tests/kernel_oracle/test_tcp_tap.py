@@ -94,6 +94,29 @@ def test_bulk_transfers_both_ways_arrive_whole(disturbance: Disturbance, emulato
         assert min(report.lost) > 0
 
 
+@both_ways
+def test_a_narrow_path_lowers_the_segment_size_of_either_side(bed: TapBed, emulator_connects: bool) -> None:
+    ours, real = pair(bed, emulator_connects=emulator_connects)
+    bed.path_mtu = 1000
+    data = bytes(range(256)) * 160
+    ours.send(data)
+    received = b""
+
+    def arrived() -> bool:
+        nonlocal received
+        received += read_all(real)
+        return len(received) == len(data)
+
+    bed.run_until(arrived)
+    assert received == data
+    assert ours.mss == 1000 - 20 - 20 - 12
+    assert 1 <= bed.too_big[0] <= 12  # a first window at most: what is too large is not sent again
+    assert real.send(data) == len(data)
+    bed.run_until(lambda: ours.rx.size == len(data))
+    assert ours.receive(len(data)) == data
+    assert 1 <= bed.too_big[1] <= 12
+
+
 def test_a_closed_port_refuses(bed: TapBed) -> None:
     ours = bed.ns.sockets.connect((REAL, CLOSED_PORT))
     real = bed.socket()
