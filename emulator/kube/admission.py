@@ -15,7 +15,9 @@ from emulator.api.service_update import without_stale_fields
 from emulator.kube.defaults import with_defaults
 from emulator.kube.indexes import NODES_BY_POD_NETWORK
 from emulator.kube.proxy import configuration
+from emulator.kube.proxy.configuration_text import ConfigurationError
 from emulator.kube.proxy.modes import MODES
+from emulator.kube.proxy.settings import ProxySettings
 from emulator.kube.reconciler import AdmissionError, Reader
 from emulator.kube.service_admission import ServiceAllocation
 
@@ -47,7 +49,7 @@ class ClusterAdmission:
         if admitted["kind"] == "Service" and admitted["spec"].get("type") != "ExternalName":
             admitted = ServiceAllocation(reader, self.service_cidr, admitted, old, problems).fill()
         elif configuration.is_configuration(admitted):
-            problems += _proxy_mode(admitted)
+            problems += _proxy_configuration(admitted)
         elif admitted["kind"] == "Node":
             problems += _pod_network(reader, admitted, old)
         if old is None:
@@ -78,12 +80,16 @@ def _fixed_part(spec: Object, old: Object) -> Object:
     return fixed
 
 
-def _proxy_mode(obj: Object) -> Iterator[str]:
-    """kube-proxy's mode must be one that nodes have: else they would go on as before and tell nobody but their logs."""
+def _proxy_configuration(obj: Object) -> Iterator[str]:
+    """kube-proxy must be able to run with it: else nodes would go on as before and tell nobody but their logs."""
     mode = configuration.mode_of(obj)
     if mode not in MODES:
         known = ", ".join(f'"{each}"' for each in MODES)
         yield f'data[{configuration.KEY}]: mode: Unsupported value: "{mode}": supported values: {known}'
+    try:
+        configuration.settings_of(obj, ProxySettings())
+    except ConfigurationError as error:
+        yield from (f"data[{configuration.KEY}]: {problem}" for problem in error.problems)
 
 
 def _pod_network(reader: Reader, node: Object, old: Object | None) -> Iterator[str]:

@@ -21,7 +21,7 @@ from emulator.api.objects.node import ZONE_LABEL
 from emulator.api.problem import printable, quoted
 from emulator.bundle.problem import Problems
 from emulator.errors import ManifestError, WireError
-from emulator.kube.proxy.settings import PRIMARY, ProxySettings
+from emulator.kube.proxy.settings import IPVS_SCHEDULERS, PRIMARY, ProxySettings
 from emulator.packet.address import ipv4_to_int
 from emulator.reachability.cluster import ClusterModel, NodeModel, of_config
 
@@ -51,7 +51,6 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
         "scheduler": "ipvsScheduler", "servicecidr": "serviceCIDRs", "serviceclusteriprange": "serviceCIDRs",
     }
 )  # fmt: skip
-_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
 _NONE = frozenset({"none", "noop", "off", "disabled", "false", ""})
 
 
@@ -266,9 +265,9 @@ class _Reader:
 
     def _scheduler(self, values: dict[str, Any], default: str) -> str:
         value = values.get("ipvsScheduler", default)
-        if value in _SCHEDULERS:
+        if value in IPVS_SCHEDULERS:
             return str(value)
-        self._wrong("$.ipvsScheduler", f"{quoted(value)} is not one of {', '.join(_SCHEDULERS)}")
+        self._wrong("$.ipvsScheduler", f"{quoted(value)} is not one of {', '.join(IPVS_SCHEDULERS)}")
         return default
 
     def _bit(self, values: dict[str, Any], default: int) -> int:

@@ -5,6 +5,7 @@ In a simulated cluster flows start in the namespaces themselves; in one of real 
 
 from __future__ import annotations
 
+import errno
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -88,8 +89,8 @@ async def tcp(source: Source, address: str, port: int) -> Outcome:
     with trio.move_on_after(PATIENCE):
         try:
             stream = await source.network.open_tcp_stream(address, port)
-        except ConnectionRefusedError:
-            return REFUSED
+        except OSError as error:
+            return outcome_of(error)
         async with stream:
             first, last = ("GET {} HTTP/1.1\r\nHost: x\r\n{}\r\n".format(*it) for it in _REQUESTS)
             await stream.send_all((first + last).encode())
@@ -108,10 +109,22 @@ _REQUESTS = (("/hostname", ""), ("/clientip", "Connection: close\r\n"))
 async def udp(source: Source, address: str, port: int) -> Outcome:
     """Ask the same by datagrams of one socket."""
     ask = _ask_lent if isinstance(source.network, Place) else _ask
-    with trio.move_on_after(PATIENCE) as waited, suppress(ConnectionRefusedError):
-        name, client = await ask(source, (address, port))
+    with trio.move_on_after(PATIENCE):
+        try:
+            name, client = await ask(source, (address, port))
+        except OSError as error:
+            return outcome_of(error)
         return Answer(name, client.rpartition(":")[0])
-    return DROPPED if waited.cancelled_caught else REFUSED
+    return DROPPED
+
+
+def outcome_of(error: OSError) -> Outcome:
+    """Whom nobody knows the way to is not there, as one who drops; of refusals there is one kind."""
+    if error.errno == errno.ECONNREFUSED:
+        return REFUSED
+    if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return DROPPED
+    raise error
 
 
 _QUESTIONS = (b"hostname", b"clientip")

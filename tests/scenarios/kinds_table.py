@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import trio
 
 from emulator.api.cluster_file import NodeConfig
+from emulator.api.objects.meta import Object
+from emulator.kube.proxy.configuration import KEY, config_map
 from emulator.runtime.cluster.cluster import Cluster
 from tests.scenarios.flow import (
     DROPPED,
@@ -46,7 +48,8 @@ PROXY, DENIED = "203.0.113.21", "203.0.113.22"
 # by-number: the same Service's second TCP port, where only odd-a listens and odd-b's host answers with a RST.
 # sliced: no selector; its EndpointSlice, written by hand, has one endpoint ready and one not.
 # proxied: ipMode Proxy, so that no kube-proxy catches the address: it leaves for the gateway, which knows no better;
-# proxied-port: its node port. denied: loadBalancerSourceRanges without nodes and hosts outside.
+# proxied-port: its node port; bridge: that at the address of node-b's bridge.
+# denied: loadBalancerSourceRanges without nodes and hosts outside.
 EXPECTED = """
 destination   near          beside        far           self          node-a        node-b        node-c        outside-a     outside-c
 zone          web-a,web-b   web-a,web-b   web-c         web-a,web-b   web-a,web-b   web-a,web-b   web-c         web-a,web-b   web-c
@@ -61,10 +64,25 @@ proxied       dropped       dropped       dropped       dropped       dropped   
 proxied-port  all           all           all           all           all           all           all           all           all
 denied        all           all           all           all           dropped       dropped       dropped       dropped       dropped
 loopback      -             -             -             -             all           all           all           -             -
+bridge        all           all           all           all           all           all           all           -             -
 """  # noqa: E501
 
-# Only iptables mode has node ports on 127.0.0.1: IPVS has no virtual server there, nftables' set no such address.
-DIFFERENCES = {("nftables", "loopback"): REFUSED, ("ipvs", "loopback"): REFUSED}
+# Only iptables mode has node ports on 127.0.0.1: IPVS has no virtual server there, nftables' set no such address, nor
+# any other than the node's first (pkg/proxy/nftables/proxier.go, `nodePortAddresses`).
+DIFFERENCES = {
+    ("nftables", "loopback"): REFUSED,
+    ("nftables", "bridge"): REFUSED,
+    ("ipvs", "loopback"): REFUSED,
+}
+
+NARROW = "nodePortAddresses: [10.244.0.0/16]\n"
+"""Has node ports on the addresses of the nodes' bridges alone."""
+NARROW_EXPECTED = """
+destination   near          far           self          node-a        node-b        node-c        outside-a
+proxied-port  refused       refused       refused       refused       refused       refused       refused
+loopback      -             -             -             refused       refused       refused       -
+bridge        all           all           all           all           all           all           -
+"""
 
 
 def service(name: str, spec: str, *, app: str = "web", targets: Sequence[int | str] = (HTTP, UDP, SCTP_PORT)) -> str:
@@ -177,7 +195,7 @@ class World:
         """Return what is wrong with a cell; empty if nothing is."""
         if (target, protocol) in (("by-number", "udp"), ("by-number", "sctp")):
             return ""
-        if (target, protocol, cell) == ("loopback", "sctp", REFUSED):
+        if (protocol, cell) == ("sctp", REFUSED) and target in ("loopback", "bridge", "proxied-port"):
             return ""  # not by a port: the node itself, which the INIT reaches, does not know the protocol
         seen = await self._outcomes(ask, target, name, set(cell.split(",")))
         return "" if seen == set(cell.split(",")) else f"{protocol} {target} from {name}: {seen} instead of {cell}"
@@ -204,6 +222,8 @@ class World:
             return "127.0.0.1", NODE_PORT
         if target == "proxied-port":
             return self.nodes["node-b"], NODE_PORT
+        if target == "bridge":
+            return self.sources["beside"].address.rpartition(".")[0] + ".1", NODE_PORT
         return (self.addresses["named"], 82) if target == "by-number" else (self.addresses[target], 80)
 
 
@@ -232,11 +252,17 @@ async def fill(cluster: Cluster) -> World:
     return World(cluster, sources, nodes, addresses)
 
 
-def cells(mode: str) -> list[tuple[str, str, str]]:
+def narrow_configuration(mode: str) -> Object:
+    """Return kube-proxy's configuration with `NARROW`."""
+    return config_map(mode) | {"data": {KEY: f"mode: {mode}\n{NARROW}"}}
+
+
+def cells(mode: str, *, narrow: bool = False) -> list[tuple[str, str, str]]:
     """Return (target, source, cell) of every cell that says something, as `mode` has it."""
-    header, *rows = (line.split() for line in EXPECTED.strip().splitlines())
+    header, *rows = (line.split() for line in (NARROW_EXPECTED if narrow else EXPECTED).strip().splitlines())
+    other = {} if narrow else DIFFERENCES
     return [
-        (target, name, DIFFERENCES.get((mode, target), ALL if cell == "all" else cell))
+        (target, name, other.get((mode, target), ALL if cell == "all" else cell))
         for target, *row in rows
         for name, cell in zip(header[1:], row, strict=True)
         if cell != "-"

@@ -10,7 +10,8 @@ from emulator.kube.proxy.modes import MODES
 from emulator.runtime.cluster.cluster import Cluster
 from tests.scenarios.flow import SctpObserver, pod_source, tcp, udp
 from tests.scenarios.flow_table import Ask
-from tests.scenarios.kinds_table import NODES, SERVERS, cells, check_affinity, check_names, fill
+from tests.scenarios.kinds_table import NODES, SERVERS, cells, check_affinity, check_names, fill, narrow_configuration
+from tests.scenarios.world import settle
 
 
 @pytest.mark.parametrize("mode", list(MODES))
@@ -28,3 +29,9 @@ async def test_what_each_kind_of_service_answers(mode: str, autojump_clock: Mock
         assert not any(wrong), "\n".join(filter(None, wrong))
         await check_names(world)
         await check_affinity(world, mode, protocols)
+        await cluster.apply([narrow_configuration(mode)])
+        await settle()
+        wrong = [
+            await world.wrong("tcp", tcp, target, source, cell) for target, source, cell in cells(mode, narrow=True)
+        ]
+        assert not any(wrong), "\n".join(filter(None, wrong))

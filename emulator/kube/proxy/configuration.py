@@ -1,7 +1,7 @@
 """kube-proxy's configuration as clusters keep it: the ConfigMap `kube-proxy` of kube-system, as kubeadm installs it.
 
-Its key `config.conf` has a KubeProxyConfiguration, of which `mode` has effect here. A kube-proxy whose file
-changes ends and is started again; a node here changes its mode in one moment.
+Its key `config.conf` has a KubeProxyConfiguration; `configuration_text` says what of it has effect here. A kube-proxy
+whose file changes ends and is started again; a node here changes its mode and settings in one moment.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from emulator.api.objects.meta import Object
+from emulator.kube.proxy.settings import ProxySettings
 
 NAMESPACE = "kube-system"
 NAME = "kube-proxy"
@@ -16,8 +17,10 @@ KEY = "config.conf"
 DEFAULT_MODE = "iptables"
 """What an empty mode means on Linux."""
 
-# One line of block YAML at the outermost level: nodes need no parser for it.
+# One line of block YAML at the outermost level: nodes need no parser for it, nor for a text that has nothing else.
 _MODE = re.compile(r"""^mode:[ \t]*(?:"(\w*)"|'(\w*)'|(\w*))[ \t]*(?:\#.*)?$""", re.MULTILINE)
+
+_PLAIN = re.compile(r"(?:apiVersion|kind|mode):.*")
 
 
 def config_map(mode: str) -> Object:
@@ -37,6 +40,16 @@ def mode_of(obj: Object) -> str:
     """Return the mode that the ConfigMap asks for."""
     found = _MODE.search((obj.get("data") or {}).get(KEY, ""))
     return next(filter(None, found.groups()), DEFAULT_MODE) if found is not None else DEFAULT_MODE
+
+
+def settings_of(obj: Object, base: ProxySettings) -> ProxySettings:
+    """Return `base` with what the ConfigMap asks for. Raises ConfigurationError."""
+    text = (obj.get("data") or {}).get(KEY, "")
+    if all(_PLAIN.fullmatch(line) for line in text.splitlines() if line):
+        return base
+    from emulator.kube.proxy.configuration_text import read_settings
+
+    return read_settings(text, mode_of(obj), base)
 
 
 def with_mode(obj: Object, mode: str) -> Object:

@@ -18,6 +18,8 @@ FULL_SYNC_PERIOD = 3600.0
 PRIMARY = "primary"
 """Among the node port addresses: the node's first one, whichever it is."""
 
+IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
+
 _LOOPBACK = IPv4Address("127.0.0.1")
 
 

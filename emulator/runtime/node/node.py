@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from random import Random
@@ -35,7 +35,7 @@ from emulator.kube.proxy.service_port import ServicePortName
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.kube.proxy.sysctls import conntrack_sysctls
 from emulator.kube.proxy.tracker import ServiceTracker
-from emulator.packet.address import format_mac, mac_to_int
+from emulator.packet.address import format_ipv4, format_mac, mac_to_int
 from emulator.runtime.control.server import serve
 from emulator.runtime.logging import open_log
 from emulator.runtime.machine import Machine
@@ -167,16 +167,18 @@ class NodeMachine:
     def _kube_proxy(self, node: Node, nursery: trio.Nursery) -> ServiceProxy:
         """Start kube-proxy and the ports on which it answers load balancers and probes."""
         setting, name = self._setting, node.metadata.name
-        proxy_node = ProxyNode(name, (node.status.internal_ip,), node.spec.pod_cidr, node.zone)
+        addresses = (node.status.internal_ip, *_other_addresses(self.root, node.status.internal_ip))
+        proxy_node = ProxyNode(name, addresses, node.spec.pod_cidr, node.zone)
         settings = ProxySettings(service_cidrs=(str(setting.config.service_cidr),))
         proxy = ServiceProxy(
             self.machine,
             self.root,
-            lambda mode, where: make_proxier(mode, where, settings, self.root),
+            lambda mode, where, how: make_proxier(mode, where, how, self.root),
             setting.config.proxy_mode,
             proxy_node,
             self.cache,
             setting.log,
+            settings=settings,
             sysctls=conntrack_sysctls(settings),
         )
         checks = ServiceChecks(name)
@@ -220,6 +222,13 @@ async def run_node(
 ) -> None:
     """Be a node until cancelled."""
     await NodeMachine(setting).run(task_status=task_status)
+
+
+def _other_addresses(root: Netns, primary: str) -> Iterator[str]:
+    """Yield the node's addresses but the first, and those of loopback: node ports may be asked for at any of them."""
+    for link in root.links.values():
+        addresses = (format_ipv4(own.address) for own in link.addresses if link is not root.loopback)
+        yield from (address for address in addresses if address != primary)
 
 
 def main(inherited: Inherited) -> None:

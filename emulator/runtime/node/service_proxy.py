@@ -21,12 +21,13 @@ from emulator.kernel.netfilter.tuple import UDP
 from emulator.kernel.netns import Netns
 from emulator.kube.proxy import configuration
 from emulator.kube.proxy.apply import apply_writes
+from emulator.kube.proxy.configuration_text import ConfigurationError
 from emulator.kube.proxy.conntrack import UdpFrontends
 from emulator.kube.proxy.health import ProxyHealth
 from emulator.kube.proxy.modes import UnknownModeError
 from emulator.kube.proxy.proxier import Proxier, Writes
 from emulator.kube.proxy.service_port import ServicePortName
-from emulator.kube.proxy.settings import SYNC_PERIOD, ProxyNode
+from emulator.kube.proxy.settings import SYNC_PERIOD, ProxyNode, ProxySettings
 from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.runtime.machine import Machine
 from emulator.runtime.node.object_cache import ObjectCache
@@ -43,7 +44,7 @@ FLUSH_POLL, FLUSH_TIMEOUT = 0.1, 5.0
 NAMED = 16
 """Service ports that a report names."""
 
-MakeProxier = Callable[[str, ProxyNode], Proxier]
+MakeProxier = Callable[[str, ProxyNode, ProxySettings], Proxier]
 
 OnSynced = Callable[[frozenset[ServicePortName], ServiceTracker], None]
 """Told after each sync that succeeded: which service ports are others than after the one before, and all there are."""
@@ -54,7 +55,8 @@ class ServiceProxy:
 
     Changes of one loop turn are one sync. A sync is followed by a pause as long as it took, in which changes gather:
     else, with thousands of Services, a storm of changes would leave no time to read the rest of it. `mode` is what the
-    node runs; another one is taken from the cluster's ConfigMap, if it has that, else it stays.
+    node runs; another one is taken from the cluster's ConfigMap, if it has that, else it stays, and so it is with
+    `settings`.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class ServiceProxy:
         cache: ObjectCache,
         log: logging.Logger,
         *,
+        settings: ProxySettings,
         sysctls: tuple[tuple[str, int], ...] = (),
     ) -> None:
         self.mode = mode
@@ -79,7 +82,8 @@ class ServiceProxy:
         self._root = root
         self._make = make
         self._node = node
-        self._proxier = make(mode, node)
+        self._base = self._settings = settings
+        self._proxier = make(mode, node, settings)
         self._cache = cache
         self._log = log
         self._first = Writes(sysctls=sysctls)
@@ -88,7 +92,7 @@ class ServiceProxy:
         self._frontends = UdpFrontends()
         self._canaries: tuple[tuple[str, str], ...] = ()
         self._retry_at: float | None = None
-        self._moved = False  # to another zone, for which all is to be made anew
+        self._altered = False  # another zone or other settings, for which all is to be made anew
         self._unsynced: set[ServicePortName] = set()
         self._syncs = 0
         self._changed = trio.Event()
@@ -123,14 +127,24 @@ class ServiceProxy:
     def _configure(self, kind: str, obj: Object) -> bool:
         """Take the cluster's configuration and the own node's zone; return whether either is another than before."""
         if kind == CONFIGURED_BY and configuration.is_configuration(obj):
-            self._wanted_mode = configuration.mode_of(obj)
-            return self._wanted_mode != self.mode
+            return self._take(obj)
         zone = (obj["metadata"].get("labels") or {}).get(ZONE_LABEL, "")
         if kind != "Node" or obj["metadata"]["name"] != self._node.name or zone == self._node.zone:
             return False
         self._node = replace(self._node, zone=zone)
-        self._moved = True
+        self._altered = True
         return True
+
+    def _take(self, obj: Object) -> bool:
+        self._wanted_mode = configuration.mode_of(obj)
+        try:
+            settings = configuration.settings_of(obj, self._base)
+        except ConfigurationError as error:
+            self._log.error("kube-proxy keeps its settings", extra={"error": str(error)})
+            settings = self._settings
+        if settings != self._settings:
+            self._settings, self._altered = settings, True
+        return self._altered or self._wanted_mode != self.mode
 
     # Tasks
 
@@ -189,9 +203,9 @@ class ServiceProxy:
         try:
             if self._wanted_mode != self.mode:
                 self._change_mode()
-            elif self._moved:
-                self._proxier = self._make(self.mode, self._node)
-            self._moved = False
+            elif self._altered:
+                self._proxier = self._make(self.mode, self._node, self._settings)
+            self._altered = False
             writes = self._proxier.sync(self._tracker, began)
             apply_writes(self._root, writes)
         except PodwireError as error:
@@ -219,7 +233,7 @@ class ServiceProxy:
         """Take the old mode's rules away and begin anew, in one go for packets. Connections are not touched."""
         old, mode = self.mode, self._wanted_mode
         try:
-            proxier = self._make(mode, self._node)
+            proxier = self._make(mode, self._node, self._settings)
         except UnknownModeError as error:
             self._log.error("kube-proxy stays in its mode", extra={"mode": old, "error": str(error)})
             self._wanted_mode = old

@@ -56,18 +56,19 @@ class Bed:
             NODE,
             self.cache,
             log,
+            settings=SETTINGS,
             sysctls=conntrack_sysctls(SETTINGS),
         )
         self.proxy.reports.append(self.reports.append)
         for kind in (*WATCHED, CONFIGURED_BY):
             self.cache.replace(kind, [obj for obj in listed if obj["kind"] == kind])
 
-    def _make(self, mode: str, node: ProxyNode) -> Proxier:
-        self.node = node
+    def _make(self, mode: str, node: ProxyNode, settings: ProxySettings) -> Proxier:
+        self.node, self.settings = node, settings
         return (self._given or Bed.iptables)(self, mode)
 
     def iptables(self, mode: str) -> Proxier:
-        return IptablesProxy(self.node, SETTINGS, NetnsRules(self.root))
+        return IptablesProxy(self.node, self.settings, NetnsRules(self.root))
 
     def save(self, table: str) -> str:
         return self.root.netfilter.save(table)
@@ -264,6 +265,29 @@ async def test_a_mode_is_changed_by_the_clusters_configuration(nursery, autojump
     assert bed.proxy.mode == "iptables"
     assert (bed.save("nat") == saved) is not refuses
     assert ("old rules stay" in bed.log.getvalue()) is refuses
+
+
+async def test_settings_are_changed_by_the_clusters_configuration(nursery, autojump_clock):
+    bed = Bed(listed=(configuration.config_map("iptables"), service(1), slice_of(1, "10.244.0.5")))
+    nursery.start_soon(bed.proxy.run)
+    await settle()
+    saved = bed.save("nat")
+
+    async def configure(text: str) -> None:
+        bed.cache.put(CONFIGURED_BY, configuration.config_map("iptables") | {"data": {configuration.KEY: text}})
+        await settle()
+
+    await configure("nodePortAddresses: [172.18.0.0/16]\n")
+    assert "-d 172.18.0.2/32" in bed.save("nat")
+    assert "--dst-type LOCAL" not in bed.save("nat")
+    syncs = len(bed.reports)
+    await configure("nodePortAddresses: [172.18.0.0/16]\n# the same\n")
+    assert len(bed.reports) == syncs
+    await configure("nodePortAddresses: [172.18.0.0]\n")
+    assert "kube-proxy keeps its settings" in bed.log.getvalue()
+    assert "-d 172.18.0.2/32" in bed.save("nat")
+    await configure("mode: iptables\n")
+    assert bed.save("nat") == saved
 
 
 async def test_udp_entries_of_changed_services_are_cleaned_and_no_others(nursery, autojump_clock):
