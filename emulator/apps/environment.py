@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 import trio
 
 if TYPE_CHECKING:
+    from emulator.api.objects.endpointslice import EndpointSlice
+    from emulator.api.objects.service import Service
     from emulator.kernel.netns import Netns
     from emulator.kernel.ping import PingReply
     from emulator.kernel.trace import Trace
@@ -191,10 +193,46 @@ class DnsAnswer:
 
 
 class Zone(Protocol):
-    """The names of the cluster, as its DNS server sees them."""
+    """Names that a caller made in Python: what a name server outside of clusters answers from."""
 
     def lookup(self, name: str, record_type: int) -> DnsAnswer:
         """Look up a full name ("web.default.svc.cluster.local.") of a type as `packet.dns` numbers it."""
+
+
+class ServiceDirectory(Protocol):
+    """What the cluster's DNS server knows of the cluster, by the keys that names have; all in lower case."""
+
+    @property
+    def synced(self) -> bool:
+        """Whether everything that there is was heard of."""
+
+    async def wait_synced(self) -> None:
+        """Wait until it was."""
+
+    @property
+    def serial(self) -> int:
+        """When something last changed, seconds since the epoch."""
+
+    def has_namespace(self, name: str) -> bool:
+        """Whether a namespace exists."""
+
+    def service(self, namespace: str, name: str) -> Service | None:
+        """Return a Service."""
+
+    def slices(self, namespace: str, service: str) -> Sequence[EndpointSlice]:
+        """Return the slices of a Service."""
+
+    def services_at(self, family: int, address: int) -> Sequence[Service]:
+        """Return the Services that have a cluster address (family 4 or 6)."""
+
+    def slices_at(self, family: int, address: int) -> Sequence[EndpointSlice]:
+        """Return the slices that have an endpoint of this address."""
+
+
+async def no_files(_path: str) -> str | None:
+    """Where a container has no files of its own."""
+    await trio.lowlevel.checkpoint()
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +252,11 @@ class Container:
     env: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[tuple[str, str, int], ...] = ()  # (name, protocol, containerPort)
     labels: Mapping[str, str] = field(default_factory=dict)
-    zone: Zone | None = None  # for the cluster's DNS server
+    zone: Zone | None = None  # for name servers outside of clusters
+    directory: ServiceDirectory | None = None  # for the cluster's DNS server
+    read_file: Callable[[str], Awaitable[str | None]] = (
+        no_files  # the text of a file that was mounted, None without one
+    )
     wall_clock: Callable[[], float] = time.time  # seconds since the epoch, for what programs print as a date
 
 

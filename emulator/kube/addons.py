@@ -9,6 +9,32 @@ from emulator.kube.ipam import dns_address
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 COREDNS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.1"
+COREFILE = """\
+.:53 {
+    errors
+    health {
+       lameduck 5s
+    }
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+       pods insecure
+       fallthrough in-addr.arpa ip6.arpa
+       ttl 30
+    }
+    prometheus :9153
+    forward . /etc/resolv.conf {
+       max_concurrent 1000
+    }
+    cache 30 {
+       disable success cluster.local
+       disable denial cluster.local
+    }
+    loop
+    reload
+    loadbalance
+}
+"""
+"""As kubeadm writes it."""
 _LABELS = {"k8s-app": "kube-dns"}
 
 
@@ -27,8 +53,20 @@ def namespaces() -> list[Object]:
 
 
 def cluster_dns(service_cidr: IPv4Network, replicas: int) -> list[Object]:
-    """Return CoreDNS's Deployment and Service; the Service has the tenth address of the range."""
-    return [_dns_deployment(replicas), _dns_service(str(dns_address(service_cidr)))]
+    """Return CoreDNS's Corefile, Deployment and Service; the Service has the tenth address of the range.
+
+    Source: cmd/kubeadm/app/phases/addons/dns/manifests.go.
+    """
+    return [_corefile(), _dns_deployment(replicas), _dns_service(str(dns_address(service_cidr)))]
+
+
+def _corefile() -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "coredns", "namespace": "kube-system"},
+        "data": {"Corefile": COREFILE},
+    }
 
 
 def _dns_deployment(replicas: int) -> Object:
@@ -39,11 +77,20 @@ def _dns_deployment(replicas: int) -> Object:
         "ports": [
             {"name": "dns", "containerPort": 53, "protocol": "UDP"},
             {"name": "dns-tcp", "containerPort": 53, "protocol": "TCP"},
+            {"name": "liveness-probe", "containerPort": 8080, "protocol": "TCP"},
+            {"name": "readiness-probe", "containerPort": 8181, "protocol": "TCP"},
         ],
+        "volumeMounts": [{"name": "config-volume", "mountPath": "/etc/coredns", "readOnly": True}],
     }
     pod: Object = {
         "containers": [container],
         "dnsPolicy": "Default",
+        "volumes": [
+            {
+                "name": "config-volume",
+                "configMap": {"name": "coredns", "items": [{"key": "Corefile", "path": "Corefile"}]},
+            }
+        ],
         "tolerations": [{"key": "CriticalAddonsOnly", "operator": "Exists"}],
         "terminationGracePeriodSeconds": 5,
     }

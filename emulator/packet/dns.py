@@ -36,7 +36,20 @@ SERVFAIL = 2
 NXDOMAIN = 3
 NOTIMP = 4
 REFUSED = 5
-RCODE_NAMES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
+BADVERS = 16  # with the OPT record's upper bits (RFC 6891)
+RCODE_NAMES = (
+    "NOERROR",
+    "FORMERR",
+    "SERVFAIL",
+    "NXDOMAIN",
+    "NOTIMP",
+    "REFUSED",
+    "YXDOMAIN",
+    "YXRRSET",
+    "NXRRSET",
+    "NOTAUTH",
+    "NOTZONE",
+)
 
 _HEADER = struct.Struct("!HHHHHH")
 
@@ -64,7 +77,14 @@ class Message(Struct, frozen=True):
         """The longest UDP message that the sender takes, bytes: as its OPT record says, at least 512."""
         return max(UDP_LIMIT, *(record.rclass for record in self.additionals if record.type == OPT), UDP_LIMIT)
 
-    def reply(self, rcode: int = NOERROR, answers: tuple[Record, ...] = (), *, authoritative: bool = True) -> "Message":
+    def reply(
+        self,
+        rcode: int = NOERROR,
+        answers: tuple[Record, ...] = (),
+        *,
+        authoritative: bool = True,
+        recursion_available: bool = True,
+    ) -> "Message":
         """Make the response to this query: same identifier and questions, recursion as it was asked for."""
         return Message(
             self.identifier,
@@ -74,10 +94,14 @@ class Message(Struct, frozen=True):
             opcode=self.opcode,
             authoritative=authoritative,
             recursion_desired=self.recursion_desired,
-            recursion_available=True,
+            recursion_available=recursion_available,
             checking_disabled=self.checking_disabled,
             rcode=rcode,
         )
+
+    def as_truncated(self) -> "Message":
+        """Return the message with the mark that it was cut."""
+        return replace(self, truncated=True)
 
     @classmethod
     def parse(cls, buffer: Buffer) -> Self:
@@ -102,32 +126,59 @@ class Message(Struct, frozen=True):
         answers, authorities, additionals = sections
         return cls(identifier, tuple(questions), answers, authorities, additionals, *_parse_flags(flags))
 
-    def build(self, limit: int = TCP_LIMIT) -> bytes:
-        """Write the message, names compressed.
+    @classmethod
+    def parse_header(cls, buffer: Buffer) -> Self:
+        """Read identifier and flags only, for the answer to a message that is malformed. WireError if it is shorter."""
+        if len(buffer) < HEADER_LENGTH:
+            raise WireError(f"DNS: {len(buffer)} bytes are fewer than the header's {HEADER_LENGTH}")
+        identifier, flags, *_ = _HEADER.unpack_from(buffer)
+        return cls(identifier, (), (), (), (), *_parse_flags(flags))
 
-        If it is longer than `limit` bytes, answers are left out from the end, the other sections altogether (but OPT),
-        and it is marked truncated. WireError if a value does not fit its field.
+    def build(self, limit: int = TCP_LIMIT, *, compress: bool = True) -> bytes:
+        """Write the message, its names compressed if asked for or if it is longer than `limit` bytes else.
+
+        If it is too long even then, as many records as fit are kept, in their order, with the OPT record, and it is
+        marked truncated. WireError if a value does not fit its field.
         """
-        message = self._write(self.answers)
+        if not compress and len(message := self._write(compress=False)) <= limit:
+            return message
+        message = self._write()
         if len(message) <= limit:
             return message
-        options = tuple(record for record in self.additionals if record.type == OPT)
-        short = replace(self, truncated=True, authorities=(), additionals=options)
-        fitting, beyond = 0, len(self.answers) + 1
+        fitting, beyond = 0, self._record_count() + 1
         while beyond - fitting > 1:
             middle = (fitting + beyond) // 2
-            if len(short._write(self.answers[:middle])) <= limit:
+            if len(self._first(middle)._write()) <= limit:
                 fitting = middle
             else:
                 beyond = middle
-        return short._write(self.answers[:fitting])
+        return self._first(fitting)._write()
 
-    def _write(self, answers: tuple[Record, ...]) -> bytes:
-        sections = (answers, self.authorities, self.additionals)
+    def _record_count(self) -> int:
+        return len(self.answers) + len(self.authorities) + len(self.additionals)
+
+    def _first(self, count: int) -> "Message":
+        """The message with its first `count` records, and its OPT record in any case; marked truncated."""
+        answers = self.answers[:count]
+        count -= len(answers)
+        authorities = self.authorities[:count]
+        count -= len(authorities)
+        others = tuple(record for record in self.additionals if record.type != OPT)
+        options = tuple(record for record in self.additionals if record.type == OPT)
+        return replace(
+            self,
+            truncated=True,
+            answers=answers,
+            authorities=authorities,
+            additionals=others[:count] + options,
+        )
+
+    def _write(self, *, compress: bool = True) -> bytes:
+        sections = (self.answers, self.authorities, self.additionals)
         try:
             counts = (len(self.questions), *(len(section) for section in sections))
             message = bytearray(_HEADER.pack(self.identifier, self._flags(), *counts))
-            names = NameWriter(message)
+            names = NameWriter(message, compress=compress)
             for question in self.questions:
                 write_question(message, names, question)
             for section in sections:

@@ -105,10 +105,11 @@ def name_equals(first: str, second: str) -> bool:
 class NameWriter:
     """Appends names to a message, with pointers to what was written before. Case is kept: only equal case is shared."""
 
-    __slots__ = ("_known", "_message")
+    __slots__ = ("_compress", "_known", "_message")
 
-    def __init__(self, message: bytearray) -> None:
+    def __init__(self, message: bytearray, *, compress: bool = True) -> None:
         self._message = message
+        self._compress = compress
         self._known: dict[tuple[bytes, ...], int] = {}
 
     def write(self, name: str, *, compress: bool = True) -> None:
@@ -116,7 +117,7 @@ class NameWriter:
         message = self._message
         labels = split_name(name)
         while labels:
-            known = self._known.get(labels) if compress else None
+            known = self._known.get(labels) if compress and self._compress else None
             if known is not None:
                 message += (_POINTER << 8 | known).to_bytes(2, "big")
                 return

@@ -18,6 +18,8 @@ TXT = 16
 AAAA = 28
 SRV = 33
 OPT = 41
+IXFR = 251
+AXFR = 252
 ANY = 255
 TYPE_NAMES = {
     A: "A",
@@ -30,17 +32,24 @@ TYPE_NAMES = {
     AAAA: "AAAA",
     SRV: "SRV",
     OPT: "OPT",
+    IXFR: "IXFR",
+    AXFR: "AXFR",
     ANY: "ANY",
 }
 
 CLASS_IN = 1
+CLASS_CH = 3
+CLASS_HS = 4
+CLASS_ANY = 255
+CLASS_NAMES = {CLASS_IN: "IN", CLASS_CH: "CH", CLASS_HS: "HS", CLASS_ANY: "ANY"}
 
 _QUESTION = struct.Struct("!HH")
 _RECORD = struct.Struct("!HHIH")
 _SRV = struct.Struct("!HHH")
 _SOA = struct.Struct("!IIIII")
+_MX = struct.Struct("!H")
 _NAME_TYPES = frozenset({NS, CNAME, PTR})
-_TYPED = frozenset({A, AAAA, NS, CNAME, PTR, SRV, SOA, TXT})
+_TYPED = frozenset({A, AAAA, NS, CNAME, PTR, SRV, SOA, TXT, MX})
 
 
 class Question(Struct, frozen=True):
@@ -60,6 +69,13 @@ class Srv(Struct, frozen=True):
     target: str
 
 
+class Mx(Struct, frozen=True):
+    """Who takes mail for a name; the lowest preference first."""
+
+    preference: int
+    exchange: str
+
+
 class Soa(Struct, frozen=True):
     """Start of authority; times are seconds, `minimum` is how long a negative answer may be kept (RFC 2308)."""
 
@@ -72,14 +88,14 @@ class Soa(Struct, frozen=True):
     minimum: int
 
 
-RecordData = int | str | bytes | tuple[bytes, ...] | Srv | Soa
+RecordData = int | str | bytes | tuple[bytes, ...] | Srv | Soa | Mx
 
 
 class Record(Struct, frozen=True):
     """A resource record; `ttl` is seconds.
 
     `data` depends on the type: A and AAAA an int (32 and 128 bits); NS, CNAME and PTR a name; TXT a tuple of strings of
-    up to 255 bytes; SRV an `Srv`; SOA a `Soa`; every other type, OPT too, its raw bytes.
+    up to 255 bytes; SRV an `Srv`; SOA a `Soa`; MX an `Mx`; every other type, OPT too, its raw bytes.
     """
 
     name: str
@@ -122,6 +138,8 @@ def _parse_data(buffer: Buffer, kind: int, start: int, end: int) -> RecordData:
         data, position = parse_name(buffer, start)
     elif kind == SRV:
         data, position = _parse_srv(buffer, start, end)
+    elif kind == MX:
+        data, position = _parse_mx(buffer, start, end)
     elif kind == SOA:
         data, position = _parse_soa(buffer, start, end)
     else:
@@ -137,6 +155,14 @@ def _parse_srv(buffer: Buffer, start: int, end: int) -> tuple[Srv, int]:
     priority, weight, port = _SRV.unpack_from(buffer, start)
     target, position = parse_name(buffer, start + _SRV.size)
     return Srv(priority, weight, port, target), position
+
+
+def _parse_mx(buffer: Buffer, start: int, end: int) -> tuple[Mx, int]:
+    if end - start < _MX.size:
+        raise WireError("DNS: an MX record is cut short")
+    exchange, position = parse_name(buffer, start + _MX.size)
+    (preference,) = _MX.unpack_from(buffer, start)
+    return Mx(preference, exchange), position
 
 
 def _parse_soa(buffer: Buffer, start: int, end: int) -> tuple[Soa, int]:
@@ -186,6 +212,9 @@ def _write_data(message: bytearray, names: NameWriter, record: Record) -> None:
             names.write(soa.mname)
             names.write(soa.rname)
             message += _SOA.pack(soa.serial, soa.refresh, soa.retry, soa.expire, soa.minimum)
+        case Mx(preference, exchange) if record.type == MX:
+            message += _MX.pack(preference)
+            names.write(exchange)
         case tuple(strings) if record.type == TXT:
             for string in strings:
                 message += len(string).to_bytes(1, "big") + string
@@ -200,9 +229,33 @@ def type_name(kind: int) -> str:
     return TYPE_NAMES.get(kind, f"TYPE{kind}")
 
 
+def class_name(rclass: int) -> str:
+    """Return a class's name, or "CLASS99" as RFC 3597 writes unknown ones."""
+    return CLASS_NAMES.get(rclass, f"CLASS{rclass}")
+
+
 def reverse_name(address: int) -> str:
     """Return the name whose PTR record tells who has an IPv4 address."""
     return f"{'.'.join(reversed(format_ipv4(address).split('.')))}.in-addr.arpa."
+
+
+def reverse_name6(address: int) -> str:
+    """Return the name whose PTR record tells who has an IPv6 address (RFC 3596 section 2.5)."""
+    return f"{'.'.join(reversed(f'{address:032x}'))}.ip6.arpa."
+
+
+def reversed_address(name: str) -> tuple[int, int] | None:
+    """Return family (4 or 6) and address of a name that `reverse_name` made, or None; letters' case does not count."""
+    lower = name.lower()
+    if lower.endswith(".in-addr.arpa."):
+        parts = lower.removesuffix(".in-addr.arpa.").split(".")
+        if len(parts) == 4 and all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts):
+            return 4, int.from_bytes(bytes(int(part) for part in reversed(parts)))
+    elif lower.endswith(".ip6.arpa."):
+        digits = lower.removesuffix(".ip6.arpa.").split(".")
+        if len(digits) == 32 and all(len(digit) == 1 and digit in "0123456789abcdef" for digit in digits):
+            return 6, int("".join(reversed(digits)), 16)
+    return None
 
 
 def describe_record(record: Record) -> str:
@@ -219,5 +272,7 @@ def describe_record(record: Record) -> str:
             return " ".join((kind, *(f'"{repr(string)[2:-1]}"' for string in strings)))
         case Srv(priority, weight, port, target):
             return f"{kind} {target}:{port} {priority} {weight}"
+        case Mx(preference, exchange):
+            return f"{kind} {exchange} {preference}"
         case _:
             return kind

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from emulator.apps import commands
-from emulator.apps.environment import Container, DnsAnswer, Invocation, Zone
+from emulator.apps.environment import Container, DnsAnswer, Invocation, ServiceDirectory, Zone
 from emulator.apps.images import program_for
 from emulator.kernel import veth
 from emulator.kernel.bridge import Bridge
@@ -60,8 +60,15 @@ class Lab:
         ports: Sequence[tuple[str, str, int]] = (),
         env: Mapping[str, str] | None = None,
         zone: Zone | None = None,
+        directory: ServiceDirectory | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> list[int]:
         """Run a container's program; return the list that its exit status goes into."""
+
+        async def read_file(path: str) -> str | None:
+            await trio.lowlevel.checkpoint()
+            return (files or {}).get(path)
+
         log = self.logs.setdefault(pod, [])
         container = Container(
             name="main",
@@ -77,6 +84,8 @@ class Lab:
             ports=tuple(ports),
             env=env or {},
             zone=zone,
+            directory=directory,
+            read_file=read_file,
             wall_clock=self.machine.wall_clock,
         )
         statuses: list[int] = []
@@ -143,7 +152,7 @@ class Names:
 
     def lookup(self, name: str, record_type: int) -> DnsAnswer:
         records = self.records.get(name.lower())
-        inside = name.lower().endswith((".cluster.local.", ".in-addr.arpa."))
+        inside = name.count(".") == 1 or name.lower().endswith((".cluster.local.", ".in-addr.arpa."))
         found = tuple(record for record in records or () if record.type == record_type)
         soa = Soa("ns.dns.cluster.local.", "hostmaster.cluster.local.", 1, 7200, 1800, 86400, 30)
         authority = (Record("cluster.local.", SOA, 30, soa),)
@@ -178,6 +187,7 @@ async def open_lab() -> AsyncIterator[Lab]:
     machine = Machine(kernel, underlay, logging.getLogger("test"), WALL - trio.current_time())
     settings = ResolverSettings((DNS_ADDRESS,), SEARCH, 5, {"localhost": "127.0.0.1"})
     networks = {name: NetnsNetwork(machine, netns, settings) for name, netns in _build(kernel).items()}
+    networks["dns"] = NetnsNetwork(machine, networks["dns"].netns, ResolverSettings())  # or it would ask itself
     async with trio.open_nursery() as nursery:
         nursery.start_soon(machine.run)
         lab = Lab(machine, networks, nursery)

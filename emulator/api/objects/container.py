@@ -122,6 +122,14 @@ class Lifecycle(Struct, frozen=True, kw_only=True, rename="camel"):
     pre_stop: LifecycleHandler | None = None
 
 
+class VolumeMount(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where a container sees a volume of the pod; with `sub_path` only that file of it."""
+
+    name: str
+    mount_path: str
+    sub_path: str = ""
+
+
 class Container(Struct, frozen=True, kw_only=True, rename="camel"):
     """One program of a pod. `restart_policy` "Always" makes an init container a sidecar."""
 
@@ -132,6 +140,7 @@ class Container(Struct, frozen=True, kw_only=True, rename="camel"):
     working_dir: str = ""
     ports: tuple[ContainerPort, ...] = ()
     env: tuple[EnvVar, ...] = ()
+    volume_mounts: tuple[VolumeMount, ...] = ()
     readiness_probe: Probe | None = None
     liveness_probe: Probe | None = None
     startup_probe: Probe | None = None

@@ -59,6 +59,28 @@ class PodReadinessGate(Struct, frozen=True, kw_only=True, rename="camel"):
     condition_type: str
 
 
+class KeyToPath(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A key of a ConfigMap, and the file that it becomes."""
+
+    key: str
+    path: str
+
+
+class ConfigMapVolumeSource(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A ConfigMap as a folder: each key is a file, or those of `items` are."""
+
+    name: str = ""
+    items: tuple[KeyToPath, ...] = ()
+    optional: bool = False
+
+
+class Volume(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A volume of the pod; those of ConfigMaps can be read."""
+
+    name: str
+    config_map: ConfigMapVolumeSource | None = None
+
+
 class PodSpec(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a pod should be. `affinity` and `topology_spread_constraints` stay as objects."""
 
@@ -76,6 +98,7 @@ class PodSpec(Struct, frozen=True, kw_only=True, rename="camel"):
     subdomain: str = ""
     set_hostname_as_fqdn: bool = field(default=False, name="setHostnameAsFQDN")
     host_aliases: tuple[HostAlias, ...] = ()
+    volumes: tuple[Volume, ...] = ()
     dns_policy: str = "ClusterFirst"
     dns_config: PodDnsConfig = PodDnsConfig()
     security_context: PodSecurityContext = PodSecurityContext()

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import trio
 
-from emulator.apps.dns_client import ask, search_names
-from emulator.apps.dns_text import data_text, record_type
+from emulator.apps.dns.client import ask, search_names
+from emulator.apps.dns.text import data_text, record_type
 from emulator.apps.environment import Invocation, ResolveError
 from emulator.apps.options import UsageError, port_number
 from emulator.errors import WireError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.apps.dns_client import reverse
+from emulator.apps.dns.client import reverse
 from emulator.apps.environment import Invocation, ResolveError
 from emulator.errors import WireError
 from emulator.packet.address import ipv4_to_int

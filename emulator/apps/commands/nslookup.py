@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import trio
 
-from emulator.apps.dns_client import TIMEOUT, ask, search_names
-from emulator.apps.dns_text import record_type
+from emulator.apps.dns.client import TIMEOUT, ask, search_names
+from emulator.apps.dns.text import record_type
 from emulator.apps.environment import Invocation, ResolveError
 from emulator.errors import WireError
 from emulator.packet import dns

@@ -12,7 +12,7 @@ import trio
 
 from emulator.apps.commands.ping_options import SHORT, ArgumentError, Settings, is_address, read
 from emulator.apps.commands.ping_usage import USAGE, VERSION
-from emulator.apps.dns_client import reverse
+from emulator.apps.dns.client import reverse
 from emulator.apps.environment import Invocation, PingEndpoint, ResolveError
 from emulator.apps.options import UsageError, parse
 from emulator.kernel.ping import PingReply

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import trio
 
 from emulator.apps.commands.ping_usage import LIBRARIES
-from emulator.apps.dns_client import reverse
+from emulator.apps.dns.client import reverse
 from emulator.apps.environment import Invocation, ResolveError, UdpEndpoint
 from emulator.apps.options import Options, UsageError, parse
 from emulator.kernel.socket_error import SocketError

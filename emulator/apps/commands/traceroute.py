@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from emulator.apps.dns_client import reverse
+from emulator.apps.dns.client import reverse
 from emulator.apps.environment import Invocation, ResolveError, UdpEndpoint
 from emulator.apps.options import UsageError, number, parse
 from emulator.kernel.socket_error import SocketError

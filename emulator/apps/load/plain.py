@@ -8,8 +8,8 @@ import os
 import trio
 
 from emulator.api.messages.load import LoadTarget
-from emulator.apps.dns_client import PORT as DNS_PORT
-from emulator.apps.dns_client import ask, search_names
+from emulator.apps.dns.client import PORT as DNS_PORT
+from emulator.apps.dns.client import ask, search_names
 from emulator.apps.environment import PingEndpoint, ResolveError, UdpEndpoint
 from emulator.apps.load.client import TCP, UDP, Client, CountedStream, Lookup
 from emulator.apps.load.failure import FailedError

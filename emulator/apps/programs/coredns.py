@@ -1,132 +1,173 @@
-"""The cluster's name server: answers over UDP and TCP on port 53 from the zone that the node keeps.
+"""CoreDNS: a name server as its Corefile says (emulator/apps/dns), with `health` and `ready` over HTTP.
 
-Source: RFC 1035, RFC 7766 (TCP), the Kubernetes DNS specification. There is no resolver to forward to: names outside
-the cluster are refused, but single labels, which the root has none of, do not exist.
+Source: github.com/coredns/coredns (coremain, plugin/reload); the Corefile that kubeadm writes.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
 
 import trio
-from msgspec.structs import replace
 
-from emulator.apps.environment import Container, TcpListener, TcpStream, Zone
-from emulator.apps.udp_server import serve_udp
-from emulator.errors import WireError
-from emulator.packet import dns
-from emulator.packet.dns_record import CLASS_IN, OPT, Record
+from emulator.apps.dns.chain import Surroundings, build_servers
+from emulator.apps.dns.corefile import ServerBlock, duration, parse_corefile
+from emulator.apps.dns.probes import HEALTH_PORT, READY_PORT, http_port
+from emulator.apps.dns.server import NameServer, listen
+from emulator.apps.dns.zone import ZoneAnswers
+from emulator.apps.environment import Container
+from emulator.apps.http_message import Request, Response, text
+from emulator.apps.http_server import Service, serve_port
+from emulator.errors import PodwireError
 
+VERSION = "CoreDNS-1.12.1"
+COREFILE = "/etc/coredns/Corefile"
 PORT = 53
-UDP_SIZE = 1232  # bytes that we take and send at most over UDP (DNS flag day 2020), as CoreDNS's bufsize
-TCP_IDLE = 10.0  # seconds
-CONNECTION_LIMIT = 200
+RELOAD_INTERVAL = 30.0
+"""Seconds between two looks at the Corefile, where the plugin `reload` is."""
+_SYNC_PATIENCE = 5.0  # seconds that the start waits for the cluster's objects
+_FAILED = 1
 
 
 async def main(container: Container, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> int:
-    """Serve until cancelled. OSError(EADDRINUSE) where the port is taken."""
-    server = NameServer(container.zone)
-    listener = await container.network.open_tcp_listener(PORT)
+    """Serve until cancelled; exit status 1 for a Corefile that cannot be. OSError(EADDRINUSE) where a port is taken."""
+    if container.zone is not None:
+        return await _serve_zone(container, task_status)
+    path = _path(container.args)
+    found = await container.read_file(path)
+    if found is None:
+        container.log(f"open {path}: no such file or directory")
+        return _FAILED
+    server = _Program(container, path)
+    try:
+        blocks = parse_corefile(found)
+        async with trio.open_nursery() as nursery:
+            await server.start(blocks, nursery)
+            task_status.started()
+            await server.reload_forever(found, nursery)
+    except* PodwireError as group:
+        container.log(str(_first(group)))
+    return _FAILED
+
+
+async def _serve_zone(container: Container, task_status: trio.TaskStatus[None]) -> int:
+    """Be a resolver outside of clusters, over names made in Python."""
+    assert container.zone is not None
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_serve_tcp, listener, server)
-        nursery.start_soon(
-            serve_udp, container.network.open_udp(PORT), lambda datagram: server.answer_udp(datagram.payload)
-        )
+        await listen(container.network, PORT, NameServer({".": ZoneAnswers(container.zone)}), nursery)
         container.log(".:53")
         task_status.started()
         await trio.sleep_forever()
 
 
-class NameServer:
-    """Makes answers from a zone; without one, every question is refused."""
-
-    def __init__(self, zone: Zone | None) -> None:
-        self._zone = zone
-
-    def answer_udp(self, data: bytes) -> bytes | None:
-        """Return the answer to a datagram, truncated to what its sender takes; None where none is due."""
-        query = self._parse(data)
-        if query is None or query.is_response:
-            return None
-        return self._respond(query).build(min(query.udp_size, UDP_SIZE))
-
-    def answer_tcp(self, data: bytes) -> bytes | None:
-        """Return the answer to a message that came over TCP; None where none is due."""
-        query = self._parse(data)
-        return None if query is None or query.is_response else self._respond(query).build()
-
-    @staticmethod
-    def _parse(data: bytes) -> dns.Message | None:
-        try:
-            return dns.Message.parse(data)
-        except WireError:
-            if len(data) < dns.HEADER_LENGTH or data[2] & 0x80:
-                return None
-            return dns.Message(int.from_bytes(data[:2], "big"))  # no question: answered with FORMERR
-
-    def _respond(self, query: dns.Message) -> dns.Message:
-        response = self._lookup(query)
-        if any(record.type == OPT for record in query.additionals):
-            response = replace(response, additionals=(Record(".", OPT, 0, b"", UDP_SIZE),))
-        return response
-
-    def _lookup(self, query: dns.Message) -> dns.Message:
-        if query.opcode != dns.OPCODE_QUERY:
-            return query.reply(dns.NOTIMP, authoritative=False)
-        if len(query.questions) != 1:
-            return query.reply(dns.FORMERR, authoritative=False)
-        question = query.questions[0]
-        if self._zone is None or question.rclass != CLASS_IN:
-            return query.reply(dns.REFUSED, authoritative=False)
-        answer = self._zone.lookup(question.name, question.type)
-        if not answer.authoritative:
-            single = question.name.rstrip(".").count(".") == 0
-            return query.reply(dns.NXDOMAIN if single else dns.REFUSED, authoritative=False)
-        records = tuple(_spelled(record, question.name) for record in answer.records)
-        if records:
-            return query.reply(answers=records)
-        negative = query.reply(dns.NOERROR if answer.exists else dns.NXDOMAIN)
-        return replace(negative, authorities=answer.authority)
+def _path(arguments: tuple[str, ...]) -> str:
+    """Return the Corefile's path of `-conf PATH`."""
+    for flag in ("-conf", "--conf"):
+        if flag in arguments[:-1]:
+            return arguments[arguments.index(flag) + 1]
+    return COREFILE
 
 
-def _spelled(record: Record, asked: str) -> Record:
-    """Repeat the asker's spelling of the name, as servers do (some resolvers check it)."""
-    return replace(record, name=asked) if record.name.lower() == asked.lower() else record
+def _first(error: BaseException) -> BaseException:
+    """Return the first error of a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
-async def _serve_tcp(listener: TcpListener, server: NameServer) -> None:
-    free = trio.Semaphore(CONNECTION_LIMIT)
-    try:
-        async with trio.open_nursery() as nursery:
-            while True:
-                await free.acquire()
-                nursery.start_soon(_serve_stream, await listener.accept(), server, free)
-    finally:
-        with trio.CancelScope(shield=True):
-            await listener.aclose()
+class _Program:
+    """The servers of one Corefile, and their change into those of the next."""
+
+    def __init__(self, container: Container, path: str) -> None:
+        self._container = container
+        self._path = path
+        self._servers: dict[int, NameServer] = {}
+        self._blocks: list[ServerBlock] = []
+
+    async def start(self, blocks: list[ServerBlock], nursery: trio.Nursery) -> None:
+        """Open the ports. PodwireError for a Corefile that cannot be, OSError(EADDRINUSE)."""
+        await self._wait_synced()
+        self._blocks = blocks
+        self._servers = await build_servers(blocks, self._surroundings(nursery))
+        for port, server in self._servers.items():
+            await listen(self._container.network, port, server, nursery)
+        for port, respond in self._http_ports().items():
+            service = Service(respond, self._container.wall_clock, self._container.log)
+            await nursery.start(
+                lambda port, service, task_status: serve_port(self._container, port, service, task_status=task_status),
+                port,
+                service,
+            )
+        for block in blocks:
+            for zone in block.zones:
+                self._container.log(f"{zone}:{block.port}")
+        self._container.log(VERSION)
+
+    async def _wait_synced(self) -> None:
+        """Wait for the cluster's objects, but not for ever: names that are not known then are SERVFAIL."""
+        directory = self._container.directory
+        with trio.move_on_after(_SYNC_PATIENCE):
+            if directory is not None:
+                await directory.wait_synced()
+
+    def _http_ports(self) -> dict[int, Callable[[Request], Response]]:
+        ports: dict[int, Callable[[Request], Response]] = {}
+        for block in self._blocks:
+            if (health := block.find("health")) is not None:
+                ports[http_port(health, HEALTH_PORT)] = _health
+            if (ready := block.find("ready")) is not None:
+                ports[http_port(ready, READY_PORT)] = self._ready
+        return ports
+
+    def _ready(self, request: Request) -> Response:
+        if request.path != "/ready":
+            return text("404 page not found\n", 404)
+        waits = any(block.find("kubernetes") for block in self._blocks)
+        directory = self._container.directory
+        return text("OK") if not waits or (directory is not None and directory.synced) else text("kubernetes", 503)
+
+    def _surroundings(self, nursery: trio.Nursery) -> Surroundings:
+        container = self._container
+        return Surroundings(
+            container.network,
+            container.directory,
+            container.pod_ip,
+            trio.current_time,
+            container.read_file,
+            nursery.start_soon,
+        )
+
+    async def reload_forever(self, found: str, nursery: trio.Nursery) -> None:
+        """Look at the Corefile again and again where the plugin `reload` is; a bad one changes nothing."""
+        while True:
+            directives = [directive for block in self._blocks if (directive := block.find("reload"))]
+            if not directives:
+                await trio.sleep_forever()
+            words = directives[0].line.arguments
+            await trio.sleep(duration(directives[0].line, words[0]) if words else RELOAD_INTERVAL)
+            now = await self._container.read_file(self._path)
+            if now is None or now == found:
+                continue
+            found = now
+            self._container.log("[INFO] Reloading")
+            try:
+                await self._change(parse_corefile(found), nursery)
+                self._container.log("[INFO] Reloading complete")
+            except PodwireError as error:
+                self._container.log(f"[ERROR] Restart failed: {error}")
+
+    async def _change(self, blocks: list[ServerBlock], nursery: trio.Nursery) -> None:
+        """Put the plugins of another Corefile in the place of those that serve. PodwireError."""
+        servers = await build_servers(blocks, self._surroundings(nursery))
+        for port, server in servers.items():
+            if port in self._servers:
+                self._servers[port].zones = server.zones
+            else:
+                await listen(self._container.network, port, server, nursery)
+                self._servers[port] = server
+        for port in self._servers.keys() - servers.keys():
+            self._servers[port].zones = {}
+        self._blocks = blocks
 
 
-async def _serve_stream(stream: TcpStream, server: NameServer, free: trio.Semaphore) -> None:
-    try:
-        async with stream:
-            with suppress(trio.BrokenResourceError, trio.TooSlowError):  # the client went away, or says nothing more
-                await _answer_all(stream, server)
-    finally:
-        free.release()
-
-
-async def _answer_all(stream: TcpStream, server: NameServer) -> None:
-    data = bytearray()
-    while True:
-        while len(data) >= 2 and len(data) >= 2 + (length := int.from_bytes(data[:2], "big")):
-            answer = server.answer_tcp(bytes(data[2 : 2 + length]))
-            del data[: 2 + length]
-            if answer is None:
-                return
-            with trio.fail_after(TCP_IDLE):
-                await stream.send_all(len(answer).to_bytes(2, "big") + answer)
-        with trio.fail_after(TCP_IDLE):
-            more = await stream.receive_some()
-        if not more:
-            return
-        data += more
+def _health(request: Request) -> Response:
+    return text("OK") if request.path == "/health" else text("404 page not found\n", 404)

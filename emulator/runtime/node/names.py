@@ -1,32 +1,60 @@
-"""The cluster's names for the DNS server of a node's pods, always as the node's watches have them."""
+"""The cluster's Services for the DNS server of a node's pods, always as the node's watches have them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service
-from emulator.apps.environment import DnsAnswer
-from emulator.kube.dns import ClusterZone
+from emulator.kube.service_directory import KINDS, ServiceIndex
 from emulator.runtime.node.object_cache import ObjectCache
 
-WATCHED = ("Service", "EndpointSlice")
 
+class ClusterDirectory:
+    """A `ServiceDirectory` over the cache; its indexes are made at the first question: most nodes run no DNS server."""
 
-class ClusterNames:
-    """A `Zone` over the cache: made anew at the first look after a change."""
-
-    def __init__(self, cache: ObjectCache) -> None:
+    def __init__(self, cache: ObjectCache, wall_clock: Callable[[], float]) -> None:
         self._cache = cache
-        self._zone: ClusterZone | None = None
-        cache.subscribe(WATCHED, self._forget)
+        self._wall_clock = wall_clock
+        self._made: ServiceIndex | None = None
 
-    def lookup(self, name: str, record_type: int) -> DnsAnswer:
-        """Look up a full name of a type."""
-        if self._zone is None:
-            services = self._cache.views("Service", Service)
-            self._zone = ClusterZone(services, self._cache.views("EndpointSlice", EndpointSlice))
-        answer = self._zone.lookup(name, record_type)
-        authority = () if answer.records or not answer.authoritative else (self._zone.authority(),)
-        return DnsAnswer(answer.records, answer.exists, answer.authoritative, authority)
+    @property
+    def _index(self) -> ServiceIndex:
+        if self._made is None:
+            self._made = ServiceIndex(self._wall_clock)
+            self._cache.follow(KINDS, self._made)
+        return self._made
 
-    def _forget(self) -> None:
-        self._zone = None
+    @property
+    def synced(self) -> bool:
+        """Whether each kind was listed once."""
+        return self._cache.is_synced(KINDS)
+
+    async def wait_synced(self) -> None:
+        """Wait until each kind was listed once."""
+        await self._cache.wait_synced(KINDS)
+
+    @property
+    def serial(self) -> int:
+        """When something last changed, seconds since the epoch."""
+        return self._index.serial
+
+    def has_namespace(self, name: str) -> bool:
+        """Whether a namespace exists."""
+        return self._index.has_namespace(name)
+
+    def service(self, namespace: str, name: str) -> Service | None:
+        """Return a Service."""
+        return self._index.service(namespace, name)
+
+    def slices(self, namespace: str, service: str) -> Sequence[EndpointSlice]:
+        """Return the slices of a Service."""
+        return self._index.slices(namespace, service)
+
+    def services_at(self, family: int, address: int) -> Sequence[Service]:
+        """Return the Services that have a cluster address."""
+        return self._index.services_at(family, address)
+
+    def slices_at(self, family: int, address: int) -> Sequence[EndpointSlice]:
+        """Return the slices that have an endpoint of this address."""
+        return self._index.slices_at(family, address)

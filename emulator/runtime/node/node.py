@@ -18,7 +18,16 @@ from typing import Any
 import trio
 
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
-from emulator.api.messages import MAC_ANNOTATION, UNDERLAY_ANNOTATION, NodeRegistration
+from emulator.api.messages import (
+    GET,
+    MAC_ANNOTATION,
+    UNDERLAY_ANNOTATION,
+    ControlError,
+    ErrorCode,
+    GetParams,
+    NodeRegistration,
+)
+from emulator.api.objects.meta import Object
 from emulator.api.objects.node import Node
 from emulator.api.objects.view import view
 from emulator.errors import PodwireError, WireError
@@ -43,7 +52,7 @@ from emulator.runtime.node.controller_link import Connect, ControllerLink, Subsc
 from emulator.runtime.node.endpoints import EndpointNames
 from emulator.runtime.node.flows import FlowTable
 from emulator.runtime.node.health_server import HealthServer, NodeFollower
-from emulator.runtime.node.names import ClusterNames
+from emulator.runtime.node.names import ClusterDirectory
 from emulator.runtime.node.object_cache import ObjectCache
 from emulator.runtime.node.pods import PodHost, PodRunner
 from emulator.runtime.node.service_proxy import ServiceProxy
@@ -153,7 +162,8 @@ class NodeMachine:
             host_ip=str(address),
             root=self.root,
             cluster_dns=str(dns_address(setting.config.service_cidr)),
-            zone=ClusterNames(self.cache),
+            directory=ClusterDirectory(self.cache, self.machine.wall_clock),
+            get_object=self._get_object,
             find_program=find_program,
         )
         pods = PodRunner(self.machine, host, plugin, setting.log, writer.put)
@@ -163,6 +173,16 @@ class NodeMachine:
         nursery.start_soon(_on_change, self.cache, "Pod", lambda: pods.sync(self.cache.objects("Pod")))
         nursery.start_soon(_on_change, self.cache, "Node", lambda: self._sync_nodes(plugin))
         return pods, proxy
+
+    async def _get_object(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Ask the controller for an object, as soon as it is there; None if there is no such object."""
+        try:
+            result = await self.link.call(GET, GetParams(kind=kind, namespace=namespace, name=name))
+        except ControlError as error:
+            if error.code is ErrorCode.NOT_FOUND:
+                return None
+            raise
+        return result.object
 
     def _kube_proxy(self, node: Node, nursery: trio.Nursery) -> ServiceProxy:
         """Start kube-proxy and the ports on which it answers load balancers and probes."""
@@ -283,7 +303,8 @@ async def _on_change(cache: ObjectCache, kind: str, act: Any) -> None:
 def _subscriptions(name: str) -> Sequence[Subscription]:
     own_pods = Subscription("Pod", f"spec.nodeName={name}")
     proxy = Subscription("ConfigMap", f"metadata.name={configuration.NAME}", configuration.NAMESPACE)
-    return (Subscription("Node"), Subscription("Service"), Subscription("EndpointSlice"), proxy, own_pods)
+    of_all = [Subscription(kind) for kind in ("Namespace", "Node", "Service", "EndpointSlice")]
+    return (*of_all, proxy, own_pods)
 
 
 def nic_mac(cluster: str, node: str) -> int:

@@ -106,6 +106,10 @@ class ObjectCache:
         for kind in kinds:
             await self._synced_event(kind).wait()
 
+    def is_synced(self, kinds: Iterable[str]) -> bool:
+        """Whether each of these kinds was listed once."""
+        return all(kind in self._synced and self._synced[kind].is_set() for kind in kinds)
+
     def _synced_event(self, kind: str) -> trio.Event:
         event = self._synced.get(kind)
         if event is None:

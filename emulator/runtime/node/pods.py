@@ -13,7 +13,7 @@ import trio
 from emulator.api.objects.container import Container as ContainerSpec
 from emulator.api.objects.meta import Object
 from emulator.api.objects.pod import Pod
-from emulator.apps.environment import Container, Program, Zone
+from emulator.apps.environment import Container, Program, ServiceDirectory
 from emulator.errors import PodwireError
 from emulator.kernel.netns import Netns
 from emulator.kube.cni.bridge import BridgePlugin
@@ -31,6 +31,7 @@ from emulator.kube.kubelet.kubelet import Kubelet
 from emulator.kube.reconciler import Moment
 from emulator.runtime.machine import Machine
 from emulator.runtime.node.containers import ContainerLog, Exit, RunningContainer, rfc3339
+from emulator.runtime.node.mounts import GetObject, MountedFiles
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings
 
@@ -43,7 +44,8 @@ class PodHost:
     host_ip: str
     root: Netns
     cluster_dns: str
-    zone: Zone | None
+    directory: ServiceDirectory | None
+    get_object: GetObject
     find_program: Callable[[Container], Program]
 
 
@@ -213,7 +215,8 @@ class PodRunner:
             env=self._environment(running, spec),
             ports=tuple((port.name, port.protocol, port.container_port) for port in spec.ports),
             labels=metadata.labels,
-            zone=self._host.zone,
+            directory=self._host.directory,
+            read_file=MountedFiles(running.pod, spec, self._host.get_object).read,
             wall_clock=self._machine.wall_clock,
         )
 

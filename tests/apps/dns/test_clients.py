@@ -1,62 +1,67 @@
-"""The cluster's name server over UDP and TCP, and its clients nslookup, dig and getent."""
+"""The name server over a zone made in Python, and its clients nslookup, dig and getent."""
 
 from __future__ import annotations
 
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from emulator.apps.programs.coredns import NameServer
+from emulator.apps.dns.server import NameServer
+from emulator.apps.dns.zone import ZoneAnswers
 from emulator.packet import dns
 from emulator.packet.dns_record import OPT, A, Question, Record
-
-from .conftest import Lab, Names
+from tests.apps.conftest import Lab, Names
 
 WEB = "web.default.svc.cluster.local."
 
 
-def ask(name: str, kind: int = A, *, udp_size: int = 0) -> dns.Message:
+async def answer(data: bytes, *, over_tcp: bool = False) -> bytes | None:
+    return await NameServer({".": ZoneAnswers(Names())}).answer(data, over_tcp=over_tcp)
+
+
+async def ask(name: str, kind: int = A, *, udp_size: int = 0) -> dns.Message:
     options = (Record(".", OPT, 0, b"", udp_size),) if udp_size else ()
     query = dns.Message(7, (Question(name, kind),), recursion_desired=True, additionals=options)
-    answer = NameServer(Names()).answer_udp(query.build())
-    assert answer is not None
-    assert len(answer) <= max(512, udp_size)
-    return dns.Message.parse(answer)
+    data = await answer(query.build())
+    assert data is not None
+    assert len(data) <= max(512, udp_size)
+    return dns.Message.parse(data)
 
 
-def test_repeats_the_spelling_that_was_asked_for() -> None:
-    assert ask("WEB.default.svc.Cluster.local.").answers[0].name == "WEB.default.svc.Cluster.local."
+async def test_repeats_the_spelling_that_was_asked_for() -> None:
+    assert (await ask("WEB.default.svc.Cluster.local.")).answers[0].name == "WEB.default.svc.Cluster.local."
 
 
-def test_negative_answers_carry_the_soa() -> None:
+async def test_negative_answers_carry_the_soa() -> None:
     for name, kind, rcode in ((WEB, 28, dns.NOERROR), ("nope.cluster.local.", A, dns.NXDOMAIN)):
-        answer = ask(name, kind)
-        assert (answer.rcode, answer.answers, len(answer.authorities)) == (rcode, (), 1)
-        assert answer.authoritative
+        message = await ask(name, kind)
+        assert (message.rcode, message.answers, len(message.authorities)) == (rcode, (), 1)
+        assert message.authoritative
 
 
-def test_other_names() -> None:
-    assert ask("example.com.").rcode == dns.REFUSED
-    assert ask("nope.").rcode == dns.NXDOMAIN
+async def test_other_names() -> None:
+    assert (await ask("example.com.")).rcode == dns.REFUSED
+    assert (await ask("nope.")).rcode == dns.NXDOMAIN
 
 
-def test_long_answers_are_truncated_to_what_the_client_takes() -> None:
-    assert ask("many.default.svc.cluster.local.").truncated
-    assert ask("many.default.svc.cluster.local.", udp_size=1232).truncated
+async def test_long_answers_are_truncated_to_what_the_client_takes() -> None:
+    assert (await ask("many.default.svc.cluster.local.")).truncated
+    assert (await ask("many.default.svc.cluster.local.", udp_size=1232)).truncated
+    assert not (await ask("many.default.svc.cluster.local.", udp_size=4096)).truncated
 
 
-@given(st.binary(max_size=80))
-def test_any_bytes_get_an_answer_or_none(data: bytes) -> None:
-    server = NameServer(Names())
-    for answer in (server.answer_udp(data), server.answer_tcp(data)):
-        if answer is not None:
-            assert dns.Message.parse(answer).is_response
+@given(st.binary(max_size=80), st.booleans())
+def test_any_bytes_get_an_answer_or_none(data: bytes, over_tcp: bool) -> None:
+    message = trio.run(lambda: answer(data, over_tcp=over_tcp))
+    if message is not None:
+        assert dns.Message.parse(message).is_response
 
 
-def test_malformed_queries_are_told_so() -> None:
-    answer = NameServer(Names()).answer_udp(b"\x00\x07\x01\x00\x00\x01" + bytes(6) + b"\xff")
-    assert answer is not None
-    assert dns.Message.parse(answer).rcode == dns.FORMERR
+async def test_malformed_queries_are_told_so() -> None:
+    data = await answer(b"\x00\x07\x01\x00\x00\x01" + bytes(6) + b"\xff")
+    assert data is not None
+    assert dns.Message.parse(data).rcode == dns.FORMERR
 
 
 async def test_dig(lab: Lab, autojump_clock: MockClock) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator.packet.address import format_ipv4, format_ipv6
 from emulator.packet.digits import is_natural
-from emulator.packet.dns_record import TYPE_NAMES, A, Record, Soa, Srv
+from emulator.packet.dns_record import TYPE_NAMES, A, Mx, Record, Soa, Srv
 
 
 def record_type(name: str) -> int | None:
@@ -24,6 +24,8 @@ def data_text(record: Record) -> str:
             return name
         case Srv(priority, weight, port, target):
             return f"{priority} {weight} {port} {target}"
+        case Mx(preference, exchange):
+            return f"{preference} {exchange}"
         case Soa() as soa:
             times = f"{soa.serial} {soa.refresh} {soa.retry} {soa.expire} {soa.minimum}"
             return f"{soa.mname} {soa.rname} {times}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from msgspec.structs import replace
 
-from emulator.apps.environment import Network
+from emulator.apps.environment import Address, Network
 from emulator.errors import WireError
 from emulator.packet import dns
 from emulator.packet.address import ipv4_to_int
@@ -35,8 +35,13 @@ async def ask(
     query = dns.Message(identifier, (Question(name, record_type),), recursion_desired=recursion)
     if udp_size:
         query = replace(query, additionals=(Record(".", OPT, 0, b"", udp_size),))
-    response = await (_over_tcp if tcp else _over_udp)(network, server, port, query)
-    return await _over_tcp(network, server, port, query) if response.truncated else response
+    response = await exchange(network, (server, port), query, tcp=tcp)
+    return await exchange(network, (server, port), query, tcp=True) if response.truncated else response
+
+
+async def exchange(network: Network, server: Address, query: dns.Message, *, tcp: bool = False) -> dns.Message:
+    """Send one query to a server's address and port, and wait for its answer. Errors as `ask`, but for the name's."""
+    return await (_over_tcp if tcp else _over_udp)(network, *server, query)
 
 
 async def reverse(network: Network, address: str) -> str:
