@@ -63,6 +63,8 @@ class ClusterConfig(Struct, frozen=True):
     cni: str = "bridge"
     seed: int = 0
     manifests: tuple[Path, ...] = ()
+    app_path: tuple[Path, ...] = ()
+    """Absolute directories in which `podwire/app` finds modules: of a file, its own unless it names others."""
     source: str = ""
     """The file, as the user named it; empty for a configuration made by a program."""
 
@@ -78,6 +80,7 @@ CLUSTER_KEYS = (
     "cni",
     "seed",
     "manifests",
+    "app_path",
 )
 NODE_KEYS = ("name", "zone", "labels")
 CLOUD_KEYS = ("load_balancer_pool",)
@@ -134,6 +137,7 @@ class _Reader:
             cni=self._choice("cni", cluster, _DEFAULTS.cni, CNIS),
             seed=self._integer("seed", cluster, _DEFAULTS.seed),
             manifests=tuple(self._manifests(cluster.get("manifests", []), directory)),
+            app_path=tuple(self._app_path(cluster.get("app_path", ["."]), directory)),
             source=self._source,
         )
         if config.seed < 0:
@@ -269,6 +273,19 @@ class _Reader:
                 self._problem(path, f"Invalid value: {quoted(entry)}: no such file in {printable(str(directory))}")
             else:
                 yield directory / entry
+
+    def _app_path(self, value: Any, directory: Path) -> Iterable[Path]:
+        if not isinstance(value, list):
+            self._mistyped(("cluster", "app_path"), value, 'a list of directories, such as ["apps"]')
+            return
+        for index, entry in enumerate(value):
+            path = ("cluster", "app_path", index)
+            if not isinstance(entry, str) or not entry:
+                self._mistyped(path, entry, "the name of a directory")
+            elif "\0" in entry or not (directory / entry).is_dir():
+                self._problem(path, f"Invalid value: {quoted(entry)}: no such directory in {printable(str(directory))}")
+            else:
+                yield (directory / entry).resolve()
 
 
 def _default_name(source: str) -> str:

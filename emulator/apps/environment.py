@@ -257,6 +257,7 @@ class Container:
     read_file: Callable[[str], Awaitable[str | None]] = (
         no_files  # the text of a file that was mounted, None without one
     )
+    app: str = ""  # "module:function" in place of the image's program
     wall_clock: Callable[[], float] = time.time  # seconds since the epoch, for what programs print as a date
 
 
@@ -298,6 +299,14 @@ class Invocation:
         """Print bytes as they are, text or not, and wait while the reader is behind."""
         self.write(data.decode("utf-8", "surrogateescape"))
         await self.drain()
+
+
+class ProgramFailure(Exception):  # noqa: N818 - as `subprocess` and the kubelet speak of it: how a program ended
+    """How a program ended that has told of it in its log already; `message` is for the container's status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Program(Protocol):

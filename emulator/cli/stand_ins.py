@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from emulator.api.app_annotation import app_of
 from emulator.api.messages import Object
 from emulator.api.problem import printable
 from emulator.apps.images import ignores, module_for
@@ -19,26 +20,30 @@ def stand_in_notes(objects: Sequence[Object]) -> list[str]:
     """Return one line for each Pod and workload of which something stands in, or is without effect."""
     lines: list[str] = []
     for obj in objects:
-        parts = list(dict.fromkeys(_parts(_pod_spec(obj))))
+        pod = _pod(obj)
+        annotations = (pod.get("metadata") or {}).get("annotations") or {}
+        parts = list(dict.fromkeys(_parts(pod.get("spec") or {}, annotations)))
         if parts:
             lines.append(printable(f"{described(obj)}: {'; '.join(parts)}"))
     return lines
 
 
-def _pod_spec(obj: Object) -> Object:
-    spec: Object = obj.get("spec") or {}
+def _pod(obj: Object) -> Object:
+    """The pod, or the template of pods, that an object has; empty if it makes none."""
     if obj["kind"] == "Pod":
-        return spec
-    template = (spec.get("template") or {}) if obj["kind"] in _POD_MAKERS else {}
-    return template.get("spec") or {}
+        return obj
+    template: Object = (obj.get("spec") or {}).get("template") or {}
+    return template if obj["kind"] in _POD_MAKERS else {}
 
 
-def _parts(spec: Object) -> Iterator[str]:
+def _parts(spec: Object, annotations: Mapping[str, str]) -> Iterator[str]:
     init = spec.get("initContainers") or []
     sidecars = [container for container in init if container.get("restartPolicy") == "Always"]
     containers = [*sidecars, *(spec.get("containers") or [])]
+    names = [container["name"] for container in spec.get("containers") or []]
     for container in containers:
-        yield from _program(container)
+        if not app_of(annotations, names, container["name"]):
+            yield from _program(container)
     skipped = [container["name"] for container in init if container not in sidecars]
     if skipped:
         yield f"init containers are not run: {', '.join(skipped)}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
+from pathlib import Path
 
 from emulator.api.messages import Object
 from emulator.apps.environment import Command, Container, Program
@@ -28,8 +29,12 @@ def import_programs(names: Iterable[str]) -> None:
         import_module(f"emulator.apps.programs.{name}")
 
 
-def find_program(container: Container) -> Program:
-    """Return the program of a container's image."""
+def find_program(container: Container, app_path: Sequence[Path] = (), *, alone: bool = False) -> Program:
+    """Return the program of a container's image, or the app of the user's that runs in its place (see `App`)."""
+    if container.app:
+        from emulator.runtime.apps.app import App
+
+        return App(container.app, app_path, alone)
     from emulator.apps import images
 
     return images.program_for(container)

@@ -29,7 +29,7 @@ def problems(text: str) -> tuple[str, ...]:
 
 
 def test_everything_has_a_default() -> None:
-    assert parse("") == ClusterConfig(name="x", source="x.toml")
+    assert parse("") == ClusterConfig(name="x", app_path=(CONFIGS.resolve(),), source="x.toml")
     assert ClusterConfig().nodes == (NodeConfig("node-1"),)
     assert ClusterConfig().pod_cidr == IPv4Network("10.244.0.0/16")
 
@@ -62,8 +62,19 @@ def test_the_editors_schema_knows_the_same_keys() -> None:
     assert set(schema["properties"]["cluster"]["properties"]) == set(cluster_file.CLUSTER_KEYS)
     assert set(schema["properties"]["nodes"]["items"]["properties"]) == set(cluster_file.NODE_KEYS)
     for key, described in schema["properties"]["cluster"]["properties"].items():
-        if key not in ("name", "manifests"):
+        if key not in ("name", "manifests", "app_path"):
             assert str(getattr(ClusterConfig(), key)) == str(described["default"])
+
+
+def test_the_app_path_is_absolute_and_relative_to_the_file() -> None:
+    assert parse('[cluster]\napp_path = [".", "../docs"]\n').app_path == (CONFIGS, CONFIGS.parent / "docs")
+    assert parse("[cluster]\napp_path = []\n").app_path == ()
+    (first, second, third) = problems('[cluster]\napp_path = ["none", 1,\n"3node.toml"]\n')
+    assert first == 'x.toml:2: cluster.app_path[0]: Invalid value: "none": no such directory in ' + str(CONFIGS)
+    assert "must be the name of a directory" in second
+    assert "no such directory" in third
+    (problem,) = problems('[cluster]\napp_path = "apps"\n')
+    assert problem.endswith('must be a list of directories, such as ["apps"]')
 
 
 def test_all_problems_are_told_with_their_lines() -> None:

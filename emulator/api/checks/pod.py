@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
+from emulator.api.app_annotation import problems as app_problems
 from emulator.api.checks import formats
 from emulator.api.checks.container import check_containers
 from emulator.api.checks.metadata import check_annotations, check_labels
@@ -13,6 +14,7 @@ from emulator.api.problem import Cursor
 def check_pod(pod: Cursor) -> None:
     """Check a Pod."""
     check_pod_spec(pod.get("spec"))
+    _check_apps(pod)
 
 
 def check_template(template: Cursor, claims: AbstractSet[str] = frozenset()) -> None:
@@ -23,6 +25,16 @@ def check_template(template: Cursor, claims: AbstractSet[str] = frozenset()) -> 
     if spec.value is None and isinstance(template.value, dict):
         spec.get("containers").required()
     check_pod_spec(spec, claims)
+    _check_apps(template)
+
+
+def _check_apps(pod: Cursor) -> None:
+    """Check the annotations that name coroutines of the user's."""
+    annotations = pod.get("metadata", "annotations")
+    values = {key: value.text for key, value in annotations.entries() if value.text is not None}
+    names = [name for container in pod.get("spec", "containers") if (name := container.get("name").text)]
+    for key, problem in app_problems(values, names).items():
+        annotations.get(key).invalid(problem)
 
 
 def check_pod_spec(spec: Cursor, claims: AbstractSet[str] = frozenset()) -> None:

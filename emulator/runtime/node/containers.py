@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import trio
 
 from emulator.api.messages import LogLine
-from emulator.apps.environment import Container, Program
+from emulator.apps.environment import Container, Program, ProgramFailure
 
 LOG_LINES = 1_000
 LOG_LINE_LENGTH = 16_384  # as container runtimes cut lines
@@ -115,6 +115,8 @@ class RunningContainer:
 
     def _failure(self, error: Exception, container: Container, log: logging.Logger) -> Exit:
         error = _single(error)
+        if isinstance(error, ProgramFailure):
+            return Exit(error.status, str(error))
         if isinstance(error, OSError) and error.strerror:
             message = error.strerror[:1].lower() + error.strerror[1:]
             self.log.write(f"{container.name}: {message}")

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from random import Random
 from typing import Any
@@ -92,6 +93,8 @@ class NodeSetting:
     log: logging.Logger
     outside: tuple[Peer, ...] = ()
     """Machines on the node network that are no nodes."""
+    own_process: bool = False
+    """Whether nothing but this node is in the process."""
 
     @property
     def instance(self) -> str:
@@ -164,7 +167,7 @@ class NodeMachine:
             cluster_dns=str(dns_address(setting.config.service_cidr)),
             directory=ClusterDirectory(self.cache, self.machine.wall_clock),
             get_object=self._get_object,
-            find_program=find_program,
+            find_program=partial(find_program, app_path=setting.config.app_path, alone=setting.own_process),
         )
         pods = PodRunner(self.machine, host, plugin, setting.log, writer.put)
         proxy = self._kube_proxy(node, nursery)
@@ -281,6 +284,7 @@ async def _run_process(given: NodeArguments, inherited: Inherited, log: logging.
             random=Random(f"{config.seed}/{node.name}/{epoch}"),
             wall_offset=time.time() - trio.current_time(),
             log=log,
+            own_process=True,
         )
     )
 

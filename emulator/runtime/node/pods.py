@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from emulator.api.app_annotation import app_of
 from emulator.api.objects.container import Container as ContainerSpec
 from emulator.api.objects.meta import Object
 from emulator.api.objects.pod import Pod
@@ -217,6 +218,7 @@ class PodRunner:
             labels=metadata.labels,
             directory=self._host.directory,
             read_file=MountedFiles(running.pod, spec, self._host.get_object).read,
+            app=app_of(metadata.annotations, [each.name for each in running.pod.spec.containers], spec.name),
             wall_clock=self._machine.wall_clock,
         )
 
