@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from emulator.api.objects.service import Service
     from emulator.kernel.netns import Netns
     from emulator.kernel.ping import PingReply
+    from emulator.kernel.tcp.connection import TcpSocket
     from emulator.kernel.trace import Trace
     from emulator.kernel.udp import Datagram, UdpSocket
     from emulator.packet.dns_record import Record
@@ -27,6 +28,10 @@ Address = tuple[str, int]
 
 class TcpStream(Protocol):
     """A TCP connection for trio, as `trio.abc.HalfCloseableStream` with its two addresses."""
+
+    @property
+    def socket(self) -> TcpSocket:
+        """The kernel's socket, for its state and counters."""
 
     @property
     def local_address(self) -> Address:
@@ -157,6 +162,9 @@ class Network(Protocol):
 
     def open_ping(self, *, source: str = "") -> PingEndpoint:
         """Open an ICMP echo socket, whose requests come from `source` if given. OSError(EADDRNOTAVAIL)."""
+
+    def draw(self, bits: int) -> int:
+        """Draw random bits from the machine's source, which a simulation repeats."""
 
     async def resolve(self, host: str) -> list[str]:
         """Look a name up as getaddrinfo does (hosts, search list, DNS); ResolveError if unknown."""

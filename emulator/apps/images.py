@@ -27,6 +27,7 @@ PROGRAMS: Mapping[str, str] = MappingProxyType(
         "hashicorp/http-echo": "http_echo",
         "http-echo": "http_echo",
         "httpd": "httpd",
+        "iperf3": "iperf3",
         "netshoot": "idle",
         "network-multitool": "nginx",
         "nginx": "nginx",
@@ -61,6 +62,7 @@ _READ_ARGS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "bench": frozenset({"bench"}),
         "http_echo": frozenset({"http-echo"}),
+        "iperf3": frozenset({"iperf3"}),
         "whoami": frozenset({"whoami"}),
     }
 )

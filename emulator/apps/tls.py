@@ -10,6 +10,7 @@ import trio
 
 if TYPE_CHECKING:
     from emulator.apps.environment import Address, TcpStream
+    from emulator.kernel.tcp.connection import TcpSocket
 
 HANDSHAKE_TIMEOUT = 10.0  # seconds that a server waits for a client's handshake
 
@@ -40,6 +41,11 @@ class TlsStream:
             server_side=server,
             https_compatible=True,
         )
+
+    @property
+    def socket(self) -> TcpSocket:
+        """The kernel's socket beneath."""
+        return self._transport.socket
 
     @property
     def local_address(self) -> Address:

@@ -25,6 +25,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "ip": "ip",
         "ipset": "ipset",
         "ipvsadm": "ipvsadm",
+        "iperf3": "iperf3",
         "iptables": "iptables",
         "iptables-restore": "iptables_restore",
         "iptables-save": "iptables_save",

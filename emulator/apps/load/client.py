@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from emulator.apps.environment import Address, Network, TcpStream
 from emulator.apps.load.tally import Tally
+
+if TYPE_CHECKING:
+    from emulator.kernel.tcp.connection import TcpSocket
 
 TCP, UDP = 6, 17
 
@@ -47,6 +50,11 @@ class CountedStream:
     def __init__(self, stream: TcpStream, tally: Tally) -> None:
         self._stream = stream
         self.tally = tally
+
+    @property
+    def socket(self) -> TcpSocket:
+        """The kernel's socket."""
+        return self._stream.socket
 
     @property
     def local_address(self) -> Address:

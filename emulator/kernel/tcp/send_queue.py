@@ -54,6 +54,7 @@ class SendQueue:
         "outstanding",
         "pending",
         "repeated",
+        "retransmits",
         "sacked",
         "segments",
         "shift",
@@ -77,6 +78,7 @@ class SendQueue:
         self.segments: deque[Sent] = deque()
         self.outstanding = 0  # how many segments that is
         self.sacked = self.lost = self.repeated = 0  # how many of them have these marks
+        self.retransmits = 0  # segments sent again since the beginning (tcpi_total_retrans)
 
     def begin(self, initial: int) -> None:
         """Start with our SYN, whose number is `initial`."""
@@ -223,6 +225,7 @@ class SendQueue:
     def note_repeat(self, sent: Sent, now: float) -> None:
         """Note that a segment is sent again now."""
         sent.repeats += 1
+        self.retransmits += sent.count
         sent.sent_at = now
         if sent.lost and not sent.repeated:
             sent.repeated = True
