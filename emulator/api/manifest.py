@@ -27,7 +27,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 """What is read of a directory, as kubectl does."""
 
 
-_TAKEN = "; the API server would refuse it, it is taken as it is"
+_TAKEN = "; the API server would refuse this, here it is read all the same"
 
 
 class ManifestObject(Struct, frozen=True):

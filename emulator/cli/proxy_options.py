@@ -11,10 +11,12 @@ from emulator.cli.command import mistyped
 from emulator.cli.output import note
 
 if TYPE_CHECKING:
-    from emulator.reachability.cluster import ClusterModel
+    from emulator.reachability.cluster import ClusterModel, NodeModel
     from emulator.reachability.objects import ClusterObjects
 
 MODES = ("iptables", "ipvs", "nftables")
+_NAMED = 5
+"""Nodes that a note names."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,16 +91,23 @@ def read_inputs(
         if objects.nodes:
             model = type(model)()
         elif not quiet:
-            own = model.node(node)
-            address, cidr = (own.addresses or ("",))[0], own.pod_cidr
-            note(
-                f"note: neither --cluster nor a Node object tells of node {own.name}: its address is taken to be"
-                f" {address}, its pods to be in {cidr}"
-            )
+            _tell_of_default(model.node(node), objects)
     if not quiet:
         for line in (*remarks, *objects.notes):
             note(f"note: {line}")
     return model.with_nodes(objects.nodes), objects
+
+
+def _tell_of_default(node: NodeModel, objects: ClusterObjects) -> None:
+    """Say what a node that nothing tells of is taken to be, and which nodes endpoints are said to be on."""
+    address = (node.addresses or ("",))[0]
+    text = f"note: neither --cluster nor a Node object tells of node {node.name}: its address is taken to be {address}"
+    text += f", its pods to be in {node.pod_cidr}"
+    named = sorted({endpoint.node_name for each in objects.slices for endpoint in each.endpoints if endpoint.node_name})
+    if named and node.name not in named:
+        more = ", …" if len(named) > _NAMED else ""
+        text += f"; no endpoint is on it: they are on {', '.join(named[:_NAMED])}{more}"
+    note(text)
 
 
 def named_node(cluster: ClusterModel, name: str) -> str:

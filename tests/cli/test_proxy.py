@@ -85,6 +85,7 @@ def test_without_any_cluster_a_node_is_made_up(tmp_path: Path, capsys: pytest.Ca
     assert run(["proxy", "render", "-f", str(objects), "--node", "mine"]) == OK
     printed = capsys.readouterr()
     assert "note: neither --cluster nor a Node object tells of node mine: its address is taken" in printed.err
+    assert "no endpoint is on it: they are on node-a, node-b\n" in printed.err
     assert "! -s 10.244.0.0/24 -j KUBE-MARK-MASQ" in printed.out
 
 

@@ -72,7 +72,7 @@ def test_what_only_the_api_server_refuses_is_taken_with_a_remark() -> None:
     assert len(parse_manifest(json.dumps(odd), "odd.json", remarks)) == 1
     assert remarks == [
         "odd.json:1: spec.ports[0].nodePort: Invalid value: 3001: provided port is not in the valid range. "
-        "The range of valid ports is 30000-32767; the API server would refuse it, it is taken as it is"
+        "The range of valid ports is 30000-32767; the API server would refuse this, here it is read all the same"
     ]
     custom = {"apiVersion": "cilium.io/v2", "kind": "CiliumNode", "metadata": {"name": "n"}}
     assert parse_manifest(json.dumps(custom), "odd.json", remarks) == []
