@@ -243,6 +243,10 @@ async def no_files(_path: str) -> str | None:
     return None
 
 
+def _never(_act: Callable[[], None]) -> None:
+    """Where nobody sends signals."""
+
+
 @dataclass(frozen=True, slots=True)
 class Container:
     """One container of a pod, as the program inside it sees the world."""
@@ -259,6 +263,7 @@ class Container:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[tuple[str, str, int], ...] = ()  # (name, protocol, containerPort)
+    probed_ports: tuple[tuple[int, bool], ...] = ()  # TCP ports that its probes ask, and whether over TLS
     labels: Mapping[str, str] = field(default_factory=dict)
     zone: Zone | None = None  # for name servers outside of clusters
     directory: ServiceDirectory | None = None  # for the cluster's DNS server
@@ -267,6 +272,8 @@ class Container:
     )
     app: str = ""  # "module:function" in place of the image's program
     wall_clock: Callable[[], float] = time.time  # seconds since the epoch, for what programs print as a date
+    on_terminate: Callable[[Callable[[], None]], None] = _never
+    """Have a function called when SIGTERM (or the image's own stop signal) comes, which otherwise ends the program."""
 
 
 class Input(Protocol):
@@ -278,10 +285,6 @@ class Input(Protocol):
 
 async def _no_wait() -> None:
     await trio.lowlevel.checkpoint()
-
-
-def _never(_act: Callable[[], None]) -> None:
-    """Where nobody can press Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +321,7 @@ class ProgramFailure(Exception):  # noqa: N818 - as `subprocess` and the kubelet
 
 
 class Program(Protocol):
-    """What an image runs: serves until cancelled, returns an exit status, or raises."""
+    """What an image runs: serves until cancelled or told to end, returns an exit status, or raises."""
 
     async def __call__(
         self, container: Container, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

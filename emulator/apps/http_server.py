@@ -6,6 +6,7 @@ protocol (`http_conversation.py` has one connection).
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ import trio
 from emulator.apps.environment import Container, TcpListener, TcpStream
 from emulator.apps.http_conversation import Conversation
 from emulator.apps.http_message import Headers, Request, Response, text
+from emulator.apps.termination import terminated
 from emulator.apps.tls import HANDSHAKE_TIMEOUT, TlsError, accept
 
 BODY_LIMIT = 1 << 20  # bytes of a request's body
@@ -53,18 +55,30 @@ async def serve_port(
     *,
     host: str = "",
     tls: ssl.SSLContext | None = None,
+    graceful: bool = False,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> int:
     """Listen on a port of a container, at `host` (a name or address) or all addresses, and serve until cancelled.
 
+    `graceful`: when the container is told to end, requests under way are answered, and then it does, with status 0.
     OSError(EADDRINUSE) where the port is taken, OSError(EADDRNOTAVAIL) where the address is not the container's.
     """
     network = container.network
     address = (await network.resolve(host))[0] if host else "0.0.0.0"
     listener = await network.open_tcp_listener(port, address=address)
     task_status.started()
-    await serve(listener, service, tls)
+    server = Server(listener, service, tls)
+    async with trio.open_nursery() as nursery:
+        if graceful:
+            nursery.start_soon(_shut_down_when, terminated(container), server)
+        await server.run()
+        nursery.cancel_scope.cancel()
     return 0
+
+
+async def _shut_down_when(told: trio.Event, server: Server) -> None:
+    await told.wait()
+    await server.shut_down(math.inf)
 
 
 async def serve(listener: TcpListener, service: Service, tls: ssl.SSLContext | None = None) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
+
+from emulator.apps.commands import is_built_in
+from emulator.apps.simple_command import ShellError, split
 
 if TYPE_CHECKING:
     from emulator.apps.environment import Container, Program
@@ -40,6 +44,7 @@ PROGRAMS: Mapping[str, str] = MappingProxyType(
         "whoami": "whoami",
     }
 )
+_SHELLS = frozenset({"ash", "bash", "sh"})
 _IDLE_COMMANDS = frozenset({"sleep", "tail", "pause"})
 # agnhost's subcommands that there are.
 _AGNHOST = frozenset(
@@ -78,27 +83,52 @@ def repository(image: str) -> str:
     return path + slash + last.partition(":")[0]
 
 
-def module_for(image: str, command: Sequence[str]) -> str:
-    """Return the module of programs/ that runs an image: its own, else `generic`, which answers on declared ports.
+def module_for(image: str, command: Sequence[str], args: Sequence[str] = ()) -> str:
+    """Return the module of programs/ that runs a container: its image's own, else `generic`, for its declared ports.
 
-    A command that only waits (`sleep infinity`) idles whatever the image is.
+    A command that only waits (`sleep infinity`) idles whatever the image is, and one that is built in is run.
     """
-    if command and command[0].rpartition("/")[2] in _IDLE_COMMANDS:
-        return "idle"
     parts = repository(image).split("/")
-    return PROGRAMS.get("/".join(parts[-2:])) or PROGRAMS.get(parts[-1]) or "generic"
+    module = PROGRAMS.get("/".join(parts[-2:])) or PROGRAMS.get(parts[-1]) or "generic"
+    words = command_line(image, command, args) if command or module == "idle" else ()
+    if not words:
+        return module
+    if words[0].rpartition("/")[2] in _IDLE_COMMANDS:
+        return "idle"
+    own = words[0].rpartition("/")[2] == module  # agnhost is a command too
+    return "command" if is_built_in(words[0]) and not own else module
+
+
+def command_line(image: str, command: Sequence[str], args: Sequence[str]) -> tuple[str, ...]:
+    """Return the words that a container of an image without a program of its own runs; images of curl begin with it.
+
+    `sh -c` with a single command is that command.
+    """
+    words = (*command, *args)
+    is_curl = repository(image).rpartition("/")[2] == "curl"
+    return ("curl", *words) if is_curl and words and words[0].startswith("-") else without_shell(words)
+
+
+def without_shell(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the command that `sh -c` would run, if it is a single one; else the words as they are."""
+    if len(words) == 3 and words[0].rpartition("/")[2] in _SHELLS and words[1] == "-c":
+        with suppress(ShellError):
+            return tuple(split(words[2])) or tuple(words)
+    return tuple(words)
 
 
 def program_for(container: Container) -> Program:
     """Return the program of a container, by its image and command."""
-    module = module_for(container.image, container.command)
+    module = module_for(container.image, container.command, container.args)
     return cast("Program", import_module(f"emulator.apps.programs.{module}").main)
 
 
 def ignores(image: str, command: Sequence[str], args: Sequence[str]) -> bool:
     """Whether a container's command line has no effect: its program stands in and reads nothing, or not all, of it."""
-    module = module_for(image, command)
-    words = [*command, *args]
+    module = module_for(image, command, args)
+    words = command_line(image, command, args)
+    if module == "command":
+        return False
     if module == "idle":
         return bool(words) and words[0].rpartition("/")[2] not in _IDLE_COMMANDS
     if module == "agnhost":
@@ -107,3 +137,26 @@ def ignores(image: str, command: Sequence[str], args: Sequence[str]) -> bool:
     if module in _READ_ARGS:
         return bool(command) and command[0].rpartition("/")[2] not in _READ_ARGS[module]
     return bool(words)
+
+
+def runs_to_its_end(image: str, command: Sequence[str], args: Sequence[str]) -> bool:
+    """Whether a container's program is the real one and ends by itself, as that of an init container must."""
+    words = command_line(image, command, args)
+    module = module_for(image, command, args)
+    return module == "command" or (module == "idle" and bool(words) and words[0].rpartition("/")[2] == "sleep")
+
+
+def can_pass(image: str, command: Sequence[str], args: Sequence[str], probe: Mapping[str, object]) -> bool:
+    """Whether a probe (as in a manifest) can find out something here; one that cannot is not run.
+
+    A program that stands in has no files or commands of its own, and may not even listen; no program speaks gRPC.
+    """
+    module = module_for(image, command, args)
+    if module == "idle" and ignores(image, command, args):
+        return False
+    if execution := probe.get("exec"):
+        words = execution.get("command") if isinstance(execution, Mapping) else None
+        return (
+            module != "generic" and isinstance(words, Sequence) and bool(words) and is_built_in(without_shell(words)[0])
+        )
+    return bool(probe.get("httpGet") or probe.get("tcpSocket"))

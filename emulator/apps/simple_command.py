@@ -9,9 +9,12 @@ import re
 import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from emulator.apps import commands
-from emulator.apps.environment import Invocation
+
+if TYPE_CHECKING:
+    from emulator.apps.environment import Invocation
 
 _NOT_FOUND, _SYNTAX = 127, 2
 # What a word may not hold outside single quotes, and outside any quotes.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from emulator.api.app_annotation import app_of
 from emulator.api.messages import Object
 from emulator.api.problem import printable
-from emulator.apps.images import ignores, module_for
+from emulator.apps.images import can_pass, ignores, module_for, runs_to_its_end
 from emulator.cli.manifests import described
 
 _POD_MAKERS = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
@@ -44,11 +44,19 @@ def _parts(spec: Object, annotations: Mapping[str, str]) -> Iterator[str]:
     for container in containers:
         if not app_of(annotations, names, container["name"]):
             yield from _program(container)
-    skipped = [container["name"] for container in init if container not in sidecars]
+    skipped = [
+        container["name"] for container in init if container not in sidecars and not runs_to_its_end(*_line(container))
+    ]
     if skipped:
-        yield f"init containers are not run: {', '.join(skipped)}"
-    if any(container.get(probe) for container in containers for probe in _PROBES):
-        yield "probes are not run and count as passed"
+        yield f"init containers that cannot run here count as completed: {', '.join(skipped)}"
+    passed = [
+        f"{container['name']} {name}"
+        for container in containers
+        for name in _PROBES
+        if container.get(name) and not can_pass(*_line(container), container[name])
+    ]
+    if passed:
+        yield f"probes that cannot run here count as passed: {', '.join(passed)}"
     ports = [
         port["hostPort"] for container in containers for port in container.get("ports") or [] if port.get("hostPort")
     ]
@@ -56,9 +64,14 @@ def _parts(spec: Object, annotations: Mapping[str, str]) -> Iterator[str]:
         yield f"hostPort {', '.join(map(str, ports))} has no effect"
 
 
+def _line(container: Object) -> tuple[str, Sequence[str], Sequence[str]]:
+    """An image, its command and its arguments."""
+    return container["image"], container.get("command") or [], container.get("args") or []
+
+
 def _program(container: Object) -> Iterator[str]:
-    image, command, args = container["image"], container.get("command") or [], container.get("args") or []
-    if module_for(image, command) == "generic":
+    image, command, args = _line(container)
+    if module_for(image, command, args) == "generic":
         what = "answers on its declared ports" if container.get("ports") else "declares no ports, so nothing answers"
         yield f"image {image}: {what} in place of the real program"
     if ignores(image, command, args):

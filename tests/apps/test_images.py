@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
-from emulator.apps.images import PROGRAMS, ignores, module_for, repository
+from emulator.apps.images import PROGRAMS, can_pass, ignores, module_for, repository, runs_to_its_end
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,9 @@ def test_every_program_exists() -> None:
         ("redis:7", "sleep infinity", "idle", False),
         ("busybox", "/bin/sleep 3600", "idle", False),
         ("busybox", "sh -c date", "idle", True),
+        ("busybox", "nslookup web", "command", False),
+        ("curlimages/curl:8.16.0", "-s http://web/", "command", False),
+        ("redis:7", "/usr/bin/curl http://web/", "command", False),
         ("agnhost", "/agnhost netexec --http-port 80", "agnhost", False),
         ("agnhost", "/agnhost dns-suffix", "agnhost", False),
         ("agnhost", "/agnhost guestbook", "agnhost", True),
@@ -60,3 +65,45 @@ def test_arguments_of_programs_that_read_them() -> None:
     assert not ignores("hashicorp/http-echo", (), ("-text=x",))
     assert not ignores("agnhost", (), ("netexec",))
     assert ignores("mysql:8", (), ("--default-authentication-plugin=x",))
+
+
+@pytest.mark.parametrize(
+    ("image", "line", "runs"),
+    [
+        ("busybox", "sleep 5", True),
+        ("busybox", "nslookup web", True),
+        ("busybox", "sh -c date", False),
+        ("busybox", "", False),
+        ("nginx", "", False),
+    ],
+)
+def test_what_an_init_container_can_run(image: str, line: str, runs: bool) -> None:
+    assert runs_to_its_end(image, line.split(), ()) == runs
+    assert runs_to_its_end(image, (), line.split()) == runs
+
+
+@pytest.mark.parametrize(
+    ("image", "line", "probe", "passes"),
+    [
+        ("nginx", "", {"httpGet": {"port": 80}}, True),
+        ("redis:7", "", {"tcpSocket": {"port": 6379}}, True),
+        ("redis:7", "", {"exec": {"command": ["redis-cli", "ping"]}}, False),
+        ("redis:7", "", {"exec": {"command": ["cat", "/tmp/ready"]}}, False),
+        ("redis:7", "", {"httpGet": {"port": 443, "scheme": "HTTPS"}}, True),
+        ("nginx", "", {"exec": {"command": ["curl", "-f", "http://localhost/"]}}, True),
+        ("nginx", "", {"exec": {"command": ["sh", "-c", "curl -f http://localhost/"]}}, True),
+        ("nginx", "", {"exec": {"command": ["sh", "-c", "curl http://localhost/ | grep x"]}}, False),
+        ("busybox", "sh -c server", {"tcpSocket": {"port": 80}}, False),
+        ("busybox", "sleep infinity", {"exec": {"command": ["true"]}}, True),
+        ("nginx", "", {"grpc": {"port": 80}}, False),
+    ],
+)
+def test_which_probes_can_find_out_something(image: str, line: str, probe: Mapping[str, object], passes: bool) -> None:
+    assert can_pass(image, line.split(), (), probe) == passes
+
+
+def test_a_shell_with_a_single_command_is_that_command() -> None:
+    assert module_for("busybox", ("sh", "-c", "exec sleep 5")) == "idle"
+    assert runs_to_its_end("busybox", ("/bin/sh", "-c", "nslookup web"), ())
+    assert not ignores("busybox", ("sh", "-c", "nslookup web"), ())
+    assert ignores("busybox", ("sh", "-c", "until nslookup web; do sleep 2; done"), ())

@@ -28,7 +28,7 @@ def test_apply_says_what_it_did_and_what_has_no_effect(ask: Ask, tmp_path: Path)
     assert done.out == "deployment.apps/applied created\nconfigmap/settings created\n"
     assert done.err.splitlines() == [
         "note: configmaps settings: kept, has no effect",
-        "note: deployment.apps/applied: probes are not run and count as passed",
+        "note: deployment.apps/applied: probes that cannot run here count as passed: main readinessProbe",
     ]
     file.write_text(file.read_text().replace("replicas: 1", "replicas: 2"))
     assert ask.ok("apply", "-f", str(file), "--dry-run=server").splitlines() == [
@@ -90,7 +90,7 @@ def test_directories_below_are_read_on_request(ask: Ask, tmp_path: Path) -> None
 
 
 def test_delete_waits_until_pods_are_gone(ask: Ask) -> None:
-    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: brief}\nspec: {containers: [{name: c, image: busybox}]}\n"
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: brief}\nspec: {containers: [{name: c, image: traefik/whoami}]}\n"
     ask.ok("apply", "-f", "-", stdin=pod)
     assert ask.ok("delete", "pod", "brief") == 'pod "brief" deleted\n'
     assert ask("get", "pod", "brief").status == 1

@@ -34,8 +34,9 @@ def test_one_line_a_workload_says_all() -> None:
     init = [{"name": "chown", "image": "busybox"}, {"name": "side", "image": "nginx", "restartPolicy": "Always"}]
     assert stand_in_notes([workload("StatefulSet", containers=[container], initContainers=init)]) == [
         "statefulset.apps/w: image redis:7: answers on its declared ports in place of the real program; "
-        "the command of container redis is not run: --appendonly yes; init containers are not run: chown; "
-        "probes are not run and count as passed; hostPort 16379 has no effect"
+        "the command of container redis is not run: --appendonly yes; "
+        "init containers that cannot run here count as completed: chown; "
+        "probes that cannot run here count as passed: redis livenessProbe; hostPort 16379 has no effect"
     ]
 
 

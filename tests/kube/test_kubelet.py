@@ -11,12 +11,14 @@ from emulator.api.objects.meta import Object
 from emulator.kube.kubelet.action import (
     Action,
     ConfirmDeletion,
+    ReportEvent,
     ReportStatus,
     SetUpPod,
     StartContainer,
     StopContainer,
     TearDownPod,
 )
+from emulator.kube.kubelet.capabilities import EVERYTHING, Capabilities
 from emulator.kube.kubelet.kubelet import Kubelet
 from emulator.kube.reconciler import Moment
 
@@ -43,7 +45,16 @@ def deleted(obj: Object, grace: int = 30) -> Object:
 
 
 def kinds(actions: Sequence[Action]) -> list[str]:
-    return [type(action).__name__ for action in actions if not isinstance(action, ReportStatus)]
+    """What is to be done, without what is told."""
+    return [type(action).__name__ for action in actions if not isinstance(action, ReportStatus | ReportEvent)]
+
+
+def stops(actions: Sequence[Action]) -> list[StopContainer]:
+    return [action for action in actions if isinstance(action, StopContainer)]
+
+
+def events(actions: Sequence[Action]) -> list[str]:
+    return [f"{action.reason}: {action.message}" for action in actions if isinstance(action, ReportEvent)]
 
 
 def last_status(actions: Sequence[Action]) -> Object:
@@ -54,8 +65,8 @@ def condition(status: Object, kind: str) -> Object:
     return next(entry for entry in status["conditions"] if entry["type"] == kind)
 
 
-def running(obj: Object) -> tuple[Kubelet, Object]:
-    kubelet = Kubelet("node-a", HOST)
+def running(obj: Object, capabilities: Capabilities = EVERYTHING) -> tuple[Kubelet, Object]:
+    kubelet = Kubelet("node-a", HOST, capabilities)
     kubelet.sync([obj], at())
     actions = kubelet.sandbox_ready("uid-p", "10.244.0.5", at())
     for container in obj["spec"]["containers"]:
@@ -160,7 +171,8 @@ def test_deletion_stops_tears_down_and_confirms_in_that_order() -> None:
     obj = pod()
     kubelet, _ = running(obj)
     actions = kubelet.sync([deleted(obj, grace=7)], at(1))
-    assert actions == [StopContainer("uid-p", "main", 7.0)]
+    assert stops(actions) == [StopContainer("uid-p", "main", 7.0)]
+    assert events(actions) == ["Killing: Stopping container main"]
     actions = kubelet.container_exited("uid-p", "main", 0, "", at(2))
     assert kinds(actions) == ["TearDownPod", "ConfirmDeletion"]
     assert kubelet.sync([], at(3)) == []
@@ -168,7 +180,7 @@ def test_deletion_stops_tears_down_and_confirms_in_that_order() -> None:
 
 def test_an_object_that_vanished_is_ended_without_report() -> None:
     kubelet, _ = running(pod())
-    assert kubelet.sync([], at(1)) == [StopContainer("uid-p", "main", 0.0)]
+    assert stops(kubelet.sync([], at(1))) == [StopContainer("uid-p", "main", 0.0)]
     assert kinds(kubelet.container_exited("uid-p", "main", 0, "", at(2))) == ["TearDownPod"]
 
 
@@ -236,10 +248,10 @@ def test_a_pod_that_is_done_says_so() -> None:
     assert condition(status, "Ready")["reason"] == "PodCompleted"
 
 
-def test_probes_and_init_containers_say_that_they_are_not_run() -> None:
+def test_what_cannot_run_counts_as_passed_and_says_so() -> None:
     obj = pod(initContainers=[{"name": "wait", "image": "busybox"}])
-    obj["spec"]["containers"][0]["readinessProbe"] = {"httpGet": {"port": 80}}
-    _, status = running(obj)
+    obj["spec"]["containers"][0]["readinessProbe"] = {"exec": {"command": ["redis-cli", "ping"]}}
+    _, status = running(obj, Capabilities(lambda _container, _probe: False, lambda _container: False))
     assert "main readinessProbe" in condition(status, "podwire.dev/ProbesSkipped")["message"]
     assert "wait" in condition(status, "podwire.dev/InitContainersSkipped")["message"]
     assert condition(status, "Ready")["status"] == "True"

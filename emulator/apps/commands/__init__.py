@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from emulator.apps.environment import Command
+if TYPE_CHECKING:
+    from emulator.apps.environment import Command
 
 MODULES: Mapping[str, str] = MappingProxyType(
     {
@@ -50,6 +51,11 @@ MODULES: Mapping[str, str] = MappingProxyType(
 def names() -> list[str]:
     """Return the names of all commands, sorted; without the shells, which only say that there is none."""
     return sorted(name for name, module in MODULES.items() if module != "shell")
+
+
+def is_built_in(name: str) -> bool:
+    """Whether there is a command of a name or path; a shell is none."""
+    return MODULES.get(name.rpartition("/")[2], "shell") != "shell"
 
 
 def find(name: str) -> Command | None:

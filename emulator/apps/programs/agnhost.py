@@ -15,6 +15,7 @@ import trio
 from emulator.apps.environment import Container
 from emulator.apps.options import UsageError
 from emulator.apps.programs import generic, idle
+from emulator.apps.termination import GO_DEFAULT, until_terminated
 
 Subcommand = Callable[[Container, Sequence[str], "trio.TaskStatus[None]"], Awaitable[int]]
 
@@ -40,13 +41,13 @@ async def main(container: Container, *, task_status: trio.TaskStatus[None] = tri
     words = [*container.command[1:], *container.args] if container.command else list(container.args)
     subcommand = words[0] if words else "pause"
     if subcommand == "pause":
-        return await idle.main(container, task_status=task_status)
+        return await idle.pause(container, task_status=task_status)
     if subcommand not in SUBCOMMANDS:
         return await generic.main(container, task_status=task_status)
     module, function = SUBCOMMANDS[subcommand]
     run = cast("Subcommand", getattr(import_module(f"emulator.apps.programs.{module}"), function))
     try:
-        return await run(container, words, task_status)
+        return await until_terminated(container, GO_DEFAULT, lambda: run(container, words, task_status))
     except (UsageError, ValueError) as error:
         container.log(f"Error: {error}")
         return 1

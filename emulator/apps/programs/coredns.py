@@ -11,12 +11,13 @@ import trio
 
 from emulator.apps.dns.chain import Surroundings, build_servers
 from emulator.apps.dns.corefile import ServerBlock, duration, parse_corefile
-from emulator.apps.dns.probes import HEALTH_PORT, READY_PORT, http_port
+from emulator.apps.dns.probes import HEALTH_PORT, READY_PORT, http_port, lameduck
 from emulator.apps.dns.server import NameServer, listen
 from emulator.apps.dns.zone import ZoneAnswers
 from emulator.apps.environment import Container
 from emulator.apps.http_message import Request, Response, text
 from emulator.apps.http_server import Service, serve_port
+from emulator.apps.termination import terminated
 from emulator.errors import PodwireError
 
 VERSION = "CoreDNS-1.12.1"
@@ -40,10 +41,19 @@ async def main(container: Container, *, task_status: trio.TaskStatus[None] = tri
     server = _Program(container, path)
     try:
         blocks = parse_corefile(found)
+        ended = False
         async with trio.open_nursery() as nursery:
+            told = terminated(container)
             await server.start(blocks, nursery)
             task_status.started()
-            await server.reload_forever(found, nursery)
+            nursery.start_soon(server.reload_forever, found, nursery)
+            await told.wait()
+            container.log("[INFO] SIGTERM: Shutting down servers then terminating")
+            await server.be_lame()
+            ended = True
+            nursery.cancel_scope.cancel()
+        if ended:
+            return 0
     except* PodwireError as group:
         container.log(str(_first(group)))
     return _FAILED
@@ -135,6 +145,13 @@ class _Program:
             container.read_file,
             nursery.start_soon,
         )
+
+    async def be_lame(self) -> None:
+        """Serve on for the time that `health { lameduck TIME }` gives."""
+        times = [lameduck(block.find("health")) for block in self._blocks]
+        if longest := max(times, default=0.0):
+            self._container.log(f"[INFO] plugin/health: Going into lameduck mode for {longest:g}s")
+            await trio.sleep(longest)
 
     async def reload_forever(self, found: str, nursery: trio.Nursery) -> None:
         """Look at the Corefile again and again where the plugin `reload` is; a bad one changes nothing."""

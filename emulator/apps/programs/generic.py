@@ -1,7 +1,7 @@
-"""What an image without a program of its own runs: a server on each declared port that says which pod answers.
+"""What an image without a program of its own runs: a server on each port, declared or probed, that names its pod.
 
-TCP ports speak HTTP, and HTTPS where the port is 443 or called "https"; a client that speaks something else gets one
-line that names the pod, and so does each datagram.
+TCP ports speak HTTP, and HTTPS where the port is 443, called "https" or so probed; a client that speaks something else
+gets one line that names the pod, and so does each datagram.
 """
 
 from __future__ import annotations
@@ -28,14 +28,22 @@ async def main(container: Container, *, task_status: trio.TaskStatus[None] = tri
     )
     network = container.network
     async with trio.open_nursery() as nursery:
-        for name, protocol, port in dict.fromkeys(container.ports):
+        for protocol, port, secure in _ports(container):
             if protocol == "TCP":
-                tls = _context(container) if speaks_tls(name, port) else None
+                tls = _context(container) if secure else None
                 nursery.start_soon(serve, await network.open_tcp_listener(port), service, tls)
             elif protocol == "UDP":
                 nursery.start_soon(serve_udp, network.open_udp(port), lambda _: f"{line(container)}\n".encode())
         task_status.started()
         await trio.sleep_forever()
+
+
+def _ports(container: Container) -> list[tuple[str, int, bool]]:
+    """Return protocol and port of all that is served, and whether it is TLS."""
+    ports = {(protocol, port): speaks_tls(name, port) for name, protocol, port in container.ports}
+    for port, secure in container.probed_ports:
+        ports["TCP", port] = ports.get(("TCP", port), False) or secure
+    return [(protocol, port, secure) for (protocol, port), secure in ports.items()]
 
 
 def speaks_tls(name: str, port: int) -> bool:

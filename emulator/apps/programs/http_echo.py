@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 
 from emulator.apps.environment import Container
@@ -11,6 +13,7 @@ from emulator.apps.options import UsageError, port_number
 from emulator.apps.programs import go_http
 from emulator.apps.programs.go_flags import parse_flags
 from emulator.apps.programs.go_http import reply
+from emulator.apps.termination import GO_DEFAULT, until_terminated
 
 DEFAULT_LISTEN = ":5678"
 _HEADERS = {"X-App-Name": "http-echo", "X-App-Version": "1.0.0"}
@@ -39,4 +42,5 @@ async def main(container: Container, *, task_status: trio.TaskStatus[None] = tri
 
     container.log(f"[INFO] server is listening on {listen}")
     service = go_http.service(container, handle)
-    return await serve_port(container, number, service, host=host, task_status=task_status)
+    serve = partial(serve_port, container, number, service, host=host, task_status=task_status)
+    return await until_terminated(container, GO_DEFAULT, serve)

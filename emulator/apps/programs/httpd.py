@@ -1,4 +1,7 @@
-"""Apache httpd with its default site: "It works!" on port 80."""
+"""Apache httpd with its default site: "It works!" on port 80.
+
+The stop signal of its image is SIGWINCH: it takes no more connections and ends when all requests are answered.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _TEXTS = {
 async def main(container: Container, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> int:
     """Serve on port 80."""
     service = Service(_handle, container.wall_clock, container.log, error=error_page)
-    return await serve_port(container, 80, service, task_status=task_status)
+    return await serve_port(container, 80, service, graceful=True, task_status=task_status)
 
 
 def _handle(request: Request) -> Response:

@@ -21,6 +21,7 @@ from emulator.apps.programs.go_flags import parse_flags
 from emulator.apps.programs.go_http import form_value, reply
 from emulator.apps.programs.go_text import format_duration, logger, now_text, parse_duration, quoted, to_json
 from emulator.apps.simple_command import run as run_simple_command
+from emulator.apps.termination import terminated
 from emulator.apps.udp_server import serve_udp
 from emulator.kernel.udp import Datagram
 
@@ -66,6 +67,9 @@ async def main(container: Container, words: Sequence[str], task_status: trio.Tas
         if udp_port != -1:
             for address in dict.fromkeys(flags.get("udp-listen-addresses", "").split(",")):
                 nursery.start_soon(serve_udp, netexec.open_udp(address, udp_port), netexec.answer)
+        delay = int(flags.get("delay-shutdown", "0"))
+        if delay > 0:
+            nursery.start_soon(netexec.end_after, delay, terminated(container))
         task_status.started()
         ending = await netexec.ending()
         if ending.timeout:
@@ -109,6 +113,13 @@ class Netexec:
         """Wait until /exit or /shutdown was asked for."""
         await self._told.wait()
         return self._ending
+
+    async def end_after(self, delay: int, told: trio.Event) -> None:
+        """Serve for some seconds more after SIGTERM (`--delay-shutdown`)."""
+        await told.wait()
+        self.log(f"Sleeping {delay} seconds before terminating...")
+        await trio.sleep(delay)
+        self._end(Ending(0))
 
     async def handle(self, request: Request) -> Response:
         """Answer an HTTP request."""

@@ -1,4 +1,7 @@
-"""nginx with its default site: the welcome page on port 80, its own error pages, its access log."""
+"""nginx with its default site: the welcome page on port 80, its own error pages, its access log.
+
+The stop signal of its image is SIGQUIT: it takes no more connections and ends when all requests are answered.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ async def serve_nginx(container: Container, port: int, task_status: trio.TaskSta
         headers=(("Server", f"nginx/{VERSION}"),),
         error=error_page,
     )
-    return await serve_port(container, port, service, task_status=task_status)
+    return await serve_port(container, port, service, graceful=True, task_status=task_status)
 
 
 def error_page(status: int) -> Response:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import trio
 
@@ -21,6 +22,7 @@ from emulator.apps.programs import go_http
 from emulator.apps.programs.go_flags import parse_flags
 from emulator.apps.programs.go_http import canonical_headers, reply
 from emulator.apps.programs.go_text import logger, parse_duration, to_json
+from emulator.apps.termination import GO_DEFAULT, until_terminated
 from emulator.packet.address import format_ipv4
 
 _VALUED = {"port", "name", "cert", "key", "cacert", "allowed-origins"}
@@ -48,9 +50,9 @@ async def main(container: Container, *, task_status: trio.TaskStatus[None] = tri
     log = logger(container.log, container.wall_clock)
     log(f"Starting up {'with TLS ' if tls else ''}on port {port}")
     whoami = Whoami(container, name, origins, verbose=flags.get("verbose") == "true")
-    return await serve_port(
-        container, port, go_http.service(container, whoami.handle), tls=tls, task_status=task_status
-    )
+    service = go_http.service(container, whoami.handle)
+    serve = partial(serve_port, container, port, service, tls=tls, task_status=task_status)
+    return await until_terminated(container, GO_DEFAULT, serve)
 
 
 @dataclass(slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from emulator.api.objects.container import Container
+from emulator.api.objects.container import Container, LifecycleHandler, Probe
 from emulator.api.objects.meta import Object
 from emulator.api.objects.pod import Pod
+from emulator.kube.kubelet.prober import ProbeKind
 from emulator.kube.reconciler import Key
 
 
@@ -31,11 +32,27 @@ class StartContainer(Struct, frozen=True):
 
 
 class StopContainer(Struct, frozen=True):
-    """End the program within `grace` seconds. Answer: `container_exited`."""
+    """End the program: run `hook`, wait until the containers `after` have ended, SIGTERM, and SIGKILL when time is up.
+
+    All of that within `grace` seconds, but at least 2 s pass between the signals. Asked again, it shortens the time
+    that is left. Answer: `container_exited`.
+    """
 
     uid: str
     name: str
     grace: float
+    hook: LifecycleHandler | None = None
+    after: tuple[str, ...] = ()
+
+
+class RunProbe(Struct, frozen=True):
+    """Ask a container once. Answer: `probed`, with the same `restart_count`."""
+
+    uid: str
+    container: Container
+    kind: ProbeKind
+    probe: Probe
+    restart_count: int
 
 
 class TearDownPod(Struct, frozen=True):
@@ -53,6 +70,17 @@ class ReportStatus(Struct, frozen=True):
     status: Object
 
 
+class ReportEvent(Struct, frozen=True):
+    """Tell what happened to a pod, in the kubelet's words; `container` is empty for what concerns all of it."""
+
+    key: Key
+    uid: str
+    reason: str
+    message: str
+    container: str = ""
+    warning: bool = False
+
+
 class ConfirmDeletion(Struct, frozen=True):
     """Nothing of the pod is left here: its object may go."""
 
@@ -60,4 +88,6 @@ class ConfirmDeletion(Struct, frozen=True):
     uid: str
 
 
-Action = SetUpPod | StartContainer | StopContainer | TearDownPod | ReportStatus | ConfirmDeletion
+Action = (
+    SetUpPod | StartContainer | StopContainer | RunProbe | TearDownPod | ReportStatus | ReportEvent | ConfirmDeletion
+)

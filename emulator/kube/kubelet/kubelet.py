@@ -1,40 +1,47 @@
 """The state machine: from the pods that should be here and what happened to them, to the next actions.
 
 It is level-triggered: each call brings a pod's record up to date and then asks what is missing. Source: pkg/kubelet
-(pod_workers.go, kuberuntime_manager.go `computePodActions`).
+(pod_workers.go, kuberuntime_manager.go `computePodActions`, kuberuntime_container.go `killContainer`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from emulator.api.objects.container import LifecycleHandler
 from emulator.api.objects.meta import Object
 from emulator.api.objects.pod import Pod
 from emulator.api.objects.view import view
 from emulator.kube.kubelet.action import (
     Action,
     ConfirmDeletion,
+    ReportEvent,
     ReportStatus,
     SetUpPod,
     StartContainer,
     StopContainer,
     TearDownPod,
 )
-from emulator.kube.kubelet.record import ContainerRecord, PodRecord, Sandbox, State, programs
+from emulator.kube.kubelet.capabilities import EVERYTHING, Capabilities
+from emulator.kube.kubelet.deadlines import Deadlines
+from emulator.kube.kubelet.prober import Outcome, ProbeKind
+from emulator.kube.kubelet.probing import Prober
+from emulator.kube.kubelet.record import ALIVE, ContainerRecord, PodRecord, Role, Sandbox, State, programs
 from emulator.kube.kubelet.status import pod_status
 from emulator.kube.ownership import key_of
 from emulator.kube.reconciler import Moment
-
-_ALIVE = {State.STARTING, State.RUNNING, State.STOPPING}
 
 
 class Kubelet:
     """The pods of one node. Every method returns the actions that are now due, in order."""
 
-    def __init__(self, node_name: str, host_ip: str) -> None:
+    def __init__(self, node_name: str, host_ip: str, capabilities: Capabilities = EVERYTHING) -> None:
         self.node_name = node_name
         self.host_ip = host_ip
+        self._capabilities = capabilities
         self._records: dict[str, PodRecord] = {}
+        self._deadlines = Deadlines()
+        self._prober = Prober(capabilities)
 
     def sync(self, pods: Iterable[Object], moment: Moment) -> list[Action]:
         """Take the pods that the cluster has bound to this node, all of them; those that are as before cost nothing."""
@@ -48,7 +55,7 @@ class Kubelet:
                 continue
             pod = view(obj, Pod)
             if record is None:
-                record = self._records[uid] = PodRecord(key_of(obj), pod, moment.wall)
+                record = self._records[uid] = self._new_record(obj, pod, moment)
             actions += self._replace_containers(uid, record, pod)
             record.pod = pod
             record.sandbox_message = ""  # what stood in the way may be gone: it is tried again
@@ -76,32 +83,72 @@ class Kubelet:
         if container.state is State.STARTING:
             container.state = State.RUNNING
         container.started_at, container.started_monotonic = moment.wall, moment.monotonic
-        return self._advance(uid, record, moment)
+        actions: list[Action] = [
+            ReportEvent(record.key, uid, "Started", f"Started container {name}", name),
+            *self._prober.on_started(uid, record, container, moment.monotonic),
+        ]
+        return actions + self._advance(uid, record, moment)
 
     def container_exited(self, uid: str, name: str, exit_code: int, message: str, moment: Moment) -> list[Action]:
         """The program ended, or never came up; `message` tells why ("address already in use")."""
         record = self._records.get(uid)
         if record is None:
             return []
-        record.containers[name].ended(exit_code, message, moment.wall, moment.monotonic)
-        return self._advance(uid, record, moment)
+        container = record.containers[name]
+        container.ended(exit_code, message, moment.wall, moment.monotonic)
+        actions: list[Action] = []
+        if not record.terminating and record.restarts(container) and (container.retry_at or 0.0) > moment.monotonic:
+            text = f"Back-off restarting failed container {name} in pod {_described(uid, record)}"
+            actions.append(ReportEvent(record.key, uid, "BackOff", text, name, warning=True))
+        return actions + self._advance(uid, record, moment)
+
+    def probed(
+        self, uid: str, name: str, kind: ProbeKind, restart_count: int, outcome: Outcome, message: str, moment: Moment
+    ) -> list[Action]:
+        """A probe was answered, or was not; `message` is what the kubelet's event says of it."""
+        record = self._records.get(uid)
+        container = record.containers.get(name) if record is not None else None
+        if record is None or container is None or container.restart_count != restart_count:
+            return []
+        before = (container.started, container.ready)
+        actions, failed = self._prober.take(uid, record, container, kind, outcome, message, moment.monotonic)
+        if failed and container.state is State.RUNNING and not record.terminating:
+            actions += self._kill(uid, record, container, kind)
+        if failed or before != (container.started, container.ready):
+            return actions + self._advance(uid, record, moment)
+        self._arm(uid, record)
+        return actions
 
     def tick(self, moment: Moment) -> list[Action]:
         """Do what has become due by time."""
-        return [action for uid, record in list(self._records.items()) for action in self._advance(uid, record, moment)]
+        actions: list[Action] = []
+        for uid in self._deadlines.take_due(moment.monotonic):
+            record = self._records[uid]
+            actions += self._prober.tick(uid, record, moment.monotonic)
+            retry = _next_retry(record)
+            if retry is not None and retry <= moment.monotonic:
+                actions += self._advance(uid, record, moment)
+            else:
+                self._arm(uid, record)
+        return actions
 
     def next_deadline(self) -> float | None:
         """Return the monotonic time at which `tick` is next wanted, or None."""
-        return min(
-            (
-                container.retry_at
-                for record in self._records.values()
-                if not record.terminating
-                for container in record.containers.values()
-                if container.retry_at is not None and _restarts(record.pod, container)
-            ),
-            default=None,
-        )
+        return self._deadlines.next()
+
+    def _new_record(self, obj: Object, pod: Pod, moment: Moment) -> PodRecord:
+        record = PodRecord(key_of(obj), pod, moment.wall)
+        before = {
+            status.name: status for status in (*pod.status.init_container_statuses, *pod.status.container_statuses)
+        }
+        for container, role in programs(pod):
+            if role is Role.INIT and not self._capabilities.runs_init(container):
+                record.skipped_init.append(container.name)
+            else:
+                entry = ContainerRecord(container, role, before.get(container.name))
+                record.containers[container.name] = entry
+                self._prober.add(record, entry, moment)
+        return record
 
     def _update_sandbox(self, uid: str, sandbox: Sandbox, address: str, message: str, moment: Moment) -> list[Action]:
         record = self._records.get(uid)
@@ -117,17 +164,27 @@ class Kubelet:
             if status != record.reported:
                 record.reported = status
                 actions.append(ReportStatus(record.key, uid, status))
+        self._arm(uid, record)
         return actions
+
+    def _arm(self, uid: str, record: PodRecord) -> None:
+        """Note when the pod wants to be looked at next."""
+        if uid not in self._records:
+            self._deadlines.set(uid, None)
+            return
+        times = [time for time in (self._prober.next_tick(record), _next_retry(record)) if time is not None]
+        self._deadlines.set(uid, min(times, default=None))
 
     def _replace_containers(self, uid: str, record: PodRecord, pod: Pod) -> Iterator[Action]:
         """Stop the containers that the pod has another image for now; when they have ended, the new ones start."""
-        for container in programs(pod):
-            known = record.containers[container.name]
-            if known.container != container and not record.terminating:
+        for container, _ in programs(pod):
+            known = record.containers.get(container.name)
+            if known is not None and known.container != container and not record.terminating:
                 known.container = container
                 if known.state in {State.STARTING, State.RUNNING}:
-                    known.state = State.STOPPING
-                    yield StopContainer(uid, container.name, float(pod.spec.termination_grace_period_seconds))
+                    text = f"Container {container.name} definition changed, will be restarted"
+                    yield ReportEvent(record.key, uid, "Killing", text, container.name)
+                    yield self._stop(uid, known, float(pod.spec.termination_grace_period_seconds))
 
     def _bring_up(self, uid: str, record: PodRecord, moment: Moment) -> Iterator[Action]:
         if record.sandbox is Sandbox.ABSENT:
@@ -141,23 +198,38 @@ class Kubelet:
                 return
         if record.sandbox is not Sandbox.READY:
             return
+        if record.is_done:
+            yield from self._end_sidecars(uid, record)
+            return
         for container in record.containers.values():
             if container.state is State.WAITING:
                 container.state = State.STARTING
                 yield StartContainer(uid, record.pod, container.container, container.restart_count)
-            elif _restarts(record.pod, container) and (container.retry_at or 0.0) <= moment.monotonic:
+            elif record.restarts(container) and (container.retry_at or 0.0) <= moment.monotonic:
                 container.restart()
                 yield StartContainer(uid, record.pod, container.container, container.restart_count)
+            if not record.initialized and not _lets_next_start(container):
+                return
+        record.initialized = True
+
+    def _end_sidecars(self, uid: str, record: PodRecord) -> Iterator[Action]:
+        """What only served the main containers ends after them."""
+        for container in record.containers.values():
+            if container.role is Role.SIDECAR and container.state in {State.STARTING, State.RUNNING}:
+                yield self._stop(uid, container, float(record.pod.spec.termination_grace_period_seconds), record)
 
     def _end(self, uid: str, record: PodRecord) -> Iterator[Action]:
         grace = record.pod.metadata.deletion_grace_period_seconds
         if grace is None:
             grace = record.pod.spec.termination_grace_period_seconds
+        given = 0.0 if record.deleted else float(grace)
         for name, container in record.containers.items():
             if container.state in {State.STARTING, State.RUNNING}:
-                container.state = State.STOPPING
-                yield StopContainer(uid, name, 0.0 if record.deleted else float(grace))
-        if any(container.state in _ALIVE for container in record.containers.values()):
+                yield ReportEvent(record.key, uid, "Killing", f"Stopping container {name}", name)
+                yield self._stop(uid, container, given, record)
+            elif container.state is State.STOPPING and given < container.grace:
+                yield self._stop(uid, container, given, record)
+        if any(container.state in ALIVE for container in record.containers.values()):
             return
         if record.sandbox is Sandbox.SETTING_UP:
             return  # its answer comes, and brings us here again
@@ -167,6 +239,56 @@ class Kubelet:
         if not record.deleted:
             yield ConfirmDeletion(record.key, uid)
 
+    def _kill(self, uid: str, record: PodRecord, container: ContainerRecord, kind: ProbeKind) -> Iterator[Action]:
+        """End a container whose probe has failed too often, with the probe's own grace period if it has one."""
+        probe = container.workers[kind].probe
+        grace = probe.termination_grace_period_seconds
+        if grace is None:
+            grace = record.pod.spec.termination_grace_period_seconds
+        text = f"Container {container.container.name} failed {kind.value.lower()} probe"
+        if container.role is Role.SIDECAR or record.pod.spec.restart_policy != "Never":
+            text += ", will be restarted"
+        yield ReportEvent(record.key, uid, "Killing", text, container.container.name)
+        yield self._stop(uid, container, float(grace))
+
+    @staticmethod
+    def _stop(uid: str, container: ContainerRecord, grace: float, ordered: PodRecord | None = None) -> StopContainer:
+        """Have a container end; with `ordered`, sidecars in turn: after the main containers, the last one first."""
+        lifecycle = container.container.lifecycle
+        hook: LifecycleHandler | None = None
+        if lifecycle is not None and container.state is not State.STARTING and grace > 0:
+            hook = lifecycle.pre_stop
+        after: tuple[str, ...] = ()
+        if ordered is not None and container.role is Role.SIDECAR:
+            names = list(ordered.containers)
+            after = tuple(names[names.index(container.container.name) + 1 :])
+        container.state, container.grace = State.STOPPING, grace
+        return StopContainer(uid, container.container.name, grace, hook, after)
+
+
+def _lets_next_start(container: ContainerRecord) -> bool:
+    match container.role:
+        case Role.INIT:
+            return container.completed
+        case Role.SIDECAR:
+            return container.started
+        case Role.MAIN:
+            return True
+
+
+def _next_retry(record: PodRecord) -> float | None:
+    """Return when an ended container may start again, of those that will."""
+    if record.terminating:
+        return None
+    return min(
+        (
+            container.retry_at
+            for container in record.containers.values()
+            if container.retry_at is not None and record.restarts(container)
+        ),
+        default=None,
+    )
+
 
 def _is_as_before(record: PodRecord, obj: Object) -> bool:
     """Whether this version of the pod was taken already; one without a namespace yet is tried at every change."""
@@ -174,8 +296,5 @@ def _is_as_before(record: PodRecord, obj: Object) -> bool:
     return bool(version) and version == record.pod.metadata.resource_version and not record.sandbox_message
 
 
-def _restarts(pod: Pod, container: ContainerRecord) -> bool:
-    if container.state is not State.TERMINATED:
-        return False
-    policy = container.container.restart_policy or pod.spec.restart_policy
-    return policy == "Always" or (policy == "OnFailure" and container.exit_code != 0)
+def _described(uid: str, record: PodRecord) -> str:
+    return f"{record.key.name}_{record.key.namespace}({uid})"

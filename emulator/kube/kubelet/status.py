@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from emulator.api.objects.container import Container, Probe
+from emulator.api.objects.container import Container
 from emulator.api.objects.meta import Condition, Object
-from emulator.kube.kubelet.record import ContainerRecord, PodRecord, Sandbox, State
+from emulator.kube.kubelet.record import SERVES, ContainerRecord, PodRecord, Role, Sandbox, State
 from emulator.kube.ownership import with_condition
 
 PROBES_SKIPPED = "podwire.dev/ProbesSkipped"
-"""Condition of pods with probes: they count as passed, since none is run."""
+"""Condition of pods with probes that nothing here can run: they count as passed."""
 INIT_SKIPPED = "podwire.dev/InitContainersSkipped"
-"""Condition of pods with init containers: they count as completed, since their images' programs are not here."""
+"""Condition of pods with init containers whose programs are not here: they count as completed."""
 
 _OURS = {
     "PodReadyToStartContainers",
@@ -26,27 +26,19 @@ _OURS = {
     PROBES_SKIPPED,
     INIT_SKIPPED,
 }
-_SERVES = {State.RUNNING, State.STOPPING}
-"""A container that is being stopped still serves: its endpoints are terminating, not gone."""
 
 
 def pod_status(record: PodRecord, host_ip: str, wall: str) -> Object:
     """Return the whole status of the pod."""
-    running = [container for container in record.containers.values() if container.state in _SERVES]
-    ready = len(running) == len(record.containers)
     status: Object = {
         "phase": _phase(record),
         "hostIP": host_ip,
         "hostIPs": [{"ip": host_ip}],
         "startTime": record.start_time,
-        "conditions": _conditions(record, ready=ready, wall=wall),
-        "containerStatuses": [
-            _container_status(container, record)
-            for container in record.containers.values()
-            if container.container.restart_policy == ""
-        ],
+        "conditions": _conditions(record, wall=wall),
+        "containerStatuses": [_container_status(container, record) for container in record.mains],
     }
-    init = list(_init_statuses(record))
+    init = [_init_status(container, record) for container in record.pod.spec.init_containers]
     if init:
         status["initContainerStatuses"] = init
     if record.sandbox is Sandbox.READY:
@@ -56,31 +48,30 @@ def pod_status(record: PodRecord, host_ip: str, wall: str) -> Object:
 
 
 def _phase(record: PodRecord) -> str:
-    containers = list(record.containers.values())
-    if any(container.state in _SERVES for container in containers):
-        return "Running"
-    policy = record.pod.spec.restart_policy
-    if containers and all(container.state is State.TERMINATED for container in containers):
-        failed = any(container.exit_code for container in containers)
-        if policy == "Never" or (policy == "OnFailure" and not failed):
-            return "Failed" if failed else "Succeeded"
-        return "Running"
-    restarted = any(container.restart_count or container.state is State.TERMINATED for container in containers)
-    return "Running" if restarted else "Pending"
+    mains = record.mains
+    ran = [container.started_at or container.previous or container.state is State.TERMINATED for container in mains]
+    if record.is_done:
+        failed = not all(ran) or any(container.exit_code for container in mains)
+        return "Failed" if failed else "Succeeded"
+    if not record.initialized and not any(ran):
+        return "Pending"
+    return "Running" if all(ran) else "Pending"
 
 
-def _conditions(record: PodRecord, *, ready: bool, wall: str) -> list[Object]:
+def _conditions(record: PodRecord, *, wall: str) -> list[Object]:
     gates = {gate.condition_type for gate in record.pod.spec.readiness_gates}
     met = {condition.type for condition in record.pod.status.conditions if condition.status == "True"}
+    counted = [container for container in record.containers.values() if container.role is not Role.INIT]
+    not_ready = [container.container.name for container in counted if not container.ready]
+    ready = not not_ready
     pod_ready = ready and gates <= met
     sandbox = record.sandbox is Sandbox.READY
     conditions = list(_before(record))
-    not_ready = [name for name, container in record.containers.items() if container.state not in _SERVES]
     why = {} if ready else _why_not_ready(record, not_ready)
     gated = {"reason": "ReadinessGatesNotReady", "message": _missing_gates(gates - met)} if ready else why
     for condition in (
         {"type": "PodReadyToStartContainers", "status": str(sandbox)},
-        {"type": "Initialized", "status": "True"},
+        _initialized(record),
         {"type": "Ready", "status": str(pod_ready), **({} if pod_ready else gated)},
         {"type": "ContainersReady", "status": str(ready), **why},
         {"type": "PodScheduled", "status": "True"},
@@ -90,9 +81,22 @@ def _conditions(record: PodRecord, *, ready: bool, wall: str) -> list[Object]:
     return conditions
 
 
+def _initialized(record: PodRecord) -> Object:
+    missing = [
+        container.container.name
+        for container in record.containers.values()
+        if (container.role is Role.INIT and not container.completed)
+        or (container.role is Role.SIDECAR and not container.started)
+    ]
+    if record.initialized or not missing:
+        return {"type": "Initialized", "status": "True"}
+    message = f"containers with incomplete status: [{' '.join(missing)}]"
+    return {"type": "Initialized", "status": "False", "reason": "ContainersNotInitialized", "message": message}
+
+
 def _why_not_ready(record: PodRecord, names: list[str]) -> Object:
-    if _phase(record) == "Succeeded":
-        return {"reason": "PodCompleted"}
+    if record.is_done:
+        return {"reason": f"Pod{'Completed' if _phase(record) == 'Succeeded' else 'Failed'}"}
     return {"reason": "ContainersNotReady", "message": f"containers with unready status: [{' '.join(names)}]"}
 
 
@@ -119,64 +123,39 @@ def _plain(condition: Condition) -> Object:
 
 
 def _notes(record: PodRecord) -> Iterable[Object]:
-    """Say what counts as passed because nothing here runs it."""
-    skipped = [
-        f"{name} {text}" for name, container in record.containers.items() for text in _probes(container.container)
-    ]
-    if skipped:
-        yield {
-            "type": PROBES_SKIPPED,
-            "status": "True",
-            "reason": "NotBuiltYet",
-            "message": "probes are not run and count as passed: " + ", ".join(skipped),
-        }
-    init = [container.name for container in record.pod.spec.init_containers if not container.restart_policy]
-    if init:
-        yield {
-            "type": INIT_SKIPPED,
-            "status": "True",
-            "reason": "NotBuiltYet",
-            "message": "init containers are not run and count as completed: " + ", ".join(init),
-        }
-
-
-def _probes(container: Container) -> Iterable[str]:
-    probes: tuple[tuple[str, Probe | None], ...] = (
-        ("readinessProbe", container.readiness_probe),
-        ("livenessProbe", container.liveness_probe),
-        ("startupProbe", container.startup_probe),
-    )
-    return [name for name, probe in probes if probe is not None]
+    """Say what counts as passed because nothing here can run it."""
+    for kind, names, what in (
+        (PROBES_SKIPPED, record.skipped_probes, "probes that cannot run here count as passed"),
+        (INIT_SKIPPED, record.skipped_init, "init containers that cannot run here count as completed"),
+    ):
+        if names:
+            yield {"type": kind, "status": "True", "reason": "StandIn", "message": f"{what}: {', '.join(names)}"}
 
 
 def _container_status(container: ContainerRecord, record: PodRecord) -> Object:
-    running = container.state in _SERVES
     status: Object = {
         "name": container.container.name,
         "image": container.container.image,
         "imageID": "",
-        "ready": running,
-        "started": running,
+        "ready": container.completed if container.role is Role.INIT else container.ready,
+        "started": container.started,
         "restartCount": container.restart_count,
         "state": _state(container, record),
     }
-    if container.previous is not None:
-        status["lastState"] = {"terminated": _terminated(*container.previous)}
-    elif container.state is State.TERMINATED and _in_backoff(container, record):
+    if container.state is State.TERMINATED and _in_backoff(container, record):
         last = (container.exit_code, container.message, container.started_at, container.finished_at)
         status["lastState"] = {"terminated": _terminated(*last)}
+    elif container.previous is not None:
+        status["lastState"] = {"terminated": _terminated(*container.previous)}
     return status
 
 
 def _state(container: ContainerRecord, record: PodRecord) -> Object:
-    if container.state in _SERVES:
+    if container.state in SERVES:
         return {"running": {"startedAt": container.started_at}}
     if container.state is State.TERMINATED:
         if _in_backoff(container, record):
-            message = f"back-off {container.backoff / 2:g}s restarting failed container={container.container.name}"
-            return {
-                "waiting": {"reason": "CrashLoopBackOff", "message": f"{message}: {container.message}".rstrip(": ")}
-            }
+            return {"waiting": {"reason": "CrashLoopBackOff", "message": _backoff_message(container, record)}}
         return {
             "terminated": _terminated(
                 container.exit_code, container.message, container.started_at, container.finished_at
@@ -184,13 +163,21 @@ def _state(container: ContainerRecord, record: PodRecord) -> Object:
         }
     if record.sandbox_message:
         return {"waiting": {"reason": "ContainerCreating", "message": record.sandbox_message}}
-    return {"waiting": {"reason": "ContainerCreating"}}
+    waits_for_init = bool(record.pod.spec.init_containers) and not record.initialized
+    return {"waiting": {"reason": "PodInitializing" if waits_for_init else "ContainerCreating"}}
+
+
+def _backoff_message(container: ContainerRecord, record: PodRecord) -> str:
+    """Return the kubelet's sentence, and why the container ended."""
+    seconds = int(container.backoff / 2)
+    text = f"{seconds // 60}m{seconds % 60}s" if seconds >= 60 else f"{seconds}s"
+    pod = f"{record.key.name}_{record.key.namespace}({record.pod.metadata.uid})"
+    message = f"back-off {text} restarting failed container={container.container.name} pod={pod}"
+    return f"{message}: {container.message}" if container.message else message
 
 
 def _in_backoff(container: ContainerRecord, record: PodRecord) -> bool:
-    policy = record.pod.spec.restart_policy
-    restarts = policy == "Always" or (policy == "OnFailure" and container.exit_code != 0)
-    return restarts and container.restart_count > 0
+    return record.restarts(container) and container.restart_count > 0 and not record.terminating
 
 
 def _terminated(exit_code: int, message: str, started_at: str, finished_at: str) -> Object:
@@ -203,17 +190,16 @@ def _terminated(exit_code: int, message: str, started_at: str, finished_at: str)
     return state | ({"message": message} if message else {})
 
 
-def _init_statuses(record: PodRecord) -> Iterable[Object]:
-    for container in record.pod.spec.init_containers:
-        if container.restart_policy == "Always":
-            yield _container_status(record.containers[container.name], record)
-        else:
-            yield {
-                "name": container.name,
-                "image": container.image,
-                "imageID": "",
-                "ready": True,
-                "started": False,
-                "restartCount": 0,
-                "state": {"terminated": _terminated(0, "counted as completed, not run", "", record.start_time)},
-            }
+def _init_status(container: Container, record: PodRecord) -> Object:
+    known = record.containers.get(container.name)
+    if known is not None:
+        return _container_status(known, record)
+    return {
+        "name": container.name,
+        "image": container.image,
+        "imageID": "",
+        "ready": True,
+        "started": False,
+        "restartCount": 0,
+        "state": {"terminated": _terminated(0, "counted as completed, not run", "", record.start_time)},
+    }

@@ -12,7 +12,7 @@ import trio
 from emulator.api.messages import ExecOutput, ExecParams, OutputStream
 from emulator.apps.environment import Command, Invocation
 from emulator.runtime.control.server import Exchange
-from emulator.runtime.node.pods import RunningPod
+from emulator.runtime.node.running_pod import RunningPod
 from emulator.runtime.sockets.network import NetnsNetwork
 
 CHUNK = 65_536

@@ -15,7 +15,8 @@ from emulator.apps.environment import Container, Program, ProgramFailure
 
 LOG_LINES = 1_000
 LOG_LINE_LENGTH = 16_384  # as container runtimes cut lines
-_TERMINATED = 143  # 128 + SIGTERM, what a program that is stopped exits with
+_KILLED = 137  # 128 + SIGKILL
+_TERMINATED = 143  # 128 + SIGTERM
 _FAILED = 1
 
 
@@ -79,12 +80,34 @@ class RunningContainer:
 
     def __init__(self, log: ContainerLog, predecessor: RunningContainer | None = None) -> None:
         self.log = log
+        self.ended = trio.Event()
         self._predecessor = predecessor
         self._settled = trio.Event()  # it serves, or has ended
         self._scope = trio.CancelScope()
+        self._signal = _TERMINATED
+        self._handler: Callable[[], None] | None = None
 
-    def stop(self) -> None:
-        """End the program. Those that are built in end as soon as they are told, whatever grace they have."""
+    def on_terminate(self, act: Callable[[], None]) -> None:
+        """Have SIGTERM call `act`, in place of ending the program."""
+        self._handler = act
+
+    def terminate(self) -> None:
+        """Send SIGTERM: a program that does not handle it ends at once."""
+        if self._handler is None:
+            self._end(_TERMINATED)
+            return
+        try:
+            self._handler()
+        except Exception as error:
+            self.log.write(f"{type(error).__name__}: {error}")
+            self._end(_FAILED)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self._end(_KILLED)
+
+    def _end(self, status: int) -> None:
+        self._signal = status
         self._scope.cancel()
 
     async def run(
@@ -99,7 +122,7 @@ class RunningContainer:
 
         When the node itself ends, that is no exit: nobody is to start the program again.
         """
-        outcome = Exit(_TERMINATED)
+        outcome: Exit | None = None
         try:
             with self._scope:
                 if self._predecessor is not None:  # the containers of a pod start in their order
@@ -111,7 +134,8 @@ class RunningContainer:
         finally:
             self._settled.set()
             self.log.end()
-        on_exit(outcome)
+            self.ended.set()
+        on_exit(outcome or Exit(self._signal))
 
     def _failure(self, error: Exception, container: Container, log: logging.Logger) -> Exit:
         error = _single(error)

@@ -20,7 +20,7 @@ from emulator.apps.load.requests import PROTOCOLS, requests_to
 from emulator.runtime.control.server import Exchange
 from emulator.runtime.node.command import while_open
 from emulator.runtime.node.endpoints import EndpointNames
-from emulator.runtime.node.pods import RunningPod
+from emulator.runtime.node.running_pod import RunningPod
 
 Place = tuple[Network, RunningPod | None]
 LEAST_INTERVAL = 0.1

@@ -55,7 +55,8 @@ from emulator.runtime.node.flows import FlowTable
 from emulator.runtime.node.health_server import HealthServer, NodeFollower
 from emulator.runtime.node.names import ClusterDirectory
 from emulator.runtime.node.object_cache import ObjectCache
-from emulator.runtime.node.pods import PodHost, PodRunner
+from emulator.runtime.node.pods import PodRunner
+from emulator.runtime.node.running_pod import PodHost
 from emulator.runtime.node.service_proxy import ServiceProxy
 from emulator.runtime.node.services import NodeParts, NodeServices
 from emulator.runtime.node.status_writer import StatusWriter
@@ -168,6 +169,7 @@ class NodeMachine:
             directory=ClusterDirectory(self.cache, self.machine.wall_clock),
             get_object=self._get_object,
             find_program=partial(find_program, app_path=setting.config.app_path, alone=setting.own_process),
+            find_command=find_command,
         )
         pods = PodRunner(self.machine, host, plugin, setting.log, writer.put)
         proxy = self._kube_proxy(node, nursery)

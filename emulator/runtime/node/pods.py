@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
 
 import trio
 
-from emulator.api.app_annotation import app_of
 from emulator.api.objects.container import Container as ContainerSpec
+from emulator.api.objects.container import LifecycleHandler
 from emulator.api.objects.meta import Object
 from emulator.api.objects.pod import Pod
-from emulator.apps.environment import Container, Program, ServiceDirectory
 from emulator.errors import PodwireError
 from emulator.kernel.netns import Netns
 from emulator.kube.cni.bridge import BridgePlugin
@@ -22,48 +20,32 @@ from emulator.kube.dns import pod_hosts, pod_resolver
 from emulator.kube.kubelet.action import (
     Action,
     ConfirmDeletion,
+    ReportEvent,
     ReportStatus,
+    RunProbe,
     SetUpPod,
     StartContainer,
     StopContainer,
     TearDownPod,
 )
 from emulator.kube.kubelet.kubelet import Kubelet
-from emulator.kube.reconciler import Moment
+from emulator.kube.kubelet.prober import Outcome
+from emulator.kube.reconciler import Key, Moment
 from emulator.runtime.machine import Machine
+from emulator.runtime.node.built_in import run_built_in
 from emulator.runtime.node.containers import ContainerLog, Exit, RunningContainer, rfc3339
-from emulator.runtime.node.mounts import GetObject, MountedFiles
+from emulator.runtime.node.health_probe import Target, run_probe
+from emulator.runtime.node.hooks import run_hook
+from emulator.runtime.node.running_pod import PodHost, RunningPod, capabilities, container_of
+from emulator.runtime.node.termination import Termination
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings
 
-
-@dataclass(frozen=True, slots=True)
-class PodHost:
-    """What the pods of a node need of it."""
-
-    node_name: str
-    host_ip: str
-    root: Netns
-    cluster_dns: str
-    directory: ServiceDirectory | None
-    get_object: GetObject
-    find_program: Callable[[Container], Program]
-
-
-@dataclass(slots=True)
-class RunningPod:
-    """A pod whose namespace is there."""
-
-    pod: Pod
-    address: str
-    network: NetnsNetwork
-    containers: dict[str, RunningContainer] = field(default_factory=dict)
-    previous_logs: dict[str, ContainerLog] = field(default_factory=dict)
-    closed: trio.Event = field(default_factory=trio.Event)
+Report = ReportStatus | ReportEvent | ConfirmDeletion
 
 
 class PodRunner:
-    """The pods of one node. `report` takes statuses and deletions for the cluster's store."""
+    """The pods of one node. `report` takes statuses, events and deletions for the cluster's store."""
 
     def __init__(
         self,
@@ -71,7 +53,7 @@ class PodRunner:
         host: PodHost,
         plugin: BridgePlugin,
         log: logging.Logger,
-        report: Callable[[ReportStatus | ConfirmDeletion], None],
+        report: Callable[[Report], None],
     ) -> None:
         self.pods: dict[str, RunningPod] = {}
         self._machine = machine
@@ -79,7 +61,8 @@ class PodRunner:
         self._plugin = plugin
         self._log = log
         self._report = report
-        self._kubelet = Kubelet(host.node_name, host.host_ip)
+        self._kubelet = Kubelet(host.node_name, host.host_ip, capabilities())
+        self._root = NetnsNetwork(machine, host.root)
         self._nursery: trio.Nursery | None = None
         self._rearm = trio.Event()
         self._actions: deque[Action] = deque()
@@ -137,9 +120,11 @@ class PodRunner:
                 self._start(action)
             case StopContainer():
                 self._stop(action)
+            case RunProbe():
+                self._spawn(self._probe, action)
             case TearDownPod():
                 self._tear_down(action)
-            case ReportStatus() | ConfirmDeletion():
+            case ReportStatus() | ReportEvent() | ConfirmDeletion():
                 if isinstance(action, ConfirmDeletion):
                     self._forget(action.uid)
                 self._report(action)
@@ -177,68 +162,104 @@ class PodRunner:
         before = running.containers.get(name)
         if before is not None:
             running.previous_logs[name] = before.log
-        container_log = ContainerLog(self._machine.wall_clock)
-        container = self._container(running, action.container, container_log)
         predecessor = None if before is not None else next(reversed(running.containers.values()), None)
-        task = running.containers[name] = RunningContainer(container_log, predecessor)
+        task = running.containers[name] = RunningContainer(ContainerLog(self._machine.wall_clock), predecessor)
+        running.terminations.pop(name, None)
+        container = container_of(self._host, self._machine, running, action.container, task)
         uid = action.uid
-        assert self._nursery is not None
-        self._nursery.start_soon(
+        self._spawn(
             task.run,
             self._host.find_program(container),
             container,
-            lambda: self._act(self._kubelet.container_started(uid, name, self._moment())),
+            lambda: self._started(action, task),
             lambda ended: self._exited(uid, name, ended),
             self._log,
         )
+
+    def _started(self, action: StartContainer, task: RunningContainer) -> None:
+        lifecycle = action.container.lifecycle
+        if lifecycle is None or lifecycle.post_start is None:
+            self._act(self._kubelet.container_started(action.uid, action.container.name, self._moment()))
+        else:
+            self._spawn(self._post_start, action, task, lifecycle.post_start)
+
+    async def _post_start(self, action: StartContainer, task: RunningContainer, hook: LifecycleHandler) -> None:
+        """Run the hook; the container counts as running after it, and is killed where it fails."""
+        failure = await self._run_hook(action.uid, action.container, hook)
+        if task.ended.is_set():
+            return
+        if failure:
+            self._tell(action.uid, "FailedPostStartHook", f"PostStartHook failed: {failure}", action.container.name)
+            task.kill()
+        else:
+            self._act(self._kubelet.container_started(action.uid, action.container.name, self._moment()))
 
     def _exited(self, uid: str, name: str, ended: Exit) -> None:
         self._act(self._kubelet.container_exited(uid, name, ended.status, ended.message, self._moment()))
 
     def _stop(self, action: StopContainer) -> None:
         running = self.pods.get(action.uid)
-        if running is not None and action.name in running.containers:
-            running.containers[action.name].stop()
+        container = running.containers.get(action.name) if running is not None else None
+        if running is None or container is None:
+            return
+        known = running.terminations.get(action.name)
+        if known is not None:
+            known.shorten(action.grace)
+            return
+        termination = running.terminations[action.name] = Termination(container, action.grace)
+        after = [running.containers[name] for name in action.after if name in running.containers]
+        hook = action.hook
+        self._spawn(termination.run, None if hook is None else lambda: self._pre_stop(action, hook), after)
 
-    def _container(self, running: RunningPod, spec: ContainerSpec, container_log: ContainerLog) -> Container:
-        metadata = running.pod.metadata
-        return Container(
-            name=spec.name,
-            image=spec.image,
-            pod_name=running.pod.spec.hostname or metadata.name,
-            namespace=metadata.namespace,
-            pod_ip=running.address,
-            node_name=self._host.node_name,
-            network=running.network,
-            log=container_log.write,
-            command=spec.command,
-            args=spec.args,
-            env=self._environment(running, spec),
-            ports=tuple((port.name, port.protocol, port.container_port) for port in spec.ports),
-            labels=metadata.labels,
-            directory=self._host.directory,
-            read_file=MountedFiles(running.pod, spec, self._host.get_object).read,
-            app=app_of(metadata.annotations, [each.name for each in running.pod.spec.containers], spec.name),
-            wall_clock=self._machine.wall_clock,
-        )
+    async def _pre_stop(self, action: StopContainer, hook: LifecycleHandler) -> None:
+        running = self.pods[action.uid]
+        container = next(spec for spec in _specs(running.pod) if spec.name == action.name)
+        failure = await self._run_hook(action.uid, container, hook)
+        if failure:
+            self._tell(action.uid, "FailedPreStopHook", f"PreStopHook failed: {failure}", action.name)
 
-    def _environment(self, running: RunningPod, spec: ContainerSpec) -> dict[str, str]:
-        """The variables with plain values and with fields of the pod; ConfigMaps and Secrets are not read."""
-        pod = running.pod
-        fields = {
-            "metadata.name": pod.metadata.name,
-            "metadata.namespace": pod.metadata.namespace,
-            "metadata.uid": pod.metadata.uid,
-            "spec.nodeName": self._host.node_name,
-            "spec.serviceAccountName": pod.spec.service_account_name or "default",
-            "status.hostIP": self._host.host_ip,
-            "status.podIP": running.address,
-        }
-        environment = {"HOSTNAME": pod.spec.hostname or pod.metadata.name}
-        for variable in spec.env:
-            source = variable.value_from
-            if source is None:
-                environment[variable.name] = variable.value
-            elif source.field_ref is not None:
-                environment[variable.name] = fields.get(source.field_ref.field_path, "")
-        return environment
+    async def _run_hook(self, uid: str, container: ContainerSpec, hook: LifecycleHandler) -> str:
+        try:
+            return await run_hook(hook, self._target(self.pods[uid], container))
+        except Exception as error:
+            self._log.error("a hook failed in itself", exc_info=error, extra={"container": container.name})
+            return f"{type(error).__name__}: {error}"
+
+    async def _probe(self, action: RunProbe) -> None:
+        running = self.pods.get(action.uid)
+        if running is None:
+            return
+        outcome, message = Outcome.ERROR, ""
+        try:
+            outcome, message = await run_probe(action.probe, self._target(running, action.container))
+        except Exception as error:
+            self._log.error("a probe failed in itself", exc_info=error, extra={"pod": running.pod.metadata.name})
+        name, kind = action.container.name, action.kind
+        self._act(self._kubelet.probed(action.uid, name, kind, action.restart_count, outcome, message, self._moment()))
+
+    def _target(self, running: RunningPod, container: ContainerSpec) -> Target:
+        def run(command: Iterable[str]) -> Awaitable[tuple[int, str]]:
+            return run_built_in(
+                tuple(command),
+                self._host.find_command,
+                running.network,
+                running.hostname,
+                self._machine.wall_clock,
+            )
+
+        return Target(self._root, running.address, container, run)
+
+    def _tell(self, uid: str, reason: str, message: str, container: str) -> None:
+        running = self.pods.get(uid)
+        if running is not None:
+            metadata = running.pod.metadata
+            key = Key("Pod", metadata.namespace, metadata.name)
+            self._report(ReportEvent(key, uid, reason, message, container, warning=True))
+
+    def _spawn(self, act: Callable[..., Awaitable[object]], *args: object) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(act, *args)
+
+
+def _specs(pod: Pod) -> Iterable[ContainerSpec]:
+    return (*pod.spec.init_containers, *pod.spec.containers)

@@ -48,8 +48,9 @@ from emulator.runtime.node.containers import ContainerLog
 from emulator.runtime.node.endpoints import EndpointNames
 from emulator.runtime.node.flows import LEAST_INTERVAL, FlowTable, FlowWatch
 from emulator.runtime.node.lent_sockets import carry_tcp, carry_udp
-from emulator.runtime.node.pods import PodRunner, RunningPod
+from emulator.runtime.node.pods import PodRunner
 from emulator.runtime.node.probe import probe
+from emulator.runtime.node.running_pod import RunningPod
 from emulator.runtime.node.service_proxy import ServiceProxy
 from emulator.runtime.node.traces import TraceBoard
 from emulator.runtime.programs import command_names

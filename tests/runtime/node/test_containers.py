@@ -96,7 +96,7 @@ async def test_stopped_program_exits_as_by_sigterm(story: Story) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(story.run, running, act)
         await trio.testing.wait_all_tasks_blocked()
-        running.stop()
+        running.terminate()
     assert story.events == ["started", Exit(143)]
 
 
