@@ -26,7 +26,7 @@ DEFAULT_NAME = "podwire"
 POD_CIDR = IPv4Network("10.244.0.0/16")
 SERVICE_CIDR = IPv4Network("10.96.0.0/12")
 NODE_NETWORK = IPv4Network("172.18.0.0/16")
-RESERVED_NODE_NAMES = frozenset({"cloud", "controller", "supervisor"})
+RESERVED_NODE_NAMES = frozenset({"cloud", "controller", "supervisor", "traffic"})
 """Names of the cluster's other processes; each process has a socket of its name."""
 
 PROXY_MODES = ("iptables", "ipvs", "nftables")
@@ -34,7 +34,7 @@ CNIS = ("bridge", "routed", "vxlan", "aws-vpc")
 AVAILABLE = frozenset({"iptables", "ipvs", "nftables", "bridge"})
 """What of the above this version has."""
 
-LATER_SECTIONS = ("links", "traffic")
+LATER_SECTIONS = ("links",)
 """Sections of the file's contract that this version does not have."""
 
 NOT_AVAILABLE = "not available in this version"
@@ -65,6 +65,8 @@ class ClusterConfig(Struct, frozen=True):
     manifests: tuple[Path, ...] = ()
     app_path: tuple[Path, ...] = ()
     """Absolute directories in which `podwire/app` finds modules: of a file, its own unless it names others."""
+    traffic: tuple[Path, ...] = ()
+    """Traffic files that run as long as the cluster does."""
     source: str = ""
     """The file, as the user named it; empty for a configuration made by a program."""
 
@@ -84,7 +86,8 @@ CLUSTER_KEYS = (
 )
 NODE_KEYS = ("name", "zone", "labels")
 CLOUD_KEYS = ("load_balancer_pool",)
-SECTIONS = ("cluster", "nodes", "cloud")
+TRAFFIC_KEYS = ("files",)
+SECTIONS = ("cluster", "nodes", "cloud", "traffic")
 
 
 def read_cluster_file(path: str | Path) -> ClusterConfig:
@@ -98,8 +101,8 @@ def parse_cluster_file(text: str, source: str, directory: Path) -> ClusterConfig
     document, lines = parse_toml(text, source)
     reader = _Reader(lines, source)
     config = reader.config(document, directory)
-    if reader.problems:
-        raise ManifestError(reader.sorted_problems())
+    if reader.problems or reader.others:
+        raise ManifestError([*reader.sorted_problems(), *reader.others])
     return config
 
 
@@ -110,6 +113,7 @@ class _Reader:
         self._lines = lines
         self._source = source
         self.problems: list[tuple[int, str]] = []
+        self.others: list[str] = []  # problems of files that this one names
 
     def sorted_problems(self) -> list[str]:
         """Return all problems as lines, in the order of the file."""
@@ -136,8 +140,9 @@ class _Reader:
             proxy_mode=self._choice("proxy_mode", cluster, _DEFAULTS.proxy_mode, PROXY_MODES),
             cni=self._choice("cni", cluster, _DEFAULTS.cni, CNIS),
             seed=self._integer("seed", cluster, _DEFAULTS.seed),
-            manifests=tuple(self._manifests(cluster.get("manifests", []), directory)),
             app_path=tuple(self._app_path(cluster.get("app_path", ["."]), directory)),
+            manifests=tuple(self._files(("cluster", "manifests"), cluster, directory, "web.yaml")),
+            traffic=tuple(self._traffic(document.get("traffic", {}), directory)),
             source=self._source,
         )
         if config.seed < 0:
@@ -261,16 +266,17 @@ class _Reader:
             self._problem(path, f"Invalid value: {quoted(value)}: {problem}")
         return value
 
-    def _manifests(self, value: Any, directory: Path) -> Iterable[Path]:
+    def _files(self, path: FieldPath, table: Mapping[str, Any], directory: Path, example: str) -> Iterable[Path]:
+        value = table.get(str(path[-1]), [])
         if not isinstance(value, list):
-            self._mistyped(("cluster", "manifests"), value, 'a list of files, such as ["web.yaml"]')
+            self._mistyped(path, value, f'a list of files, such as ["{example}"]')
             return
         for index, entry in enumerate(value):
-            path = ("cluster", "manifests", index)
+            place = (*path, index)
             if not isinstance(entry, str) or not entry:
-                self._mistyped(path, entry, "the name of a file")
+                self._mistyped(place, entry, "the name of a file")
             elif "\0" in entry or not (directory / entry).exists():
-                self._problem(path, f"Invalid value: {quoted(entry)}: no such file in {printable(str(directory))}")
+                self._problem(place, f"Invalid value: {quoted(entry)}: no such file in {printable(str(directory))}")
             else:
                 yield directory / entry
 
@@ -286,6 +292,19 @@ class _Reader:
                 self._problem(path, f"Invalid value: {quoted(entry)}: no such directory in {printable(str(directory))}")
             else:
                 yield (directory / entry).resolve()
+
+    def _traffic(self, value: Any, directory: Path) -> Iterable[Path]:
+        """Read [traffic]; what is wrong in one of its files is told with the rest."""
+        from emulator.api.traffic_file import read_traffic_file  # few clusters have traffic of their own
+
+        table = self._table(("traffic",), value)
+        self._check_keys(("traffic",), table, TRAFFIC_KEYS)
+        for path in self._files(("traffic", "files"), table, directory, "load.toml"):
+            try:
+                read_traffic_file(path)
+            except ManifestError as error:
+                self.others += error.problems
+            yield path.absolute()
 
 
 def _default_name(source: str) -> str:

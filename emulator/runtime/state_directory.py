@@ -20,6 +20,7 @@ from emulator.errors import PodwireError
 SOCKET_PATH_LIMIT = 107  # sizeof(sockaddr_un.sun_path) - 1 on Linux
 SUPERVISOR = "supervisor"
 CONTROLLER = "controller"
+TRAFFIC = "traffic"
 _LOCK = "lock"
 _MADE, _FOUND = "made", "found"
 _DATABASE = "store.sqlite"

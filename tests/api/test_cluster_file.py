@@ -141,7 +141,7 @@ x = 1
             '[cloud]\nload_balancer_pool = "10.97.0.0/24"',
             "x.toml:2: cloud.load_balancer_pool: Invalid value: 10.97.0.0/24: overlaps with service_cidr 10.96.0.0/12",
         ),
-        ("[traffic]", "x.toml:1: traffic: this section is not available in this version; take it out"),
+        ("[links]", "x.toml:1: links: this section is not available in this version; take it out"),
         ("a = [", "x.toml: not valid TOML"),
         ("a = 1\na = 2", "x.toml: not valid TOML: Cannot overwrite a value"),
         (f"a = {'[' * 3000}", "x.toml: not valid TOML: nested too deep"),

@@ -6,6 +6,7 @@ cluster runs inside this process, on trio's clock, mock clocks included.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ class Cluster:
                     await cluster.apply(objects)
                 if wait:
                     await cluster.wait_ready()
+                cluster.start_traffic()
                 yield cluster
             return
         if hosts:
@@ -264,6 +266,13 @@ class Cluster:
     async def open_node(self, name: str) -> tuple[ControlClient, trio.CancelScope]:
         """Open a control connection to a node's process; cancelling the scope closes it."""
         return self._carry(await self._backend.node(name))
+
+    def start_traffic(self) -> None:
+        """Start the cluster file's traffic in this process, where no supervisor does."""
+        if self.config.traffic:
+            from emulator.runtime.traffic.background import run_background
+
+            self._nursery.start_soon(run_background, self, self.config.traffic, logging.getLogger(__name__))
 
     async def _controller_client(self) -> ControlClient:
         if self._controller is None or self._controller.lost:

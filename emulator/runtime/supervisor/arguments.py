@@ -33,6 +33,14 @@ class NodeArguments(Struct, frozen=True, kw_only=True):
     controller: str
 
 
+class TrafficArguments(Struct, frozen=True, kw_only=True):
+    """For the background traffic: the cluster, as whoever attaches to it finds it, and the traffic files."""
+
+    name: str
+    state_directory: str
+    files: tuple[Path, ...]
+
+
 def encode(value: Struct) -> bytes:
     """Return the bytes of a value."""
     return msgspec.msgpack.encode(value, enc_hook=_encode_other)

@@ -25,9 +25,9 @@ from emulator.errors import PodwireError
 from emulator.runtime.control.client import open_client
 from emulator.runtime.control.server import Methods, control_socket, serve
 from emulator.runtime.programs import programs_of
-from emulator.runtime.state_directory import CONTROLLER, SUPERVISOR, StateDirectory, StateDirectoryLock
+from emulator.runtime.state_directory import CONTROLLER, SUPERVISOR, TRAFFIC, StateDirectory, StateDirectoryLock
 from emulator.runtime.supervisor import arguments
-from emulator.runtime.supervisor.arguments import ControllerArguments, NodeArguments
+from emulator.runtime.supervisor.arguments import ControllerArguments, NodeArguments, TrafficArguments
 from emulator.runtime.supervisor.interruptions import Interruptions
 from emulator.runtime.supervisor.launcher import Launcher, LauncherLostError, LocalLauncher
 from emulator.runtime.supervisor.process_table import Backoff, ProcessRecord, ProcessTable
@@ -136,6 +136,9 @@ class Supervisor:
         for node in config.nodes:
             each = NodeArguments(config=config, name=node.name, controller=str(directory.socket(CONTROLLER)))
             self._add("node", node.name, arguments.encode(each), (LOOPBACK, 0))
+        if config.traffic:
+            traffic = TrafficArguments(name=config.name, state_directory=str(directory.path), files=config.traffic)
+            self._add(TRAFFIC, TRAFFIC, arguments.encode(traffic), None)
 
     def _add(self, role: str, name: str, encoded: bytes, underlay: tuple[str, int] | None) -> None:
         directory = self._directory
@@ -144,7 +147,7 @@ class Supervisor:
             program=role,
             arguments=encoded,
             log=str(directory.log(name)),
-            socket=str(directory.socket(name)),
+            socket="" if role == TRAFFIC else str(directory.socket(name)),
             underlay=underlay,
         )
         self._table.add(role, request)

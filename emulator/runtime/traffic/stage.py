@@ -25,8 +25,8 @@ SETTLE = 0.5
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
-async def run_scenario(cluster: Cluster, scenario: Scenario) -> Report:
-    """Set the stage of a traffic file, run it, and clear the stage whatever happened. PodwireError."""
+async def run_scenario(cluster: Cluster, scenario: Scenario, *, remove: bool = True) -> Report:
+    """Set the stage of a traffic file, run it, and clear the stage whatever happened, if `remove`. PodwireError."""
     plan = Plan(
         name=scenario.name,
         namespace=scenario.namespace,
@@ -36,13 +36,17 @@ async def run_scenario(cluster: Cluster, scenario: Scenario) -> Report:
         assertions=scenario.assertions,
         description=scenario.description,
     )
-    async with stage(cluster, scenario.namespace, [str(path) for path in scenario.manifests]):
+    async with stage(cluster, scenario.namespace, [str(path) for path in scenario.manifests], remove=remove):
         return await Run(cluster, plan).run()
 
 
 @asynccontextmanager
-async def stage(cluster: Cluster, namespace: str, manifests: Sequence[str]) -> AsyncIterator[None]:
-    """Have a namespace with the objects of some manifests, ready, for the block; what was not there before goes again.
+async def stage(
+    cluster: Cluster, namespace: str, manifests: Sequence[str], *, remove: bool = True
+) -> AsyncIterator[None]:
+    """Have a namespace with the objects of some manifests, ready, for the block.
+
+    What was not there before goes again, if `remove`.
 
     Raises ManifestError, ControlError; PodwireError where something does not come up.
     """
@@ -62,6 +66,7 @@ async def stage(cluster: Cluster, namespace: str, manifests: Sequence[str]) -> A
             await trio.sleep(SETTLE)
         yield
     finally:
+        made, created = made and remove, created if remove else []
         with trio.CancelScope(shield=True), trio.move_on_after(REMOVED_WITHIN) as scope:
             if made or created:
                 around.say(f"removing what was made in namespace {namespace}")
