@@ -53,7 +53,7 @@ async def cluster(autojump_clock):
 async def test_every_protocol_from_a_pod(cluster):
     asked = [
         target("http", host="web", port=80, path="/hostname", expect=b"o"),
-        target("http", host="web", port=80, path="/nothing"),
+        target("http", host="web", port=80, path="/dial"),
         target("http", host="nobody", port=80, path="/"),
         target("tcp", host="web", port=80),
         target("tcp", host="localhost", port=99),
@@ -71,7 +71,7 @@ async def test_every_protocol_from_a_pod(cluster):
     for answered in (http, tcp, udp):
         assert answered.endpoints.keys() == {"one", "two"}
         assert answered.succeeded == 10
-    assert missing.errors == {"HTTP 404": 10}
+    assert missing.errors == {"HTTP 400": 10}
     assert nobody.errors == {"Could not resolve host": 10}
     assert closed.errors == {"Connection refused": 10}
     assert all(name.startswith("kube-system/coredns-") for name in dns.endpoints)
