@@ -61,7 +61,7 @@ async def test_every_protocol_from_a_pod(cluster):
         target("dns", path="web"),
         target("dns", path="_http._tcp.web.default.svc.cluster.local.", record=SRV),
         target("dns", path="web.default.svc.cluster.local", record=SRV),
-        target("dns", path="nobody"),
+        target("dns", path="nobody.default.svc.cluster.local."),
         target("ping", host="localhost"),
     ]
     tallies, gone = await load(cluster, *asked, requests=10 * len(asked), duration=60.0, lookup_each=True)
