@@ -35,6 +35,20 @@ def test_every_command_can_be_found() -> None:
         ("nc -zvu 10.244.1.4 53", 0, "Connection to 10.244.1.4 53 port [udp/domain] succeeded!\n"),
         ("nc -zv nope 80", 1, 'nc: getaddrinfo for host "nope" port 80: Name or service not known\n'),
         ("wget -qO- http://10.244.1.3:81/", 1, "wget: can't connect to remote host (10.244.1.3): Connection refused\n"),
+        ("nc -zv -s 10.244.1.2 -p 3333 10.244.1.3 80", 0, "Connection to 10.244.1.3 80 port [tcp/http] succeeded!\n"),
+        ("nc -zv -s 9.9.9.9 10.244.1.3 80", 1, "nc: bind failed: Cannot assign requested address\n"),
+        ("nc -zvu -s 9.9.9.9 10.244.1.3 80", 1, "nc: bind failed: Cannot assign requested address\n"),
+        (
+            "wget -qO- https://10.244.1.3:81/",
+            1,
+            "wget: can't connect to remote host (10.244.1.3): Connection refused\n",
+        ),
+        ("traceroute -I -n -s 9.9.9.9 10.244.1.3", 1, "bind: Cannot assign requested address\n"),
+        (
+            "traceroute -T 10.244.1.3",
+            2,
+            "-T is not there: a pod's programs have no raw sockets here; -I and -U are\n",
+        ),
         ("wget -qO- http://nope/", 1, "wget: bad address 'nope'\n"),
         ("wget -qO- http://web/nope", 1, "wget: server returned error: HTTP/1.1 404 Not Found\n"),
         ("wget --spider http://web/", 0, "Connecting to web (10.244.1.3:80)\nremote file exists\n"),
@@ -89,6 +103,39 @@ async def test_traceroute(lab: Lab, autojump_clock: MockClock) -> None:
         " 2  10.8.0.1  0.000 ms",
     ]
     assert (await lab.run("traceroute -n -m 2 -q 1 -w 1 10.244.1.9")).out.splitlines()[1:] == [" 1  *", " 2  *"]
+
+
+async def test_traceroute_with_echo_requests(lab: Lab, autojump_clock: MockClock) -> None:
+    assert (await lab.run("ip route add 10.8.0.0/16 via 10.244.1.4", "node")).status == 0
+    await lab.run("sysctl -w net.ipv4.ip_forward=1", "dns")
+    await lab.run("ip route add unreachable 10.244.9.0/24", "node")
+    title = "traceroute to {0} ({0}), 30 hops max, 60 byte packets\n"
+    direct = await lab.run("traceroute -I -n 10.244.1.3")
+    assert direct.out == title.format("10.244.1.3") + " 1  10.244.1.3  0.000 ms  0.000 ms  0.000 ms\n"
+    refused = await lab.run("traceroute -I -n -q 1 10.244.9.1")
+    assert refused.out == title.format("10.244.9.1") + " 1  10.244.1.1  0.000 ms !H\n"
+    assert (await lab.run("traceroute -V")).out.startswith("Modern traceroute for Linux, version 2.1.2\n")
+
+
+async def test_wget_over_tls(lab: Lab, autojump_clock: MockClock) -> None:
+    await lab.start("ghcr.io/acme/shop", ports=[("https", "TCP", 443)])
+    result = await lab.run("wget -qO- https://10.244.1.3/x")
+    assert (result.status, result.error) == (0, "wget: note: TLS certificate validation not implemented\n")
+    assert "request: GET /x\n" in result.out
+    assert (await lab.run("wget --no-check-certificate -qO- https://10.244.1.3/x")).error == ""
+
+
+async def test_nc_ends_after_as_much_as_it_wants(lab: Lab, autojump_clock: MockClock) -> None:
+    await lab.start("httpd")
+    result = await lab.run("nc -W 1 10.244.1.3 80", stdin=b"GET / HTTP/1.0\r\n\r\n")
+    assert result.out.startswith("HTTP/1.1 200 OK\r\n")
+
+
+async def test_date(lab: Lab, autojump_clock: MockClock) -> None:
+    assert (await lab.run("date -u")).out == "Tue Nov 14 22:13:20 UTC 2023\n"
+    assert (await lab.run("date +%s")).out == "1700000000\n"
+    assert (await lab.run("date +%Y-%m-%dT%H:%M:%S%z.%N")).out == "2023-11-14T22:13:20+0000.000000000\n"
+    assert (await lab.run("date -q")).status == 1
 
 
 async def test_no_shell(lab: Lab, autojump_clock: MockClock) -> None:

@@ -17,6 +17,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "cat": "cat",
         "conntrack": "conntrack",
         "curl": "curl",
+        "date": "date",
         "dig": "dig",
         "dmesg": "dmesg",
         "echo": "echo",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import trio
 
-from emulator.apps.environment import Invocation, ResolveError, TcpStream, UdpEndpoint
+from emulator.apps.environment import Address, Invocation, ResolveError, TcpStream, UdpEndpoint
 from emulator.apps.options import Options, UsageError, number, parse
 from emulator.apps.services import service_name, service_port
 from emulator.packet.digits import is_natural
@@ -20,7 +20,7 @@ USAGE = """usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M ttl]
 \t  [-w timeout] [-X proxy_protocol] [-x proxy_address[:port]]
 \t  [destination] [port]
 """
-_SHORT = "4dhklNnp:q:uvw:z"
+_SHORT = "4dhklNnp:q:s:T:uvW:w:z"
 _UDP_PROBES = 4
 _UDP_PROBE_WAIT = 1.0  # seconds in all for an ICMP error to come back, in as many steps as probes
 
@@ -35,6 +35,9 @@ class _Settings:
     no_input: bool
     idle: float  # seconds
     linger: float  # seconds after the end of standard input
+    source: Address | None  # where to come from: -s and -p
+    own_address: str  # that -l listens at
+    limit: float  # how often to receive before it ends
 
     @property
     def protocol(self) -> str:
@@ -53,10 +56,10 @@ async def main(invocation: Invocation) -> int:
         if len(options.operands) != 2:
             raise UsageError("")
         host, ports = options.operands[0], _ports(options.operands[1], settings.protocol)
+        return await _connect_all(invocation, settings, host, ports)
     except UsageError as error:
         invocation.write_error(f"nc: {error}\n" if str(error) else USAGE)
         return 1
-    return await _connect_all(invocation, settings, host, ports)
 
 
 def _read(options: Options) -> _Settings:
@@ -69,6 +72,9 @@ def _read(options: Options) -> _Settings:
         no_input="d" in options,
         idle=_seconds(options, "w", "timeout"),
         linger=_seconds(options, "q", "quit timer"),
+        source=_source(options),
+        own_address=options.get("s", "0.0.0.0"),
+        limit=_seconds(options, "W", "receive limit"),
     )
 
 
@@ -79,6 +85,14 @@ def _seconds(options: Options, name: str, meaning: str) -> float:
         return number(options.get(name))
     except ValueError:
         raise UsageError(f"{meaning} too small: {options.get(name)}") from None
+
+
+def _source(options: Options) -> Address | None:
+    if "l" in options or not ("s" in options or "p" in options):
+        return None
+    protocol = "udp" if "u" in options else "tcp"
+    port = _ports(options.get("p"), protocol)[0] if "p" in options else 0
+    return options.get("s", "0.0.0.0"), port
 
 
 def _listening_port(options: Options, protocol: str) -> int:
@@ -120,10 +134,12 @@ async def _connect_tcp(invocation: Invocation, settings: _Settings, host: tuple[
     place = f"connect to {host[0]} port {port} (tcp)"
     try:
         with trio.fail_after(settings.idle):
-            stream = await invocation.network.open_tcp_stream(host[1], port)
+            stream = await invocation.network.open_tcp_stream(host[1], port, source=settings.source)
     except trio.TooSlowError:
         return _complain(invocation, settings, f"{place} timed out: Operation now in progress")
     except OSError as error:
+        if settings.source is not None and error.errno in {errno.EADDRNOTAVAIL, errno.EADDRINUSE}:
+            raise UsageError(f"bind failed: {error.strerror}") from None
         return _complain(invocation, settings, f"{place} failed: {error.strerror}")
     async with stream:
         _announce(invocation, settings, host[0], port)
@@ -133,7 +149,11 @@ async def _connect_tcp(invocation: Invocation, settings: _Settings, host: tuple[
 
 
 async def _connect_udp(invocation: Invocation, settings: _Settings, host: tuple[str, str], port: int) -> bool:
-    endpoint = invocation.network.open_udp()
+    address, local_port = settings.source or ("0.0.0.0", 0)
+    try:
+        endpoint = invocation.network.open_udp(local_port, address=address)
+    except OSError as error:
+        raise UsageError(f"bind failed: {error.strerror}") from None
     try:
         endpoint.connect((host[1], port))
         if settings.scan or settings.verbose:
@@ -185,11 +205,12 @@ async def _listen(invocation: Invocation, settings: _Settings, port: int) -> int
 
 
 async def _listen_tcp(invocation: Invocation, settings: _Settings, port: int) -> None:
-    listener = await invocation.network.open_tcp_listener(port)
+    address = settings.own_address
+    listener = await invocation.network.open_tcp_listener(port, address=address)
     try:
         while True:
             if settings.verbose:
-                invocation.write_error(f"Listening on 0.0.0.0 {port}\n")
+                invocation.write_error(f"Listening on {address} {port}\n")
             async with await listener.accept() as stream:
                 if settings.verbose:
                     host, number_ = stream.remote_address
@@ -203,10 +224,10 @@ async def _listen_tcp(invocation: Invocation, settings: _Settings, port: int) ->
 
 
 async def _listen_udp(invocation: Invocation, settings: _Settings, port: int) -> None:
-    endpoint = invocation.network.open_udp(port)
+    endpoint = invocation.network.open_udp(port, address=settings.own_address)
     try:
         if settings.verbose:
-            invocation.write_error(f"Bound on 0.0.0.0 {port}\n")
+            invocation.write_error(f"Bound on {settings.own_address} {port}\n")
         first = await endpoint.receive()
         endpoint.connect(first.source)
         if settings.verbose:
@@ -263,7 +284,9 @@ async def _talk(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(copy_input)
             try:
-                while data := await receive():
+                count = 0
+                while count < settings.limit and (data := await receive()):
+                    count += 1
                     moved()
                     await invocation.copy(data)
             except trio.BrokenResourceError:  # reset: nc ends as at the end of the stream

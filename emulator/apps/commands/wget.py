@@ -10,10 +10,11 @@ import trio
 
 from emulator.apps.commands.curl_output import Report
 from emulator.apps.commands.curl_url import CurlError, Url, parse_url
-from emulator.apps.environment import Invocation, ResolveError
+from emulator.apps.environment import Invocation, ResolveError, TcpStream
 from emulator.apps.http_client import EmptyReplyError, HttpConnection, MalformedReplyError, ShortReplyError
 from emulator.apps.http_message import Headers
 from emulator.apps.options import Options, UsageError, number, parse
+from emulator.apps.tls import TlsError, client_context, connect
 
 USAGE = """BusyBox v1.35.0 (Debian 1:1.35.0-4+deb12u1+b1) multi-call binary.
 
@@ -67,6 +68,7 @@ class _Settings:
     agent: str
     headers: Headers
     body: str | None
+    check: bool
 
 
 async def main(invocation: Invocation) -> int:
@@ -103,6 +105,7 @@ def _read(options: Options) -> _Settings:
         agent=options.get("U", "Wget"),
         headers=tuple((pair[0], pair[1]) for pair in headers),
         body=options.get("post-data") if "post-data" in options else None,
+        check="no-check-certificate" not in options,
     )
 
 
@@ -137,13 +140,26 @@ async def _fetch_one(invocation: Invocation, settings: _Settings, text: str) -> 
     async with stream:
         try:
             with trio.fail_after(settings.idle):
+                if url.scheme == "https":
+                    stream = await _secure(invocation, settings, stream, url)
                 return await _exchange(invocation, settings, HttpConnection(stream), url)
         except trio.TooSlowError:
             raise _WgetError("download timed out") from None
-        except (EmptyReplyError, MalformedReplyError, trio.BrokenResourceError):
+        except trio.BrokenResourceError as error:
+            cause = error.__cause__
+            reason = f": {cause.strerror}" if isinstance(cause, OSError) and cause.strerror else ""
+            raise _WgetError(f"error getting response{reason}") from None
+        except (EmptyReplyError, MalformedReplyError, TlsError):
             raise _WgetError("error getting response") from None
         except ShortReplyError:
             raise _WgetError("connection closed prematurely") from None
+
+
+async def _secure(invocation: Invocation, settings: _Settings, stream: TcpStream, url: Url) -> TcpStream:
+    """Begin TLS. BusyBox's own takes any certificate, and says so."""
+    if settings.check:
+        invocation.write_error("wget: note: TLS certificate validation not implemented\n")
+    return await connect(stream, client_context(verify=False), url.host)
 
 
 async def _exchange(invocation: Invocation, settings: _Settings, connection: HttpConnection, url: Url) -> str | None:
