@@ -30,6 +30,7 @@ PROGRAMS: Mapping[str, str] = MappingProxyType(
         "fedora": "idle",
         "hashicorp/http-echo": "http_echo",
         "http-echo": "http_echo",
+        "hey": "hey",
         "httpd": "httpd",
         "iperf3": "iperf3",
         "netshoot": "idle",
@@ -38,6 +39,7 @@ PROGRAMS: Mapping[str, str] = MappingProxyType(
         "nginx-unprivileged": "nginx_unprivileged",
         "pause": "idle",
         "podwire/bench": "bench",  # the emulator's own, for `emulator bench`
+        "podwire/load": "hey",  # a load generator
         "rockylinux": "idle",
         "traefik/whoami": "whoami",
         "ubuntu": "idle",
@@ -66,6 +68,7 @@ _AGNHOST = frozenset(
 _READ_ARGS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "bench": frozenset({"bench"}),
+        "hey": frozenset({"hey", "load"}),
         "http_echo": frozenset({"http-echo"}),
         "iperf3": frozenset({"iperf3"}),
         "whoami": frozenset({"whoami"}),

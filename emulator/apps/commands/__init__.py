@@ -23,6 +23,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "echo": "echo",
         "false": "echo",
         "getent": "getent",
+        "hey": "hey",
         "hostname": "hostname",
         "ip": "ip",
         "ipset": "ipset",
