@@ -138,6 +138,12 @@ def test_logs(ask: Ask) -> None:
     entry = json.loads(ask.lines("logs", "deploy/web", "-o", "json")[0])
     assert entry["text"] == lines[0]
     assert ask("logs", "node/node-a").status == 2
+    [first, *_] = ask.lines("logs", "deploy/web", "--all-containers", "--prefix", "--since", "1h")
+    assert first.startswith("[pod/web-")
+    assert first.endswith(f"/whoami] {lines[0]}")
+    assert "is not valid for pod web-" in ask("logs", "deploy/web", "-c", "no").err
+    assert ask("logs", "deploy/web", "--since", "soon").status == 2
+    assert ask("logs", "deploy/web", "--all-containers", "-c", "whoami").status == 2
 
 
 def test_trace_shows_the_way_there_and_back(ask: Ask) -> None:

@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock
 
 from emulator.api.messages import Object
-from emulator.runtime.cluster.cluster import Cluster
-from tests.scenarios.world import CONFIG, apply, pod, vip
+from emulator.runtime.cluster.cluster import Cluster, Place
+from tests.scenarios.world import CONFIG, apply, get, pod, vip
 
 SHOP = """
 ---
@@ -109,3 +109,134 @@ async def test_requests_fail_in_a_rolling_update_without_a_pause_before_the_end(
 ) -> None:
     outcomes = await update_under_load(cluster, "")
     assert sum(outcomes.values()) - outcomes["ok"] >= 3, outcomes
+
+
+SICK = """
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: sick, labels: {app: sick}}
+spec:
+  nodeName: node-a
+  terminationGracePeriodSeconds: 5
+  containers:
+  - name: liveness
+    image: registry.k8s.io/e2e-test-images/agnhost:2.53
+    args: [liveness]
+    livenessProbe:
+      httpGet: {path: /healthz, port: 8080, httpHeaders: [{name: Custom-Header, value: Awesome}]}
+      initialDelaySeconds: 3
+      periodSeconds: 3
+      failureThreshold: 2
+"""
+
+
+async def test_a_container_that_fails_its_liveness_probe_is_restarted_and_told_of(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
+    """The example of Kubernetes' documentation: well for ten seconds, then 500."""
+    await apply(cluster, SICK)
+    with trio.fail_after(40):
+        await cluster.wait_for("Pod", lambda pods: pods[0]["status"]["containerStatuses"][0]["restartCount"], "default")
+        events = await cluster.wait_for("Event", lambda events: len(events) >= 3, "default")
+    told = {event["reason"]: event for event in events}
+    assert told["Unhealthy"]["message"] == "Liveness probe failed: HTTP probe failed with statuscode: 500"
+    assert told["Unhealthy"]["type"] == "Warning"
+    assert told["Unhealthy"]["source"] == {"component": "kubelet", "host": "node-a"}
+    assert told["Killing"]["message"] == "Container liveness failed liveness probe, will be restarted"
+    last = (await cluster.get("Pod", "sick", "default"))["status"]["containerStatuses"][0]["lastState"]["terminated"]
+    assert (last["exitCode"], last["reason"]) == (2, "Error"), "a Go program that does not handle SIGTERM"
+
+
+HEALTHY = """
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: NAME, labels: {app: web}}
+spec:
+  nodeName: NODE
+  containers:
+  - name: whoami
+    image: traefik/whoami
+    ports: [{name: http, containerPort: 80}]
+    readinessProbe: {httpGet: {path: /health, port: http}, periodSeconds: 2, failureThreshold: 2}
+"""
+WEB = """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}
+"""
+
+
+async def test_readiness_alone_decides_who_gets_traffic(cluster: Cluster, autojump_clock: MockClock) -> None:
+    pods = [HEALTHY.replace("NAME", f"web-{node}").replace("NODE", f"node-{node}") for node in "ab"]
+    await apply(cluster, *pods, WEB, pod("client", "node-c"))
+    client, address = cluster.pod("client"), await vip(cluster, "web")
+    own = (await cluster.get("Pod", "web-a", "default"))["status"]["podIP"]
+    assert {await whoami(client, address) for _ in range(20)} == {"web-a", "web-b"}
+    assert (await client.exec("curl", "-sf", "-d", "503", f"http://{own}/health")).exit_status == 0
+    await trio.sleep(6)
+    assert {await whoami(client, address) for _ in range(20)} == {"web-b"}
+    conditions = (await cluster.get("Pod", "web-a", "default"))["status"]["conditions"]
+    ready = next(condition for condition in conditions if condition["type"] == "Ready")
+    assert (ready["status"], ready["message"]) == ("False", "containers with unready status: [whoami]")
+    [event] = await cluster.objects("Event", "default")
+    assert event["message"] == "Readiness probe failed: HTTP probe failed with statuscode: 503"
+    assert (await client.exec("curl", "-sf", "-d", "200", f"http://{own}/health")).exit_status == 0
+    await trio.sleep(3)
+    assert {await whoami(client, address) for _ in range(20)} == {"web-a", "web-b"}
+
+
+async def whoami(place: Place, address: str) -> str:
+    lines = (await get(place, f"http://{address}/")).splitlines()
+    return lines[0].removeprefix("Hostname: ")
+
+
+PREPARED = """
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: prepared, labels: {app: prepared}}
+spec:
+  nodeName: node-b
+  initContainers:
+  - {name: wait, image: busybox, command: [sleep, "5"]}
+  - {name: ask, image: busybox, command: [sh, -c, "wget -qO- http://web/"]}
+  - {name: side, image: traefik/whoami, restartPolicy: Always, args: [--port=81], startupProbe: {tcpSocket: {port: 81}}}
+  containers:
+  - name: main
+    image: curlimages/curl
+    command: [sleep, infinity]
+    readinessProbe: {exec: {command: [curl, -sf, "http://localhost:81/"]}}
+"""
+
+
+async def test_init_containers_run_in_turn_and_a_sidecar_outlives_the_main_container(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
+    began = trio.current_time()
+    await cluster.apply(PREPARED)
+    await trio.sleep(3)
+    assert (await status(cluster))["initContainerStatuses"][0]["state"].keys() == {"running"}
+    await trio.sleep(8)
+    waiting = (await status(cluster))["initContainerStatuses"][1]
+    assert waiting["state"]["waiting"]["reason"] == "CrashLoopBackOff", "there is no Service web to ask"
+    await cluster.apply(HEALTHY.replace("NAME", "web-a").replace("NODE", "node-a") + WEB)
+    with trio.fail_after(60):
+        await cluster.wait_ready()
+    assert (await status(cluster))["initContainerStatuses"][1]["state"]["terminated"]["exitCode"] == 0
+    assert trio.current_time() - began > 15
+    began = trio.current_time()
+    await cluster.delete("Pod", "prepared", "default")
+    await trio.sleep(10)
+    assert await whoami(cluster.pod("prepared"), "localhost:81") == "prepared", "it ends last"
+    with trio.fail_after(60):
+        await cluster.wait_for("Pod", lambda pods: len(pods) == 1, "default")
+    assert 30 <= trio.current_time() - began < 35, "sleep as process 1 does not heed SIGTERM"
+
+
+async def status(cluster: Cluster) -> Object:
+    found: Object = (await cluster.get("Pod", "prepared", "default"))["status"]
+    return found

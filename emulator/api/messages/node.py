@@ -68,7 +68,11 @@ class ExecResult(Struct, frozen=True, kw_only=True):
 
 
 class LogsParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which container's log; `tail` lines at most (None: all that is kept), then what comes if `follow`."""
+    """Which container's log; `tail` lines at most (None: all that is kept), then what comes if `follow`.
+
+    `since`: only lines of the last so many seconds. With `all_containers` those of the pod one after the other, or, if
+    they are followed, as they come.
+    """
 
     pod: str
     namespace: str = "default"
@@ -76,13 +80,16 @@ class LogsParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tail: int | None = None
     follow: bool = False
     previous: bool = False
+    since: float | None = None
+    all_containers: bool = False
 
 
 class LogLine(Struct, frozen=True, kw_only=True):
-    """One line; `time` is RFC 3339."""
+    """One line; `time` is RFC 3339, `container` is told where all of a pod's are asked for."""
 
     time: str
     text: str
+    container: str = ""
 
 
 class TraceStartParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from emulator.api.messages import GET, LIST, GetParams, ListParams, Object
@@ -70,9 +72,11 @@ def _write(page: Page, obj: Object, client: Client) -> None:
     """Write the page of an object; that of a kind without a page of its own is its spec."""
     kind = obj["kind"]
     if kind == "Pod":
+        from emulator.cli.describe.events import add_events, events_of
         from emulator.cli.describe.pod import describe_pod
 
         describe_pod(page, obj)
+        add_events(page, events_of(client, obj), time.time())
     elif kind == "Service":
         from emulator.cli.describe.service import describe_service
 

@@ -83,10 +83,9 @@ class Kubelet:
         if container.state is State.STARTING:
             container.state = State.RUNNING
         container.started_at, container.started_monotonic = moment.wall, moment.monotonic
-        actions: list[Action] = [
-            ReportEvent(record.key, uid, "Started", f"Started container {name}", name),
-            *self._prober.on_started(uid, record, container, moment.monotonic),
-        ]
+        actions = list(self._prober.on_started(uid, record, container, moment.monotonic))
+        if container.restart_count:  # the first start goes without saying: it would cost a write for each container
+            actions.append(ReportEvent(record.key, uid, "Started", f"Started container {name}", name))
         return actions + self._advance(uid, record, moment)
 
     def container_exited(self, uid: str, name: str, exit_code: int, message: str, moment: Moment) -> list[Action]:

@@ -29,6 +29,7 @@ from emulator.kube.daemonset import DaemonSetController
 from emulator.kube.deployment import DeploymentController
 from emulator.kube.endpoints_mirror import EndpointsMirror
 from emulator.kube.endpointslice import EndpointSliceController
+from emulator.kube.event_expiry import EventExpiry
 from emulator.kube.load_balancer import LoadBalancerController
 from emulator.kube.namespace import NamespaceController
 from emulator.kube.node_lifecycle import NodeLifecycleController
@@ -74,6 +75,7 @@ def reconcilers(config: ClusterConfig) -> list[Reconciler]:
         LoadBalancerController(config.load_balancer_pool, networks),
         NodeLifecycleController(),
         NamespaceController(),
+        EventExpiry(),
     ]
 
 

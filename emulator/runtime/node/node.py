@@ -51,6 +51,7 @@ from emulator.runtime.logging import open_log
 from emulator.runtime.machine import Machine
 from emulator.runtime.node.controller_link import Connect, ControllerLink, Subscription
 from emulator.runtime.node.endpoints import EndpointNames
+from emulator.runtime.node.event_writer import EventWriter
 from emulator.runtime.node.flows import FlowTable
 from emulator.runtime.node.health_server import HealthServer, NodeFollower
 from emulator.runtime.node.names import ClusterDirectory
@@ -171,9 +172,11 @@ class NodeMachine:
             find_program=partial(find_program, app_path=setting.config.app_path, alone=setting.own_process),
             find_command=find_command,
         )
-        pods = PodRunner(self.machine, host, plugin, setting.log, writer.put)
+        events = EventWriter(self.link, node.metadata.name, self.machine.wall_clock, setting.log)
+        pods = PodRunner(self.machine, host, plugin, setting.log, writer.put, events.put)
         proxy = self._kube_proxy(node, nursery)
         nursery.start_soon(writer.run)
+        nursery.start_soon(events.run)
         await nursery.start(pods.run)
         nursery.start_soon(_on_change, self.cache, "Pod", lambda: pods.sync(self.cache.objects("Pod")))
         nursery.start_soon(_on_change, self.cache, "Node", lambda: self._sync_nodes(plugin))

@@ -41,11 +41,9 @@ from emulator.runtime.node.termination import Termination
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings
 
-Report = ReportStatus | ReportEvent | ConfirmDeletion
-
 
 class PodRunner:
-    """The pods of one node. `report` takes statuses, events and deletions for the cluster's store."""
+    """The pods of one node. `report` takes statuses and deletions for the cluster's store, `tell` events."""
 
     def __init__(
         self,
@@ -53,7 +51,8 @@ class PodRunner:
         host: PodHost,
         plugin: BridgePlugin,
         log: logging.Logger,
-        report: Callable[[Report], None],
+        report: Callable[[ReportStatus | ConfirmDeletion], None],
+        tell: Callable[[ReportEvent], None],
     ) -> None:
         self.pods: dict[str, RunningPod] = {}
         self._machine = machine
@@ -61,6 +60,7 @@ class PodRunner:
         self._plugin = plugin
         self._log = log
         self._report = report
+        self._tell = tell
         self._kubelet = Kubelet(host.node_name, host.host_ip, capabilities())
         self._root = NetnsNetwork(machine, host.root)
         self._nursery: trio.Nursery | None = None
@@ -124,7 +124,9 @@ class PodRunner:
                 self._spawn(self._probe, action)
             case TearDownPod():
                 self._tear_down(action)
-            case ReportStatus() | ReportEvent() | ConfirmDeletion():
+            case ReportEvent():
+                self._tell(action)
+            case ReportStatus() | ConfirmDeletion():
                 if isinstance(action, ConfirmDeletion):
                     self._forget(action.uid)
                 self._report(action)
@@ -189,7 +191,7 @@ class PodRunner:
         if task.ended.is_set():
             return
         if failure:
-            self._tell(action.uid, "FailedPostStartHook", f"PostStartHook failed: {failure}", action.container.name)
+            self._warn(action.uid, "FailedPostStartHook", f"PostStartHook failed: {failure}", action.container.name)
             task.kill()
         else:
             self._act(self._kubelet.container_started(action.uid, action.container.name, self._moment()))
@@ -216,7 +218,7 @@ class PodRunner:
         container = next(spec for spec in _specs(running.pod) if spec.name == action.name)
         failure = await self._run_hook(action.uid, container, hook)
         if failure:
-            self._tell(action.uid, "FailedPreStopHook", f"PreStopHook failed: {failure}", action.name)
+            self._warn(action.uid, "FailedPreStopHook", f"PreStopHook failed: {failure}", action.name)
 
     async def _run_hook(self, uid: str, container: ContainerSpec, hook: LifecycleHandler) -> str:
         try:
@@ -249,12 +251,12 @@ class PodRunner:
 
         return Target(self._root, running.address, container, run)
 
-    def _tell(self, uid: str, reason: str, message: str, container: str) -> None:
+    def _warn(self, uid: str, reason: str, message: str, container: str) -> None:
         running = self.pods.get(uid)
         if running is not None:
             metadata = running.pod.metadata
             key = Key("Pod", metadata.namespace, metadata.name)
-            self._report(ReportEvent(key, uid, reason, message, container, warning=True))
+            self._tell(ReportEvent(key, uid, reason, message, container, warning=True))
 
     def _spawn(self, act: Callable[..., Awaitable[object]], *args: object) -> None:
         assert self._nursery is not None

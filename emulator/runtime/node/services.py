@@ -44,10 +44,10 @@ from emulator.apps.environment import Command
 from emulator.runtime.control.server import Exchange, Methods
 from emulator.runtime.machine import Machine
 from emulator.runtime.node.command import run_command, while_open
-from emulator.runtime.node.containers import ContainerLog
 from emulator.runtime.node.endpoints import EndpointNames
 from emulator.runtime.node.flows import LEAST_INTERVAL, FlowTable, FlowWatch
 from emulator.runtime.node.lent_sockets import carry_tcp, carry_udp
+from emulator.runtime.node.log_reader import send_logs
 from emulator.runtime.node.pods import PodRunner
 from emulator.runtime.node.probe import probe
 from emulator.runtime.node.running_pod import RunningPod
@@ -159,14 +159,11 @@ class NodeServices:
 
     async def logs(self, params: LogsParams, exchange: Exchange[LogLine]) -> Empty:
         """Send a container's log, and with `follow` what comes."""
-        log = self._log(params)
-        if not params.follow:
-            for line in log.tail(params.tail):
-                await exchange.send(line)
-            return Empty()
-        async with aclosing(log.follow(params.tail)) as lines:
-            async for line in lines:
-                await exchange.send(line)
+        running = self._parts.pods.find(params.namespace, params.pod)
+        if running is None:
+            message = f'pods "{params.pod}" not found on node {self._parts.name}'
+            raise ControlError(ErrorCode.NOT_FOUND, message)
+        await send_logs(params, running, self._parts.machine.wall_clock, exchange.send)
         return Empty()
 
     async def start_trace(self, params: TraceStartParams, _exchange: Exchange[Empty]) -> TraceStartResult:
@@ -245,20 +242,3 @@ class NodeServices:
             message = f'pods "{name}" not found on node {self._parts.name} in namespace {namespace}'
             raise ControlError(ErrorCode.NOT_FOUND, message)
         return running.network, running.pod.spec.hostname or name, running
-
-    def _log(self, params: LogsParams) -> ContainerLog:
-        running = self._parts.pods.find(params.namespace, params.pod)
-        if running is None:
-            raise ControlError(ErrorCode.NOT_FOUND, f'pods "{params.pod}" not found on node {self._parts.name}')
-        names = [container.name for container in running.pod.spec.containers]
-        name = params.container or names[0]
-        if params.previous:
-            if name not in running.previous_logs:
-                message = f'previous terminated container "{name}" in pod "{params.pod}" not found'
-                raise ControlError(ErrorCode.NOT_FOUND, message)
-            return running.previous_logs[name]
-        if name not in running.containers:
-            known = ", ".join(names)
-            message = f'container "{name}" of pod "{params.pod}" has not started; its containers are: {known}'
-            raise ControlError(ErrorCode.NOT_FOUND, message)
-        return running.containers[name].log

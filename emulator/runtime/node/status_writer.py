@@ -8,7 +8,7 @@ import trio
 
 from emulator.api import messages
 from emulator.api.messages import ControlError, DeleteParams, ErrorCode, UpdateStatusParams
-from emulator.kube.kubelet.action import ConfirmDeletion, ReportEvent, ReportStatus
+from emulator.kube.kubelet.action import ConfirmDeletion, ReportStatus
 from emulator.kube.reconciler import Key
 from emulator.runtime.node.controller_link import ControllerLink
 
@@ -26,13 +26,8 @@ class StatusWriter:
         self._busy: set[tuple[Key, str]] = set()
         self._changed = trio.Event()
 
-    def put(self, report: ReportStatus | ReportEvent | ConfirmDeletion) -> None:
-        """Take a report. Events go into the log of the process."""
-        if isinstance(report, ReportEvent):
-            if report.warning:
-                extra = {"pod": f"{report.key.namespace}/{report.key.name}", "container": report.container}
-                self._log.warning(report.message, extra=extra | {"reason": report.reason})
-            return
+    def put(self, report: ReportStatus | ConfirmDeletion) -> None:
+        """Take a report."""
         self._pending[report.key, report.uid] = report
         self._changed.set()
 
