@@ -16,7 +16,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-KERNEL_TOOLS = ("ip", "bridge", "iptables", "iptables-save", "iptables-restore", "ipset", "conntrack", "nft", "tcpdump")
+KERNEL_TOOLS = (
+    *("ip", "bridge", "iptables", "iptables-save", "iptables-restore", "ipset", "conntrack", "nft", "tcpdump"),
+    *("dig", "host", "nslookup"),
+)
 REQUIRE_KERNEL = "PODWIRE_REQUIRE_KERNEL"
 SESSION = "PODWIRE_TEST_SESSION"
 ENDING_SECONDS = 3.0

@@ -24,6 +24,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "false": "echo",
         "getent": "getent",
         "hey": "hey",
+        "host": "host",
         "hostname": "hostname",
         "ip": "ip",
         "ipset": "ipset",

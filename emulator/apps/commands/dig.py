@@ -1,252 +1,157 @@
-"""dig of BIND 9.18: one question, and the whole answer."""
+"""dig of BIND 9.18: what servers answer, whole.
+
+Source: bind9 9.18, bin/dig/dig.c; the text is compared with the real one's (tests/apps/dns/test_real_tools.py).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import trio
-
-from emulator.apps.dns.client import ask, search_names
-from emulator.apps.dns.text import data_text, record_type
-from emulator.apps.environment import Invocation, ResolveError
-from emulator.apps.options import UsageError, port_number
+from emulator.apps.commands.dig_help import HELP
+from emulator.apps.commands.dig_options import SUBNET, DigError, DigQuery, read_command_line
+from emulator.apps.commands.dig_output import message_text
+from emulator.apps.dns.client import search_names
+from emulator.apps.dns.lookup import Asker, Outcome, name_error, servers_of
+from emulator.apps.dns.text import data_text
+from emulator.apps.environment import Invocation
 from emulator.errors import WireError
 from emulator.packet import dns
-from emulator.packet.address import ipv4_to_int
-from emulator.packet.digits import is_natural
-from emulator.packet.dns_record import CLASS_IN, OPT, PTR, A, Record, reverse_name, type_name
+from emulator.packet.dns_edns import COOKIE, NSID, Edns
+from emulator.packet.dns_record import AXFR
 
 VERSION = "DiG 9.18.49-1~deb12u3-Debian"
-UDP_SIZE = 1232
 _NO_SERVER = 9  # exit status
-_SWITCHES = frozenset(
-    {"short", "tcp", "search", "recurse", "edns", "all", "comments", "question", "answer", "stats", "cmd"}
-)
-
-
-@dataclass(slots=True)
-class _Query:
-    name: str = "."
-    kind: int = A
-    server: str = ""
-    port: int = 53
-    timeout: float = 5.0
-    tries: int = 3
-    switches: dict[str, bool] = field(default_factory=dict)
-
-    def on(self, name: str, default: bool = True) -> bool:
-        """Whether a `+name` is on; `+noall` turns off what is not turned on by itself."""
-        if name in {"comments", "question", "answer", "stats", "cmd"}:
-            default = self.switches.get("all", default)
-        return self.switches.get(name, default)
+_FATAL = 10
+_ORDER = {NSID: 0, SUBNET: 1, COOKIE: 2}
+"""How options are sorted in a query; others come after."""
 
 
 async def main(invocation: Invocation) -> int:
-    """Run `dig [@SERVER] [-x ADDRESS | NAME] [TYPE] [+OPTION]...`. Exit status 0, 1 for usage, 9 without an answer."""
+    """Run dig. Exit status 0, 1 for usage, 9 without an answer, 10 for a name that is none."""
     try:
-        query = _read(invocation.argv[1:])
-    except UsageError as error:
-        invocation.write_error(f"{error}\n\nUsage:  dig [@global-server] [domain] [q-type] [q-class] {{q-opt}}\n")
-        return 1
-    return await _run(invocation, query)
-
-
-def _read(words: tuple[str, ...]) -> _Query:
-    query = _Query()
-    queue = list(words)
-    named = False
-    while queue:
-        word = queue.pop(0)
-        if word.startswith("@"):
-            query.server = word[1:]
-        elif word.startswith("+"):
-            _set(query, word[1:].lower())
-        elif word.startswith("-"):
-            named = _option(query, word, queue) or named
-        elif (named and record_type(word) is not None) or (not named and record_type(word) is not None and queue):
-            query.kind = record_type(word) or A
-        elif word.upper() != "IN":
-            query.name, named = word, True
-    return query
-
-
-def _option(query: _Query, word: str, queue: list[str]) -> bool:
-    """Read -x, -t, -p, -q, -4. True if the name was given with it."""
-    letter, value = word[:2], word[2:]
-    if letter == "-4":
-        return False
-    if letter not in {"-x", "-t", "-p", "-q"}:
-        raise UsageError(f"Invalid option: {word}")
-    value = value or (queue.pop(0) if queue else "")
-    try:
-        if letter == "-x":
-            query.name, query.kind = reverse_name(ipv4_to_int(value)), PTR
-        elif letter == "-p":
-            query.port = port_number(value)
-    except (WireError, ValueError) as error:
-        raise UsageError(f"dig: {error}") from None
-    if letter == "-t":
-        kind = record_type(value)
-        if kind is None:
-            raise UsageError(f";; Warning, ignoring invalid type {value}")
-        query.kind = kind
-    if letter == "-q":
-        query.name = value
-    return letter in {"-x", "-q"}
-
-
-def _set(query: _Query, text: str) -> None:
-    name, equals, value = text.partition("=")
-    if name in {"time", "timeout", "tries", "retry"}:
-        if not is_natural(value):
-            raise UsageError(f"Couldn't parse {name}: '{value}': not a valid number")
-        if name in {"time", "timeout"}:
-            query.timeout = max(1.0, float(value))
-        else:
-            query.tries = max(1, int(value) + (name == "retry"))
-        return
-    on = not name.startswith("no")
-    name = name.removeprefix("no")
-    name = {"vc": "tcp", "rec": "recurse", "rd": "recurse", "dns": "edns"}.get(name, name)
-    if name not in _SWITCHES or (equals and name != "edns"):
-        raise UsageError(f"Invalid option: +{text}")
-    query.switches[name] = on
-
-
-async def _run(invocation: Invocation, query: _Query) -> int:
-    network = invocation.network
-    try:
-        servers = await network.resolve(query.server) if query.server else list(network.nameservers) or ["127.0.0.1"]
-    except ResolveError:
-        invocation.write_error(f"dig: couldn't get address for '{query.server}': not found\n")
-        return 10
-    names = search_names(network, query.name) if query.on("search", False) else [query.name.rstrip(".") + "."]
-    response, elapsed, server = None, 0.0, servers[0]
-    for name in names:
-        began = trio.current_time()
-        response = await _ask(invocation, query, server, name)
-        elapsed = trio.current_time() - began
-        if response is None or response.rcode != dns.NXDOMAIN:
-            break
-    if response is None:
-        invocation.write(";; no servers could be reached\n")
-        return _NO_SERVER
-    if query.on("short", False):
-        for record in response.answers:
-            invocation.write(f"{data_text(record)}\n")
+        line = read_command_line(invocation.argv[1:])
+    except DigError as error:
+        invocation.write(error.warning)
+        invocation.write_error(str(error))
+        return error.status
+    if line.wants:
+        (invocation.write if line.wants == "h" else invocation.write_error)(
+            HELP if line.wants == "h" else f"{VERSION}\n"
+        )
         return 0
-    _print(invocation, query, response, server, elapsed)
-    return 0
+    for warning in line.warnings:
+        invocation.write_error(warning)
+    cookie = invocation.network.netns.kernel.random.getrandbits(64).to_bytes(8, "big")
+    status = 0
+    for index, query in enumerate(line.queries):
+        status = max(status, await _Dig(invocation, query, cookie, greets=index == 0 and line.greets).run())
+    return status
 
 
-async def _ask(invocation: Invocation, query: _Query, server: str, name: str) -> dns.Message | None:
-    for _ in range(query.tries):
+class _Dig:
+    """One name's lookup."""
+
+    def __init__(self, invocation: Invocation, query: DigQuery, cookie: bytes, *, greets: bool) -> None:
+        self._invocation = invocation
+        self._query = query
+        self._greets = greets
+        self._servers: list[str] = []
+        if query.with_edns:
+            options = [*query.options, *([(COOKIE, cookie)] if query.cookie else [])]
+            options.sort(key=lambda option: _ORDER.get(option[0], len(_ORDER)))
+            query.lookup.edns = Edns(query.udp_size, 0, query.edns_version, query.dnssec, tuple(options))
+
+    async def run(self) -> int:
+        query, write = self._query, self._invocation.write
+        servers = await servers_of(self._invocation, query.server)
+        if servers is None:
+            self._invocation.write_error(f"dig: couldn't get address for '{query.server}': failure\n")
+            return 1
+        self._servers = servers
+        display = query.display
+        asker = Asker(self._invocation, servers, self._notice, self._sending)
         try:
-            with trio.fail_after(query.timeout):
-                return await ask(
-                    invocation.network,
-                    server,
-                    name,
-                    query.kind,
-                    port=query.port,
-                    tcp=query.on("tcp", False),
-                    recursion=query.on("recurse"),
-                    udp_size=UDP_SIZE if query.on("edns") else 0,
-                )
-        except trio.TooSlowError:
-            reason = "timed out"
-        except WireError as error:
-            invocation.write(f"dig: '{query.name}' is not a legal name ({error})\n")
-            return None
-        except OSError as error:
-            reason = (error.strerror or "failed").lower()
-        except trio.BrokenResourceError:
-            reason = "end of file"
-        invocation.write(f";; communications error to {server}#{query.port}: {reason}\n")
-    return None
+            outcome = await self._search(asker)
+        except WireError:
+            self._invocation.write_error(f"dig: '{query.name}' is not a legal name ({name_error(query.name)})\n")
+            return _FATAL
+        if outcome is None:
+            write(self._greeting() + ";; no servers could be reached\n")
+            return _NO_SERVER
+        if display.cmd and not display.qr:
+            write(self._greeting())
+        if query.lookup.kind == AXFR and outcome.message.rcode != dns.NOERROR:
+            write("; Transfer failed.\n")
+            return 0
+        self._print(outcome)
+        return 0
 
+    async def _search(self, asker: Asker) -> Outcome | None:
+        outcome = None
+        names = self._names()
+        for index, name in enumerate(names):
+            outcome = await asker.ask(self._query.lookup, name)
+            if outcome is None or outcome.message.rcode != dns.NXDOMAIN or index == len(names) - 1:
+                return outcome
+            if self._query.display.showsearch:
+                self._print(outcome)
+        return outcome
 
-def _print(invocation: Invocation, query: _Query, response: dns.Message, server: str, elapsed: float) -> None:
-    write = invocation.write
-    if query.on("cmd"):
-        command = " ".join(invocation.argv[1:])
-        write(f"\n; <<>> {VERSION} <<>> {command}\n;; global options: +cmd\n")
-    comments = query.on("comments")
-    if comments:
-        write(";; Got answer:\n" + _header(response, query.on("recurse")))
-    options = [record for record in response.additionals if record.type == OPT]
-    if comments and options:
-        write(f";; OPT PSEUDOSECTION:\n; EDNS: version: 0, flags:; udp: {options[0].rclass}\n")
-    if query.on("question"):
-        write(";; QUESTION SECTION:\n" if comments else "")
-        write(
-            "".join(
-                f"{_columns(f';{question.name}', 'IN', type_name(question.type))}\n" for question in response.questions
+    def _names(self) -> list[str]:
+        query, network = self._query, self._invocation.network
+        if query.domain is not None and not query.name.endswith("."):
+            return [f"{query.name}.{query.domain.rstrip('.')}.", f"{query.name}."]
+        if not query.search:
+            return [query.name if query.name.endswith(".") else f"{query.name}."]
+        return search_names(network, query.name, query.ndots)
+
+    def _greeting(self) -> str:
+        if not self._greets:
+            return ""
+        self._greets = False
+        words = " ".join(self._invocation.argv[1:])
+        count = len(self._servers)
+        found = f"; ({count} server{'' if count == 1 else 's'} found)\n" if self._query.server else ""
+        return f"\n; <<>> {VERSION} <<>>{' ' if words else ''}{words}\n{found};; global options: +cmd\n"
+
+    def _notice(self, text: str) -> None:
+        if self._query.display.comments or text.startswith(";; communications"):
+            self._invocation.write(text)
+
+    def _sending(self, sent: dns.Message) -> None:
+        display = self._query.display
+        if not display.qr:
+            return
+        if display.cmd:
+            self._invocation.write(self._greeting())
+        if display.comments:
+            self._invocation.write(";; Sending:\n")
+        text = message_text(sent, display)
+        self._invocation.write(text + (f";; QUERY SIZE: {len(sent.build())}\n\n" if display.stats else ""))
+
+    def _print(self, outcome: Outcome) -> None:
+        display, write = self._query.display, self._invocation.write
+        if display.short:
+            self._print_short(outcome)
+            return
+        if display.comments:
+            write(";; Got answer:\n")
+        write(message_text(outcome.message, display, outcome.query))
+        milliseconds = int(outcome.elapsed * 1000)
+        place = f"{outcome.server}#{self._query.lookup.port}({outcome.server})"
+        if display.stats:
+            taken = f"{int(outcome.elapsed * 1e6)} usec" if display.microseconds else f"{milliseconds} msec"
+            now = datetime.fromtimestamp(self._invocation.wall_clock(), UTC).strftime("%a %b %d %H:%M:%S UTC %Y")
+            write(
+                f";; Query time: {taken}\n;; SERVER: {place} ({'TCP' if outcome.over_tcp else 'UDP'})\n"
+                f";; WHEN: {now}\n;; MSG SIZE  rcvd: {outcome.size}\n\n"
             )
-        )
-        write("\n")
-    additionals = tuple(record for record in response.additionals if record.type != OPT)
-    for title, records in (
-        ("ANSWER", response.answers),
-        ("AUTHORITY", response.authorities),
-        ("ADDITIONAL", additionals),
-    ):
-        if records and (query.on("answer") if title == "ANSWER" else query.switches.get("all", True)):
-            write(f";; {title} SECTION:\n" if comments else "")
-            write("".join(f"{_record(record)}\n" for record in records))
-            write("\n" if comments else "")
-    if query.on("stats"):
-        now = datetime.fromtimestamp(invocation.wall_clock(), UTC).strftime("%a %b %d %H:%M:%S UTC %Y")
-        way = "TCP" if query.on("tcp", False) else "UDP"
-        write(
-            f";; Query time: {int(elapsed * 1000)} msec\n;; SERVER: {server}#{query.port}({server}) ({way})\n"
-            f";; WHEN: {now}\n;; MSG SIZE  rcvd: {len(response.build())}\n\n"
-        )
+        elif display.identify:
+            write(f";; Received {outcome.size} bytes from {place} in {milliseconds} ms\n\n")
 
-
-def _header(response: dns.Message, recursion: bool) -> str:
-    flags = [
-        name
-        for name, on in (
-            ("qr", response.is_response),
-            ("aa", response.authoritative),
-            ("tc", response.truncated),
-            ("rd", response.recursion_desired),
-            ("ra", response.recursion_available),
-            ("ad", response.authentic_data),
-            ("cd", response.checking_disabled),
-        )
-        if on
-    ]
-    counts = (
-        f"QUERY: {len(response.questions)}, ANSWER: {len(response.answers)}, "
-        f"AUTHORITY: {len(response.authorities)}, ADDITIONAL: {len(response.additionals)}"
-    )
-    status = dns.rcode_name(response.rcode)
-    lines = [
-        f";; ->>HEADER<<- opcode: QUERY, status: {status}, id: {response.identifier}",
-        f";; flags: {' '.join(flags)}; {counts}",
-    ]
-    if recursion and not response.recursion_available:
-        lines.append(";; WARNING: recursion requested but not available")
-    return "\n".join(lines) + "\n\n"
-
-
-def _record(record: Record) -> str:
-    rclass = "IN" if record.rclass == CLASS_IN else f"CLASS{record.rclass}"
-    return _columns(record.name, str(record.ttl), rclass, type_name(record.type), data_text(record), first=24)
-
-
-def _columns(*cells: str, first: int = 32) -> str:
-    """Set cells at every eighth column from `first` on, with tabs where they do (lib/dns/masterdump.c, indent)."""
-    line, column = "", 0
-    for index, cell in enumerate(cells):
-        if index:
-            goal = max(first + 8 * (index - 1), column + 1)
-            tabs = goal // 8 - column // 8
-            line += "\t" * tabs + " " * (goal % 8 if tabs else goal - column)
-            column = goal
-        line += cell
-        column += len(cell)
-    return line
+    def _print_short(self, outcome: Outcome) -> None:
+        tail = ""
+        if self._query.display.identify:
+            tail = f" from server {outcome.server} in {int(outcome.elapsed * 1000)} ms."
+        for record in outcome.message.answers:
+            self._invocation.write(f"{data_text(record)}{tail}\n")

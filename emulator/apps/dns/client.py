@@ -41,6 +41,13 @@ async def ask(
 
 async def exchange(network: Network, server: Address, query: dns.Message, *, tcp: bool = False) -> dns.Message:
     """Send one query to a server's address and port, and wait for its answer. Errors as `ask`, but for the name's."""
+    return (await exchange_sized(network, server, query, tcp=tcp))[0]
+
+
+async def exchange_sized(
+    network: Network, server: Address, query: dns.Message, *, tcp: bool = False
+) -> tuple[dns.Message, int]:
+    """As `exchange`; return the answer's size in bytes too."""
     return await (_over_tcp if tcp else _over_udp)(network, *server, query)
 
 
@@ -61,28 +68,30 @@ async def reverse(network: Network, address: str) -> str:
     return ""
 
 
-def search_names(network: Network, name: str) -> list[str]:
-    """Return the full names to ask for, in order, as resolv.conf(5) says."""
+def search_names(network: Network, name: str, ndots: int | None = None) -> list[str]:
+    """Return the full names to ask for, in order, as resolv.conf(5) says; `ndots` in the place of its own."""
+    enough = network.ndots if ndots is None else ndots
     if name.endswith("."):
         return [name]
     qualified = [f"{name}.{domain.rstrip('.')}." for domain in network.search]
-    return [f"{name}.", *qualified] if name.count(".") >= network.ndots else [*qualified, f"{name}."]
+    return [f"{name}.", *qualified] if name.count(".") >= enough else [*qualified, f"{name}."]
 
 
-async def _over_udp(network: Network, server: str, port: int, query: dns.Message) -> dns.Message:
+async def _over_udp(network: Network, server: str, port: int, query: dns.Message) -> tuple[dns.Message, int]:
     endpoint = network.open_udp()
     try:
         endpoint.connect((server, port))
         await endpoint.send_to(query.build())
         while True:
-            response = _answer((await endpoint.receive()).payload, query)
+            data = (await endpoint.receive()).payload
+            response = _answer(data, query)
             if response is not None:
-                return response
+                return response, len(data)
     finally:
         endpoint.close()
 
 
-async def _over_tcp(network: Network, server: str, port: int, query: dns.Message) -> dns.Message:
+async def _over_tcp(network: Network, server: str, port: int, query: dns.Message) -> tuple[dns.Message, int]:
     payload = query.build()
     async with await network.open_tcp_stream(server, port) as stream:
         await stream.send_all(len(payload).to_bytes(2, "big") + payload)
@@ -92,10 +101,11 @@ async def _over_tcp(network: Network, server: str, port: int, query: dns.Message
             if not more:
                 raise trio.BrokenResourceError("the name server closed the connection")
             data += more
-    response = _answer(data[2 : 2 + int.from_bytes(data[:2], "big")], query)
+    length = int.from_bytes(data[:2], "big")
+    response = _answer(data[2 : 2 + length], query)
     if response is None:
         raise trio.BrokenResourceError("the name server's answer is malformed")
-    return response
+    return response, length
 
 
 def _answer(data: bytes, query: dns.Message) -> dns.Message | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator.packet.address import format_ipv4, format_ipv6
 from emulator.packet.digits import is_natural
-from emulator.packet.dns_record import TYPE_NAMES, A, Mx, Record, Soa, Srv
+from emulator.packet.dns_record import CLASS_NAMES, TYPE_NAMES, A, Mx, Record, Soa, Srv
 
 
 def record_type(name: str) -> int | None:
@@ -13,6 +13,14 @@ def record_type(name: str) -> int | None:
     if upper.startswith("TYPE") and is_natural(upper[4:]) and int(upper[4:]) <= 0xFFFF:
         return int(upper[4:])
     return next((number for number, known in TYPE_NAMES.items() if known == upper), None)
+
+
+def record_class(name: str) -> int | None:
+    """Return the number of a class's name ("IN", "CLASS7"), or None if there is none."""
+    upper = name.upper()
+    if upper.startswith("CLASS") and is_natural(upper[5:]) and int(upper[5:]) <= 0xFFFF:
+        return int(upper[5:])
+    return next((number for number, known in CLASS_NAMES.items() if known == upper and upper != "ANY"), None)
 
 
 def data_text(record: Record) -> str:

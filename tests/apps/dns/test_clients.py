@@ -65,15 +65,30 @@ async def test_malformed_queries_are_told_so() -> None:
 
 
 async def test_dig(lab: Lab, autojump_clock: MockClock) -> None:
+    """Its text is compared with the real one's in test_real_tools.py; this runs where there is none."""
     await lab.start("registry.k8s.io/coredns/coredns:v1.11.1", "dns", zone=Names())
-    result = await lab.run("dig web.default.svc.cluster.local")
-    lines = result.out.splitlines()
-    assert lines[4].startswith(";; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: ")
-    assert lines[5] == ";; flags: qr aa rd ra; QUERY: 1, ANSWER: 1, AUTHORITY: 0, ADDITIONAL: 1"
+    lines = (await lab.run("dig web.default.svc.cluster.local")).out.splitlines()
+    assert lines[6].startswith(";; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: ")
+    assert lines[7] == ";; flags: qr aa rd ra; QUERY: 1, ANSWER: 1, AUTHORITY: 0, ADDITIONAL: 1"
     assert ";web.default.svc.cluster.local.\tIN\tA" in lines
     assert "web.default.svc.cluster.local. 30 IN\tA\t10.244.1.3" in lines
     assert (await lab.run("dig +short -x 10.244.1.3")).out == f"{WEB}\n"
     assert (await lab.run("dig +short web +search")).out == "10.244.1.3\n"
+
+
+async def test_what_dig_has_not_is_refused_by_name(lab: Lab, autojump_clock: MockClock) -> None:
+    for option in ("+trace", "+yaml", "-f", "+https"):
+        result = await lab.run(f"dig {option} x")
+        assert (result.status, result.error) == (1, f"dig: {option} is not there; see docs/programs.md\n")
+
+
+async def test_host(lab: Lab, autojump_clock: MockClock) -> None:
+    await lab.start("coredns", "dns", zone=Names())
+    assert (await lab.run("host web")).out == "web.default.svc.cluster.local has address 10.244.1.3\n"
+    assert (await lab.run("host 10.244.1.3")).out == f"3.1.244.10.in-addr.arpa domain name pointer {WEB}\n"
+    missing = await lab.run("host nope")
+    assert (missing.status, missing.out) == (1, "Host nope not found: 3(NXDOMAIN)\n")
+    assert (await lab.run("host -C x")).error == "host: -C is not there; see docs/programs.md\n"
 
 
 async def test_truncated_answers_come_again_over_tcp(lab: Lab, autojump_clock: MockClock) -> None:
@@ -95,7 +110,7 @@ async def test_nslookup(lab: Lab, autojump_clock: MockClock) -> None:
     missing = await lab.run("nslookup nope")
     assert (missing.status, missing.out) == (1, f"{head}** server can't find nope: NXDOMAIN\n\n")
     reverse = await lab.run("nslookup 10.244.1.3")
-    assert reverse.out == f"{head}3.1.244.10.in-addr.arpa\tname = {WEB}\n\n"
+    assert reverse.out == f"3.1.244.10.in-addr.arpa\tname = {WEB}\n\n"
 
 
 async def test_getent(lab: Lab, autojump_clock: MockClock) -> None:
