@@ -71,6 +71,7 @@ class DropReason(enum.Enum):
     SOCKET_RCVBUFF = "the socket's receive buffer is full"
     UDP_CSUM = "the UDP checksum is wrong"
     TCP_CSUM = "the TCP checksum is wrong"
+    SKB_CSUM = "the SCTP checksum is wrong"
     ICMP_IGNORED = "an ICMP message that is not answered"
     ICMP_CSUM = "the ICMP checksum is wrong"
     TCP_FLAGS = "TCP flags that no state takes"

@@ -22,6 +22,7 @@ from emulator.packet.icmp import ECHO_REPLY
 if TYPE_CHECKING:
     from emulator.kernel.netns import Netns
     from emulator.kernel.route import RouteResult
+    from emulator.kernel.sctp.protocol import Sctp
     from emulator.kernel.tcp.connection import TcpSocket
     from emulator.kernel.tcp.listener import TcpListener
     from emulator.kernel.trace import Trace
@@ -40,6 +41,7 @@ class Sockets:
         self._udp = Udp(netns)
         self._tcp = Tcp(netns)
         self._ping = Ping(netns)
+        self._sctp: Sctp | None = None
         netns.protocols[17] = self._udp.receive
         netns.protocols[6] = self._tcp.receive
         netns.error_handlers[17] = self._udp.error
@@ -67,13 +69,24 @@ class Sockets:
         """Begin a TCP connection. ENETUNREACH, EADDRNOTAVAIL, ... at once; refusal and time-out on the socket later."""
         return self._tcp.connect(address, source, trace)
 
+    @property
+    def sctp(self) -> Sctp:
+        """SCTP, which is not there before it is first asked for, as Linux loads its module with the first socket."""
+        if self._sctp is None:
+            from emulator.kernel.sctp.protocol import Sctp
+
+            self._sctp = Sctp(self._netns)
+        return self._sctp
+
     def __iter__(self) -> Iterator[Socket]:
         yield from self._ping.sockets.values()
         yield from self._udp.ports
         yield from self._tcp.ports
+        if self._sctp is not None:
+            yield from self._sctp.ports
 
     def listing(self) -> list[SocketInfo]:
-        """Every socket, as `ss -a` lists them: ping, UDP, TCP with its listeners and TIME_WAITs.
+        """Every socket, as `ss -a` lists them: ping, UDP, TCP with its listeners and TIME_WAITs, SCTP.
 
         TCP sockets that are bound and nothing more are not in the kernel's dump (sock_diag) either.
         """

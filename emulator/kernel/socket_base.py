@@ -27,7 +27,7 @@ _BLOCK_OVERHEAD = 376  # headers and skb_shared_info
 class SocketInfo:
     """One row of `ss`: addresses as text, queues in bytes (of a listener: connections waiting, and its backlog)."""
 
-    protocol: str  # "tcp", "udp" or "icmp"
+    protocol: str  # "tcp", "udp", "icmp" or "sctp"
     state: str  # as ss prints it: LISTEN, ESTAB, UNCONN, TIME-WAIT, ...
     receive_queue: int
     send_queue: int
