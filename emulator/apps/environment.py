@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from emulator.api.objects.service import Service
     from emulator.kernel.netns import Netns
     from emulator.kernel.ping import PingReply
+    from emulator.kernel.sctp.inbound import Message
     from emulator.kernel.tcp.connection import TcpSocket
     from emulator.kernel.trace import Trace
     from emulator.kernel.udp import Datagram, UdpSocket
@@ -123,6 +124,43 @@ class PingEndpoint(Protocol):
         """End the socket."""
 
 
+class SctpAssociation(Protocol):
+    """An SCTP association for trio: whole messages. Errors are OSError as Linux gives them."""
+
+    @property
+    def local_address(self) -> Address:
+        """This end's address and port."""
+
+    @property
+    def remote_address(self) -> Address:
+        """The other end's address and port."""
+
+    async def send(self, payload: bytes, stream: int = 0, *, ppid: int = 0, unordered: bool = False) -> None:
+        """Send one message."""
+
+    async def receive(self) -> Message:
+        """Wait for one message; one without payload when the other end has ended the association."""
+
+    async def aclose(self) -> None:
+        """End the association."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+class SctpListener(Protocol):
+    """A listening SCTP socket for trio."""
+
+    async def accept(self) -> SctpAssociation:
+        """Wait for an association."""
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+
+
 class Network(Protocol):
     """A network namespace as programs see it: sockets for trio, and names."""
 
@@ -165,6 +203,12 @@ class Network(Protocol):
 
     def draw(self, bits: int) -> int:
         """Draw random bits from the machine's source, which a simulation repeats."""
+
+    async def open_sctp(self, host: str, port: int, *, source: Address | None = None) -> SctpAssociation:
+        """Begin an SCTP association with a name or address. OSError as Linux gives it (ECONNREFUSED, ...)."""
+
+    def open_sctp_listener(self, port: int, *, address: str = "0.0.0.0", backlog: int = 128) -> SctpListener:
+        """Listen for SCTP. OSError(EADDRINUSE) where the port is taken."""
 
     async def resolve(self, host: str) -> list[str]:
         """Look a name up as getaddrinfo does (hosts, search list, DNS); ResolveError if unknown."""

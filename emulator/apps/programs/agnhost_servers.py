@@ -74,7 +74,7 @@ async def _say_name(container: Container, listener: TcpListener) -> None:
 
 
 async def porter(container: Container, words: Sequence[str], task_status: trio.TaskStatus[None]) -> int:
-    """Serve on each port that a variable SERVE_[TCP_|UDP_|TLS_]PORT_N names, its value being the answer."""
+    """Serve on each port that a variable SERVE_[TCP_|UDP_|SCTP_|TLS_]PORT_N names, its value being the answer."""
     flags = parse_flags(words[1:], set(), {"json-response"})
     network = container.network
     async with trio.open_nursery() as nursery:
@@ -83,6 +83,10 @@ async def porter(container: Container, words: Sequence[str], task_status: trio.T
             if kind == "udp":
                 nursery.start_soon(serve_udp, network.open_udp(port), _constant(value))
                 logger(container.log, container.wall_clock)(f"Started UDP server on port {port}")
+            elif kind == "sctp":
+                from emulator.apps.programs.sctp_server import greet_sctp
+
+                nursery.start_soon(greet_sctp, network.open_sctp_listener(port), value.encode())
             elif kind:
                 context = _localhost_context(container) if kind == "tls" else None
                 service = go_http.service(container, _porter_handler(value, "json-response" in flags))
@@ -92,13 +96,11 @@ async def porter(container: Container, words: Sequence[str], task_status: trio.T
 
 
 def _porter_port(name: str) -> tuple[str, int]:
-    """Return the kind ("tcp", "udp", "tls") and the port that a variable asks for; ("", 0) for any other variable."""
+    """Return the kind ("tcp", "udp", "sctp", "tls") and port that a variable asks for; ("", 0) for any other one."""
     for prefix, kind in _PORTER_PREFIXES:
         port = name.removeprefix(prefix)
         if port != name and port.isascii() and port.isdigit():
             return kind, port_number(port)
-    if name.startswith("SERVE_SCTP_PORT_"):
-        raise UsageError(f"{name} has no effect here yet: pods have no SCTP sockets")
     return "", 0
 
 
@@ -106,6 +108,7 @@ _PORTER_PREFIXES = (
     ("SERVE_PORT_", "tcp"),
     ("SERVE_TCP_PORT_", "tcp"),
     ("SERVE_UDP_PORT_", "udp"),
+    ("SERVE_SCTP_PORT_", "sctp"),
     ("SERVE_TLS_PORT_", "tls"),
 )
 

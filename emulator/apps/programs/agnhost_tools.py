@@ -50,7 +50,8 @@ async def _connect(network: Network, words: Sequence[str], write_error: Write) -
         raise UsageError(f"accepts 1 arg(s), received {len(operands)}")
     timeout = parse_duration(flags.get("timeout", "0"))
     protocol = flags.get("protocol", "") or "tcp"
-    if protocol not in {"tcp", "udp"}:
+    attempt = {"tcp": _connect_tcp, "udp": _ask_udp, "sctp": _ask_sctp}.get(protocol)
+    if attempt is None:
         write_error("Unsupported protocol\n")
         return 1
     try:
@@ -62,8 +63,7 @@ async def _connect(network: Network, words: Sequence[str], write_error: Write) -
     except ValueError as error:
         write_error(f"{'UNKNOWN' if 'missing' in str(error) else 'DNS'}: {error}\n")
         return 1
-    attempt = _connect_tcp if protocol == "tcp" else _ask_udp
-    failure = await attempt(network, address, timeout or float("inf"), flags.get("udp-data", "hostname"))
+    failure = await attempt(network, address, timeout or float("inf"), flags.get(f"{protocol}-data", "hostname"))
     write_error(failure)
     return 1 if failure else 0
 
@@ -117,4 +117,20 @@ async def _ask_udp(network: Network, address: tuple[str, int], patience: float, 
         return f"{kind}: read {path}: read: {error_text(error)}\n"
     finally:
         endpoint.close()
+    return ""
+
+
+async def _ask_sctp(network: Network, address: tuple[str, int], patience: float, data: str) -> str:
+    """Send a message and wait for an answer; return what to print, "" if all went well."""
+    from emulator.apps.programs.sctp_server import SctpError, ask_sctp
+
+    try:
+        with trio.fail_after(patience):
+            answer = await ask_sctp(network, address, f"{data}\n".encode())
+    except trio.TooSlowError:
+        return "TIMEOUT\n"
+    except SctpError as error:
+        return f"OTHER: {error.reason}\n"
+    if not answer:
+        return "OTHER: No data received from the server. Cannot guarantee the server received the request.\n"
     return ""

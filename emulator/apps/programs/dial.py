@@ -30,7 +30,7 @@ class DialError(Exception):
 
 
 async def dial(network: Network, request: Request, log: Callable[[str], None]) -> Response:
-    """Answer `/dial?host=&port=&protocol=http|udp&request=hostname&tries=N` with the answers as JSON."""
+    """Answer `/dial?host=&port=&protocol=http|udp|sctp&request=hostname&tries=N` with the answers as JSON."""
     host, port, words, protocol, tries = (
         request.parameter(name) for name in ("host", "port", "request", "protocol", "tries")
     )
@@ -46,6 +46,9 @@ async def dial(network: Network, request: Request, log: Callable[[str], None]) -
         case "udp":
             ask = _ask_udp
             kind = "udp"
+        case "sctp":
+            ask = _ask_sctp
+            kind = "sctp"
         case _:
             return go_http.error(f"unsupported protocol. {protocol}", 400)
     try:
@@ -124,3 +127,15 @@ async def _ask_udp(network: Network, address: HostPort, message: str) -> str:
         raise DialError(f"reading from udp connection failed. err:'{reason}'")
     finally:
         endpoint.close()
+
+
+async def _ask_sctp(network: Network, address: HostPort, message: str) -> str:
+    from emulator.apps.programs.sctp_server import SctpError, ask_sctp
+
+    try:
+        with trio.fail_after(TIMEOUT):
+            return (await ask_sctp(network, address, message.encode())).decode("utf-8", "replace")
+    except trio.TooSlowError:
+        raise DialError("reading from sctp connection failed. err:'i/o timeout'") from None
+    except SctpError as error:
+        raise DialError(str(error)) from None

@@ -1,4 +1,4 @@
-"""`agnhost netexec`, the server of Kubernetes' network tests: HTTP or HTTPS, and UDP.
+"""`agnhost netexec`, the server of Kubernetes' network tests: HTTP or HTTPS, UDP and SCTP.
 
 Source: Kubernetes, test/images/agnhost/netexec/netexec.go (of agnhost 2.53).
 """
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import trio
 
-from emulator.apps.environment import Container, Invocation, UdpEndpoint
+from emulator.apps.environment import Container, Invocation, SctpListener, UdpEndpoint
 from emulator.apps.http_conversation import NoAnswerError
 from emulator.apps.http_message import Request, Response
 from emulator.apps.http_server import Server
-from emulator.apps.options import UsageError, port_number
+from emulator.apps.options import port_number
 from emulator.apps.programs import go_http
 from emulator.apps.programs.dial import dial
 from emulator.apps.programs.go_flags import parse_flags
@@ -50,8 +50,7 @@ async def main(container: Container, words: Sequence[str], task_status: trio.Tas
     """Serve until told to end; return the exit status. UsageError or ValueError for a command line that is refused."""
     flags = parse_flags(words[1:], FLAGS, set())
     http_port = port_number(flags.get("http-port", "8080"))
-    if flags.get("sctp-port", "-1") != "-1":
-        raise UsageError("--sctp-port has no effect here yet: pods have no SCTP sockets")
+    sctp_port = int(flags.get("sctp-port", "-1"))
     netexec = Netexec(container, flags.get("http-override", ""))
     service = go_http.service(container, netexec.handle)
     tls = None
@@ -70,6 +69,10 @@ async def main(container: Container, words: Sequence[str], task_status: trio.Tas
         delay = int(flags.get("delay-shutdown", "0"))
         if delay > 0:
             nursery.start_soon(netexec.end_after, delay, terminated(container))
+        if sctp_port != -1:
+            from emulator.apps.programs.sctp_server import serve_sctp
+
+            nursery.start_soon(serve_sctp, netexec.open_sctp(sctp_port), netexec.answer_sctp)
         task_status.started()
         ending = await netexec.ending()
         if ending.timeout:
@@ -108,6 +111,13 @@ class Netexec:
         self.log(f"Started UDP server on port {address} {port}")
         self._ready = True
         return endpoint
+
+    def open_sctp(self, port: int) -> SctpListener:
+        """Bind the SCTP server. OSError(EADDRINUSE)."""
+        listener = self._container.network.open_sctp_listener(port)
+        self.log("Started SCTP server")
+        self._ready = True
+        return listener
 
     async def ending(self) -> Ending:
         """Wait until /exit or /shutdown was asked for."""
@@ -230,19 +240,25 @@ class Netexec:
     def answer(self, datagram: Datagram) -> bytes | None:
         """Answer a datagram."""
         client = f"{datagram.source[0]}:{datagram.source[1]}"
-        said = datagram.payload.decode("utf-8", "replace").strip().lower()
+        return self._answer(datagram.payload.decode("utf-8", "replace").strip().lower(), client, "UDP", "udp")
+
+    def answer_sctp(self, said: str, client: str) -> bytes | None:
+        """Answer an SCTP client."""
+        return self._answer(said, client, "SCTP", "SCTP")
+
+    def _answer(self, said: str, client: str, protocol: str, logged: str) -> bytes | None:
         if said == "hostname":
-            self.log("Sending udp hostName response")
+            self.log(f"Sending {logged} hostName response")
             return self._container.pod_name.encode()
         if said.startswith("echo "):
             words = said.partition(" ")[2]
-            self.log(f"Echoing {words} to UDP client {client}")
+            self.log(f"Echoing {words} to {protocol} client {client}")
             return words.encode()
         if said == "clientip":
-            self.log(f"Sending clientip back to UDP client {client}")
+            self.log(f"Sending clientip back to {protocol} client {client}")
             return client.encode()
         if said:
-            self.log(f"Unknown UDP command received from {client}: {said}")
+            self.log(f"Unknown {protocol} command received from {client}: {said}")
         return None
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from emulator.kernel.socket_base import Address
     from emulator.kernel.trace import Trace
     from emulator.runtime.machine import Machine
+    from emulator.runtime.sockets.sctp_association import SctpAssociation, SctpListener
 
 ANY = "0.0.0.0"
 
@@ -107,6 +108,24 @@ class NetnsNetwork:
                 socket.close()
                 raise
         return PingEndpoint(self._machine, socket)
+
+    async def open_sctp(self, host: str, port: int, *, source: Address | None = None) -> SctpAssociation:
+        """Begin an SCTP association with a name's first address. OSError as Linux gives it."""
+        from emulator.runtime.sockets.sctp_association import SctpAssociation
+
+        address = (await self.resolve(host))[0]
+        await trio.lowlevel.checkpoint()
+        self._machine.enter()
+        association = SctpAssociation(self._machine, self._netns.sockets.sctp.connect((address, port), source))
+        await association.connected()
+        return association
+
+    def open_sctp_listener(self, port: int, *, address: str = ANY, backlog: int = 128) -> SctpListener:
+        """Listen for SCTP. OSError(EADDRINUSE) where the port is taken."""
+        from emulator.runtime.sockets.sctp_association import SctpListener
+
+        self._machine.enter()
+        return SctpListener(self._machine, self._netns.sockets.sctp.listen((address, port), backlog))
 
     async def resolve(self, host: str) -> list[str]:
         """Look a name up as getaddrinfo does. ResolveError if unknown."""

@@ -76,6 +76,39 @@ async def test_reset_breaks_the_other_end(pair: Pair, autojump_clock: MockClock)
     await server.aclose()
 
 
+async def test_after_a_reset_sending_is_a_broken_pipe(pair: Pair, autojump_clock: MockClock) -> None:
+    """As on Linux: ECONNRESET once, to whoever calls first, then EPIPE."""
+    client, server = await connected(pair)
+    client.abort()
+    await trio.sleep(1)
+    causes = []
+    for _ in range(2):
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await server.send_all(b"x")
+        causes.append(type(caught.value.__cause__))
+    assert causes == [ConnectionResetError, BrokenPipeError]
+    await server.aclose()
+
+
+@pytest.mark.parametrize(("drops", "error"), [(True, TimeoutError), (False, OSError)])
+async def test_a_peer_that_goes_silent_ends_in_what_was_heard_of_it(
+    pair: Pair, autojump_clock: MockClock, drops: bool, error: type[OSError]
+) -> None:
+    """A quarter of an hour without an answer is ETIMEDOUT; EHOSTUNREACH where ARP has failed meanwhile."""
+    client, server = await connected(pair)
+    if drops:
+        pair.b.netns.netfilter.restore("*filter\n:INPUT DROP\nCOMMIT\n")
+    else:
+        pair.b.netns.links["eth0"].set_up(False)
+    await client.send_all(b"x")
+    with pytest.raises(trio.BrokenResourceError) as caught:
+        await client.receive_some()
+    assert isinstance(caught.value.__cause__, error)
+    assert caught.value.__cause__.errno == (errno.ETIMEDOUT if drops else errno.EHOSTUNREACH)
+    assert 900 < trio.current_time() < 1100
+    await server.aclose()
+
+
 async def test_closing_wakes_a_receiver(pair: Pair, autojump_clock: MockClock) -> None:
     client, server = await connected(pair)
 
