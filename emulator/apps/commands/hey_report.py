@@ -109,7 +109,7 @@ class HeyReport:
         counts = [0] * len(marks)
         for bucket, number in self.latencies.counts.items():
             value = min(highest_in(bucket), self.latencies.longest)
-            place = next((index for index, mark in enumerate(marks) if value <= mark + 1), len(marks) - 1)
+            place = next((index for index, mark in enumerate(marks) if value <= mark * 1.001 + 1), len(marks) - 1)
             counts[place] += number
         most = max(counts)
         return [
