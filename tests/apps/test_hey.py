@@ -96,3 +96,13 @@ async def test_as_a_program(web: Lab, autojump_clock: MockClock) -> None:
     assert await web.start("podwire/load", "client", args=["-n", "2", "-c", "1", U]) == []
     await trio.sleep(2)
     assert "[200]\t2 responses" in "".join(web.logs["client"])
+
+
+async def test_a_connection_that_the_server_gave_up_costs_no_request(lab: Lab, autojump_clock: MockClock) -> None:
+    """A worker that asks every two seconds, of a server that waits one: each request needs a connection of its own."""
+    listener = await lab.networks["server"].open_tcp_listener(80)
+    service = Service(lambda _: text("x"), lab.machine.wall_clock, lambda _: None, idle_timeout=1.0)
+    lab.nursery.start_soon(serve, listener, service)
+    result = await lab.run(f"hey -n 4 -c 1 -q 0.5 {U}")
+    assert "  [200]\t4 responses\n" in result.out
+    assert "Error distribution" not in result.out

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
+import h11
 import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
@@ -115,3 +118,82 @@ async def test_many_clients_at_once(lab: Lab, autojump_clock: MockClock) -> None
             nursery.start_soon(ask)
     assert answers == ["GET 0"] * 100
     assert CONNECTION_LIMIT >= 100
+
+
+BODIES = st.lists(st.tuples(st.binary(max_size=3000), st.booleans(), st.booleans()), min_size=1, max_size=5)
+
+
+async def echo_in_parts(request: Request) -> Response:
+    """Answer with the body: whole, or bit by bit where the path says so."""
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        for start in range(0, len(request.body), 700):
+            await trio.sleep(0.001)
+            yield request.body[start : start + 700]
+
+    return Response(200, parts=parts()) if request.path == "/parts" else Response(200, request.body)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(bodies=BODIES, cuts=st.lists(st.integers(1, 4000), max_size=12))
+def test_pipelined_requests_are_answered_in_order_whatever_their_framing(
+    bodies: list[tuple[bytes, bool, bool]], cuts: list[int]
+) -> None:
+    """Bodies with a length and in chunks, cut into segments anywhere, come back as they went, each behind the last."""
+    sent = b""
+    for body, chunked, in_parts in bodies:
+        client = h11.Connection(h11.CLIENT)
+        framing = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(body)))
+        target = "/parts" if in_parts else "/"
+        sent += client.send(h11.Request(method="POST", target=target, headers=[("Host", "a"), framing])) or b""
+        for start in range(0, len(body), 1000):
+            sent += client.send(h11.Data(data=body[start : start + 1000])) or b""
+        sent += client.send(h11.EndOfMessage()) or b""
+
+    async def scenario(lab: Lab) -> None:
+        listener = await lab.networks["server"].open_tcp_listener(80)
+        service = Service(echo_in_parts, lab.machine.wall_clock, lambda _: None)
+        lab.nursery.start_soon(serve, listener, service)
+        async with await lab.networks["client"].open_tcp_stream("10.244.1.3", 80) as stream:
+            rest = sent
+            for cut in cuts:
+                await stream.send_all(rest[:cut])
+                rest = rest[cut:]
+                await trio.sleep(0.001)
+            await stream.send_all(rest)
+            await stream.send_eof()
+            received = b""
+            while data := await stream.receive_some():
+                received += data
+        for body, _, in_parts in bodies:
+            reader = h11.Connection(h11.CLIENT)
+            reader.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
+            reader.send(h11.EndOfMessage())
+            reader.receive_data(received)
+            head = reader.next_event()
+            assert isinstance(head, h11.Response)
+            assert (b"transfer-encoding", b"chunked") in list(head.headers) or not in_parts
+            got = b""
+            while isinstance(event := reader.next_event(), h11.Data):
+                got += event.data
+            assert isinstance(event, h11.EndOfMessage)
+            assert got == body
+            received = reader.trailing_data[0]
+        assert received == b""
+
+    play(scenario)
+
+
+async def test_a_body_that_breaks_off_ends_its_connection_only(lab: Lab, autojump_clock: MockClock) -> None:
+    async def broken() -> AsyncGenerator[bytes, None]:
+        yield b"half"
+        raise KeyError("x")
+
+    listener = await lab.networks["server"].open_tcp_listener(80)
+    log: list[str] = []
+    service = Service(lambda _: Response(200, parts=broken()), lab.machine.wall_clock, log.append)
+    lab.nursery.start_soon(serve, listener, service)
+    for _ in range(2):
+        result = await lab.run("curl -sS http://10.244.1.3/")
+        assert (result.status, result.out) == (18, "half")
+    assert log == ["GET /: KeyError: 'x'"] * 2

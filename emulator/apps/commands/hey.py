@@ -247,9 +247,21 @@ class _Load:
             self.report.fail(f"{get}: {error}")
 
     async def _request(self, due: float) -> None:
-        settings, timing = self.settings, Timing()
-        began = trio.current_time()
-        connection = self._idle.pop() if self._idle else await self._open(timing)
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                await self._exchange(connection, due, trio.current_time(), Timing())
+                return
+            except _FailedError:
+                if connection.heard:
+                    raise
+                # The server had hung up before it saw the request: net/http tries another connection, as here.
+        began, timing = trio.current_time(), Timing()
+        await self._exchange(await self._open(timing), due, began, timing)
+
+    async def _exchange(self, connection: HttpConnection, due: float, began: float, timing: Timing) -> None:
+        """Send a request on a connection and read the answer; `began` is when the connection was asked for."""
+        settings = self.settings
         connected = trio.current_time()
         timing.dial = connected - began
         kept = False
