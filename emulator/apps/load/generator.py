@@ -66,15 +66,22 @@ class Generator:
             for due in arrivals:
                 if due >= end or self._left <= 0:
                     return
-                if due > trio.current_time():
-                    await trio.sleep_until(due)
-                with trio.move_on_at(end) as waiting:
-                    await places.acquire()
-                if waiting.cancelled_caught:
+                await trio.sleep_until(due)
+                if not await self._enter(places, end):
                     self._count_unsent(due, arrivals, end)
                     return
                 self._left -= 1
                 nursery.start_soon(self._do_in_place, due, places)
+
+    async def _enter(self, places: trio.Semaphore, end: float) -> bool:
+        """Take a place among the unanswered; False if there was none until the end."""
+        try:
+            places.acquire_nowait()  # also late: whoever is behind because the machine is busy sends nonetheless
+        except trio.WouldBlock:
+            with trio.move_on_at(end) as waiting:
+                await places.acquire()
+            return not waiting.cancelled_caught
+        return True
 
     def _arrivals(self, began: float) -> Iterator[float]:
         """Yield when requests are due; the first ones of clients that begin together do not fall together."""

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from emulator.api.messages import LOAD_RUN, ControlError, LoadClient, LoadPace, LoadParams, LoadTarget
 from emulator.apps.load.tally import Tally
-from emulator.packet.dns_record import SRV
+from emulator.packet.dns_record import AAAA, SRV
 from emulator.runtime.cluster.cluster import Cluster
 from tests.scenarios.world import CONFIG, pod, service
 
@@ -60,7 +60,7 @@ async def test_every_protocol_from_a_pod(cluster):
         target("udp", host="web", port=81, payload=b"hostname"),
         target("dns", path="web"),
         target("dns", path="_http._tcp.web.default.svc.cluster.local.", record=SRV),
-        target("dns", path="web.default.svc.cluster.local", record=SRV),
+        target("dns", path="web.default.svc.cluster.local.", record=AAAA),
         target("dns", path="nobody.default.svc.cluster.local."),
         target("ping", host="localhost"),
     ]
