@@ -1,5 +1,6 @@
 """Manifests of real projects, and more in their style: all applies, all pods get ready, all Services answer."""
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from trio.testing import MockClock
 
 from emulator.api.manifest import read_manifests
 from emulator.api.messages import Object
+from emulator.apps.programs.generic import speaks_tls
 from emulator.runtime.cluster.cluster import Cluster, Place
 from tests.scenarios.world import ask, pod, settle
 
@@ -60,19 +62,30 @@ async def _check_service(cluster: Cluster, service: Object) -> None:
     host = f"{name}.{namespace}.svc.cluster.local"
     for port in now["spec"]["ports"]:
         number = numbers[port.get("name", "")] if headless else port["port"]
-        await _check_port(cluster.pod("client"), host, number, port.get("protocol", "TCP"))
+        secure = speaks_tls(port.get("name", ""), number)
+        await _check_port(cluster.pod("client"), host, number, port.get("protocol", "TCP"), secure=secure)
 
 
-async def _check_port(client: Place, host: str, port: int, protocol: str) -> None:
+async def _check_port(client: Place, host: str, port: int, protocol: str, *, secure: bool) -> None:
     """Any answer to a line of HTTP, or to a datagram; what names no built-in program says which pod it is."""
     if protocol == "UDP":
         with await client.udp_socket() as socket:
             assert await ask(socket, "hello", host, port)
         return
     with trio.fail_after(30):
-        async with await client.open_tcp_stream(host, port) as stream:
+        async with await client.open_tcp_stream(host, port) as plain:
+            stream = await _with_tls(plain) if secure else plain
             await stream.send_all(f"GET / HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
             assert await stream.receive_some(), f"{host}:{port} closed without an answer"
+
+
+async def _with_tls(plain: trio.abc.Stream) -> trio.abc.Stream:
+    """Speak TLS, taking any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    stream = trio.SSLStream(plain, context)
+    await stream.do_handshake()
+    return stream
 
 
 def test_all_files_are_there() -> None:
