@@ -222,7 +222,7 @@ async def test_tcp_connection_to_a_deleted_pod_ends(cluster: Cluster, autojump_c
         await settle()
         found = {await host_of(cluster.pod("client"), "web") for _ in range(20)}
         assert found == {"web-a", "web-c"}
-        # The node takes its neighbour for reachable for 15 to 45 s more (base_reachable_time), and meanwhile asks nobody.
+        # The node takes its neighbour for reachable for 15 to 45 s more (base_reachable_time).
         await trio.sleep(45)
         with pytest.raises(OSError, match="No route to host"):
             await cluster.pod("client").open_tcp_stream(endpoint["web-b"], HTTP)

@@ -62,11 +62,11 @@ async def _check_service(cluster: Cluster, service: Object) -> None:
     host = f"{name}.{namespace}.svc.cluster.local"
     for port in now["spec"]["ports"]:
         number = numbers[port.get("name", "")] if headless else port["port"]
-        secure = speaks_tls(port.get("name", ""), number)
+        secure = speaks_tls(str(port.get("targetPort", "")), numbers[port.get("name", "")])
         await _check_port(cluster.pod("client"), host, number, port.get("protocol", "TCP"), secure=secure)
 
 
-async def _check_port(client: Place, host: str, port: int, protocol: str, *, secure: bool) -> None:
+async def _check_port(client: Place, host: str, port: int, protocol: str, *, secure: bool = False) -> None:
     """Any answer to a line of HTTP, or to a datagram; what names no built-in program says which pod it is."""
     if protocol == "UDP":
         with await client.udp_socket() as socket:
