@@ -5,7 +5,6 @@ What `emulator start` reads. Everything has a default; everything that is wrong 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -15,11 +14,12 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from emulator.api.checks import formats
-from emulator.api.networks import BALANCER_POOLS, balancer_pool, check_networks, parse_network
+from emulator.api.cloud_section import CLOUD_KEYS, NODE, CloudConfig, read_cloud
+from emulator.api.networks import BALANCER_POOLS, balancer_pool, check_networks
 from emulator.api.problem import Path as FieldPath
-from emulator.api.problem import format_path, listed, printable, quoted
+from emulator.api.problem import listed, printable, quoted
 from emulator.api.toml_file import parse_toml, read_toml_text
-from emulator.api.toml_lines import line_of
+from emulator.api.toml_reader import NOT_AVAILABLE, TomlReader
 from emulator.errors import ManifestError
 
 DEFAULT_NAME = "podwire"
@@ -36,8 +36,6 @@ AVAILABLE = frozenset({"iptables", "ipvs", "nftables", "bridge"})
 
 LATER_SECTIONS = ("links",)
 """Sections of the file's contract that this version does not have."""
-
-NOT_AVAILABLE = "not available in this version"
 
 
 class NodeConfig(Struct, frozen=True):
@@ -59,6 +57,7 @@ class ClusterConfig(Struct, frozen=True):
     node_network: IPv4Network = NODE_NETWORK
     load_balancer_pool: IPv4Network = BALANCER_POOLS[0]
     """Where Services of type LoadBalancer get their addresses from; apart from the cluster's own networks."""
+    cloud: CloudConfig = CloudConfig()
     proxy_mode: str = "iptables"
     cni: str = "bridge"
     seed: int = 0
@@ -85,7 +84,6 @@ CLUSTER_KEYS = (
     "app_path",
 )
 NODE_KEYS = ("name", "zone", "labels")
-CLOUD_KEYS = ("load_balancer_pool",)
 TRAFFIC_KEYS = ("files",)
 SECTIONS = ("cluster", "nodes", "cloud", "traffic")
 
@@ -106,37 +104,26 @@ def parse_cluster_file(text: str, source: str, directory: Path) -> ClusterConfig
     return config
 
 
-class _Reader:
-    """Reads the tables of one file; a value that is wrong is noted and its default taken."""
+class _Reader(TomlReader):
+    """Reads a cluster file."""
 
     def __init__(self, lines: Mapping[FieldPath, int], source: str) -> None:
-        self._lines = lines
-        self._source = source
-        self.problems: list[tuple[int, str]] = []
+        super().__init__(lines, source)
         self.others: list[str] = []  # problems of files that this one names
-
-    def sorted_problems(self) -> list[str]:
-        """Return all problems as lines, in the order of the file."""
-        shown = printable(self._source)
-        ordered = sorted(self.problems, key=lambda entry: entry[0])
-        return [f"{shown}:{line}: {message}" if line else f"{shown}: {message}" for line, message in ordered]
-
-    def _problem(self, path: FieldPath, message: str) -> None:
-        self.problems.append((line_of(self._lines, path), f"{format_path(path)}: {message}"))
 
     def config(self, document: dict[str, Any], directory: Path) -> ClusterConfig:
         """Return the configuration of a whole document."""
-        self._check_keys((), document, SECTIONS, later=LATER_SECTIONS)
-        cluster = self._table(("cluster",), document.get("cluster", {}))
-        self._check_keys(("cluster",), cluster, CLUSTER_KEYS)
+        self.check_keys((), document, SECTIONS, later=LATER_SECTIONS)
+        cluster = self.table(("cluster",), document.get("cluster", {}))
+        self.check_keys(("cluster",), cluster, CLUSTER_KEYS)
         nodes = self._nodes(document.get("nodes", []))
         config = ClusterConfig(
-            name=self._name(("cluster", "name"), cluster.get("name"), _default_name(self._source)),
+            name=self.name(("cluster", "name"), cluster.get("name"), _default_name(self._source)),
             nodes=nodes,
-            pod_cidr=self._network(("cluster", "pod_cidr"), cluster, _DEFAULTS.pod_cidr),
+            pod_cidr=self.network(("cluster", "pod_cidr"), cluster, _DEFAULTS.pod_cidr),
             node_cidr_mask=self._integer("node_cidr_mask", cluster, _DEFAULTS.node_cidr_mask),
-            service_cidr=self._network(("cluster", "service_cidr"), cluster, _DEFAULTS.service_cidr),
-            node_network=self._network(("cluster", "node_network"), cluster, _DEFAULTS.node_network),
+            service_cidr=self.network(("cluster", "service_cidr"), cluster, _DEFAULTS.service_cidr),
+            node_network=self.network(("cluster", "node_network"), cluster, _DEFAULTS.node_network),
             proxy_mode=self._choice("proxy_mode", cluster, _DEFAULTS.proxy_mode, PROXY_MODES),
             cni=self._choice("cni", cluster, _DEFAULTS.cni, CNIS),
             seed=self._integer("seed", cluster, _DEFAULTS.seed),
@@ -146,66 +133,36 @@ class _Reader:
             source=self._source,
         )
         if config.seed < 0:
-            self._problem(("cluster", "seed"), f"Invalid value: {config.seed}: must be greater than or equal to 0")
+            self.problem(("cluster", "seed"), f"Invalid value: {config.seed}: must be greater than or equal to 0")
         networks = {name: getattr(config, name) for name in ("pod_cidr", "service_cidr", "node_network")}
-        for key, message in check_networks(networks, config.node_cidr_mask, len(nodes)):
-            self._problem(("cluster", key), message)
-        return replace(config, load_balancer_pool=self._balancer_pool(document.get("cloud", {}), networks))
+        table = self.table(("cloud",), document.get("cloud", {}))
+        self.check_keys(("cloud",), table, CLOUD_KEYS)
+        pool = self._balancer_pool(table, networks)
+        cloud = read_cloud(self, table, {**networks, "load_balancer_pool": pool})
+        machines = len(nodes) + sum(host.network == NODE for host in cloud.hosts)
+        for key, message in check_networks(networks, config.node_cidr_mask, len(nodes), machines):
+            self.problem(("cluster", key), message)
+        return replace(config, load_balancer_pool=pool, cloud=cloud)
 
-    def _balancer_pool(self, value: Any, networks: Mapping[str, IPv4Network]) -> IPv4Network:
+    def _balancer_pool(self, cloud: Mapping[str, Any], networks: Mapping[str, IPv4Network]) -> IPv4Network:
         """Return the pool that is asked for, or the first of the defaults that lies apart from `networks`."""
         path = ("cloud", "load_balancer_pool")
-        cloud = self._table(("cloud",), value)
-        self._check_keys(("cloud",), cloud, CLOUD_KEYS)
         pool = balancer_pool(networks.values())
         if path[1] in cloud:
-            pool = self._network(path, cloud, pool or _DEFAULTS.load_balancer_pool)
+            pool = self.network(path, cloud, pool or _DEFAULTS.load_balancer_pool)
             for name, network in networks.items():
                 if pool.overlaps(network):
-                    self._problem(path, f"Invalid value: {pool}: overlaps with {name} {network}")
+                    self.problem(path, f"Invalid value: {pool}: overlaps with {name} {network}")
         elif pool is None:
             tried = ", ".join(map(str, BALANCER_POOLS))
-            self._problem(path, f"Required value: the cluster's networks leave none of {tried} free; choose another")
+            self.problem(path, f"Required value: the cluster's networks leave none of {tried} free; choose another")
         return pool or _DEFAULTS.load_balancer_pool
-
-    def _check_keys(
-        self, path: FieldPath, table: Mapping[str, Any], known: Iterable[str], later: Iterable[str] = ()
-    ) -> None:
-        for key in table:
-            if key in later:
-                self._problem((*path, key), f"this section is {NOT_AVAILABLE}; take it out")
-            elif key not in known:
-                close = difflib.get_close_matches(key, tuple(known), n=1)
-                hint = f'did you mean "{close[0]}"?' if close else f"known are {', '.join(known)}"
-                self._problem((*path, key), f"unknown key; {hint}")
-
-    def _mistyped(self, path: FieldPath, value: Any, wanted: str) -> None:
-        self._problem(path, f"Invalid value: {quoted(value)}: must be {wanted}")
-
-    def _table(self, path: FieldPath, value: Any) -> dict[str, Any]:
-        if isinstance(value, dict):
-            return value
-        self._mistyped(path, value, "a table")
-        return {}
 
     def _integer(self, key: str, table: Mapping[str, Any], default: int) -> int:
         value = table.get(key, default)
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-        self._mistyped(("cluster", key), value, "an integer")
-        return default
-
-    def _network(self, path: tuple[str, str], table: Mapping[str, Any], default: IPv4Network) -> IPv4Network:
-        value = table.get(path[1])
-        if value is None:
-            return default
-        if not isinstance(value, str):
-            self._mistyped(path, value, f'a network in quotes, such as "{default}"')
-            return default
-        network = parse_network(value)
-        if isinstance(network, IPv4Network):
-            return network
-        self._problem(path, f"Invalid value: {quoted(value)}: {network}")
+        self.mistyped(("cluster", key), value, "an integer")
         return default
 
     def _choice(self, key: str, table: Mapping[str, Any], default: str, known: tuple[str, ...]) -> str:
@@ -213,83 +170,65 @@ class _Reader:
         if value in AVAILABLE and value in known:
             return str(value)
         if isinstance(value, str) and value in known:
-            self._problem(("cluster", key), f'"{value}" is {NOT_AVAILABLE}; use "{default}"')
+            self.problem(("cluster", key), f'"{value}" is {NOT_AVAILABLE}; use "{default}"')
         else:
-            self._problem(
+            self.problem(
                 ("cluster", key), f"Unsupported value: {quoted(value)}: supported values: {listed((default,))}"
             )
         return default
 
-    def _name(self, path: FieldPath, value: Any, default: str) -> str:
-        if value is None:
-            return default
-        if not isinstance(value, str):
-            self._mistyped(path, value, "a string")
-            return default
-        for problem in formats.label_1123(value):
-            self._problem(path, f"Invalid value: {quoted(value)}: {problem}")
-        return value
-
     def _nodes(self, value: Any) -> tuple[NodeConfig, ...]:
         if not isinstance(value, list):
-            self._problem(("nodes",), "must be a list of tables: write [[nodes]]")
+            self.problem(("nodes",), "must be a list of tables: write [[nodes]]")
             return _DEFAULTS.nodes
         nodes: list[NodeConfig] = []
         first: dict[str, int] = {}
         for index, entry in enumerate(value):
             path: FieldPath = ("nodes", index)
-            node = self._node(path, self._table(path, entry), f"node-{index + 1}")
+            node = self._node(path, self.table(path, entry), f"node-{index + 1}")
             if node.name in first:
-                self._problem((*path, "name"), f"Duplicate value: {quoted(node.name)}, as nodes[{first[node.name]}]")
+                self.problem((*path, "name"), f"Duplicate value: {quoted(node.name)}, as nodes[{first[node.name]}]")
             first.setdefault(node.name, index)
             nodes.append(node)
         return tuple(nodes) or _DEFAULTS.nodes
 
     def _node(self, path: FieldPath, table: dict[str, Any], default_name: str) -> NodeConfig:
-        self._check_keys(path, table, NODE_KEYS)
-        name = self._name((*path, "name"), table.get("name"), default_name)
+        self.check_keys(path, table, NODE_KEYS)
+        name = self.name((*path, "name"), table.get("name"), default_name)
         if name in RESERVED_NODE_NAMES:
-            self._problem((*path, "name"), f"Invalid value: {quoted(name)}: another process of the cluster has it")
-        zone = self._label_value((*path, "zone"), table.get("zone", ""))
+            self.problem((*path, "name"), f"Invalid value: {quoted(name)}: another process of the cluster has it")
+        zone = self.label_value((*path, "zone"), table.get("zone", ""))
         labels = {}
-        for key, value in self._table((*path, "labels"), table.get("labels", {})).items():
+        for key, value in self.table((*path, "labels"), table.get("labels", {})).items():
             for problem in formats.qualified_name(key):
-                self._problem((*path, "labels", key), f"Invalid value: {quoted(key)}: {problem}")
-            labels[key] = self._label_value((*path, "labels", key), value)
+                self.problem((*path, "labels", key), f"Invalid value: {quoted(key)}: {problem}")
+            labels[key] = self.label_value((*path, "labels", key), value)
         return NodeConfig(name, zone, labels)
-
-    def _label_value(self, path: FieldPath, value: Any) -> str:
-        if not isinstance(value, str):
-            self._mistyped(path, value, "a string")
-            return ""
-        for problem in formats.label_value(value):
-            self._problem(path, f"Invalid value: {quoted(value)}: {problem}")
-        return value
 
     def _files(self, path: FieldPath, table: Mapping[str, Any], directory: Path, example: str) -> Iterable[Path]:
         value = table.get(str(path[-1]), [])
         if not isinstance(value, list):
-            self._mistyped(path, value, f'a list of files, such as ["{example}"]')
+            self.mistyped(path, value, f'a list of files, such as ["{example}"]')
             return
         for index, entry in enumerate(value):
             place = (*path, index)
             if not isinstance(entry, str) or not entry:
-                self._mistyped(place, entry, "the name of a file")
+                self.mistyped(place, entry, "the name of a file")
             elif "\0" in entry or not (directory / entry).exists():
-                self._problem(place, f"Invalid value: {quoted(entry)}: no such file in {printable(str(directory))}")
+                self.problem(place, f"Invalid value: {quoted(entry)}: no such file in {printable(str(directory))}")
             else:
                 yield directory / entry
 
     def _app_path(self, value: Any, directory: Path) -> Iterable[Path]:
         if not isinstance(value, list):
-            self._mistyped(("cluster", "app_path"), value, 'a list of directories, such as ["apps"]')
+            self.mistyped(("cluster", "app_path"), value, 'a list of directories, such as ["apps"]')
             return
         for index, entry in enumerate(value):
             path = ("cluster", "app_path", index)
             if not isinstance(entry, str) or not entry:
-                self._mistyped(path, entry, "the name of a directory")
+                self.mistyped(path, entry, "the name of a directory")
             elif "\0" in entry or not (directory / entry).is_dir():
-                self._problem(path, f"Invalid value: {quoted(entry)}: no such directory in {printable(str(directory))}")
+                self.problem(path, f"Invalid value: {quoted(entry)}: no such directory in {printable(str(directory))}")
             else:
                 yield (directory / entry).resolve()
 
@@ -297,8 +236,8 @@ class _Reader:
         """Read [traffic]; what is wrong in one of its files is told with the rest."""
         from emulator.api.traffic_file import read_traffic_file  # few clusters have traffic of their own
 
-        table = self._table(("traffic",), value)
-        self._check_keys(("traffic",), table, TRAFFIC_KEYS)
+        table = self.table(("traffic",), value)
+        self.check_keys(("traffic",), table, TRAFFIC_KEYS)
         for path in self._files(("traffic", "files"), table, directory, "load.toml"):
             try:
                 read_traffic_file(path)

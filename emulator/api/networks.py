@@ -16,10 +16,19 @@ BALANCER_POOLS = tuple(map(IPv4Network, ("203.0.113.0/24", "198.51.100.0/24", "1
 """What load balancers get their addresses from by default: networks that nobody has (RFC 5737, RFC 2544)."""
 
 
+INTERNET_NETWORKS = tuple(map(IPv4Network, ("198.51.100.0/24", "192.0.2.0/24", "203.0.113.0/24", "100.64.0.0/24")))
+"""What the emulated internet's own addresses are from: likewise, or of the space of providers' NATs (RFC 6598)."""
+
+
 def balancer_pool(networks: Iterable[IPv4Network]) -> IPv4Network | None:
     """Return the first of the default pools that lies apart from all `networks`, or None."""
+    return apart(BALANCER_POOLS, networks)
+
+
+def apart(candidates: Iterable[IPv4Network], networks: Iterable[IPv4Network]) -> IPv4Network | None:
+    """Return the first candidate that overlaps none of `networks`, or None."""
     taken = list(networks)
-    return next((pool for pool in BALANCER_POOLS if not any(pool.overlaps(network) for network in taken)), None)
+    return next((each for each in candidates if not any(each.overlaps(network) for network in taken)), None)
 
 
 def parse_network(text: str) -> IPv4Network | str:
@@ -40,8 +49,13 @@ def parse_network(text: str) -> IPv4Network | str:
     return network
 
 
-def check_networks(networks: Mapping[str, IPv4Network], node_mask: int, nodes: int) -> Iterator[tuple[str, str]]:
-    """Yield (key, what is wrong) for `pod_cidr`, `service_cidr`, `node_network` and `node_cidr_mask` together."""
+def check_networks(
+    networks: Mapping[str, IPv4Network], node_mask: int, nodes: int, machines: int
+) -> Iterator[tuple[str, str]]:
+    """Yield (key, what is wrong) for `pod_cidr`, `service_cidr`, `node_network` and `node_cidr_mask` together.
+
+    `machines` are the nodes and the hosts beside them on the node network.
+    """
     for (name, network), (other_name, other) in combinations(networks.items(), 2):
         if network.overlaps(other):
             yield other_name, f"Invalid value: {other}: overlaps with {name} {network}"
@@ -56,7 +70,8 @@ def check_networks(networks: Mapping[str, IPv4Network], node_mask: int, nodes: i
     if services.prefixlen not in SERVICE_PREFIXES:
         ends = f"/{SERVICE_PREFIXES[0]} and /{SERVICE_PREFIXES[-1]}"
         yield "service_cidr", f"Invalid value: {services}: must be between {ends}"
-    machines = networks["node_network"]
-    room = max(machines.num_addresses - 3, 0)  # all but the network's, the gateway's and the broadcast address
-    if room < nodes:
-        yield "node_network", f"Invalid value: {machines}: has room for {room} nodes, not for {nodes}"
+    machine_network = networks["node_network"]
+    room = max(machine_network.num_addresses - 3, 0)  # all but the network's, the gateway's and the broadcast address
+    if room < machines:
+        what = "nodes" if machines == nodes else "nodes and hosts"
+        yield "node_network", f"Invalid value: {machine_network}: has room for {room} {what}, not for {machines}"

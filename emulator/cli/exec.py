@@ -26,6 +26,7 @@ emulator exec client -- curl -s http://web/
 emulator exec client -- ping -c 3 10.244.0.1
 emulator exec deploy/web -- ip addr
 emulator exec node/node-a -- iptables-save -t nat
+emulator exec host/gateway -- conntrack -L
 printf 'GET / HTTP/1.0\\r\\n\\r\\n' | emulator exec -i client -- nc web 80
 emulator exec -it client -- hostname
 """
@@ -62,10 +63,11 @@ class ExecCommand(Command):
 def exec_command(
     session: Session, namespace: str | None, container: str, stdin: bool, target: str, words: tuple[str, ...]
 ) -> int:
-    """Run a command in a pod or on a node; the exit status is the command's.
+    """Run a command in a pod, on a node or on a host outside; the exit status is the command's.
 
-    TARGET is a pod's name, deploy/NAME or svc/NAME for one of its pods, or node/NAME. The commands are the familiar
-    ones: ping, curl, nc, nslookup, ip, bridge, ss, iptables, iptables-save, conntrack, sysctl and others.
+    TARGET is a pod's name, deploy/NAME or svc/NAME for one of its pods, node/NAME, or host/NAME outside the nodes
+    (host/gateway too). The commands are the familiar ones: ping, curl, nc, nslookup, ip, bridge, ss, iptables,
+    iptables-save, conntrack, sysctl and others.
     """
     if words[0].startswith("-"):
         raise click.UsageError(f'"{words[0]}" is no command; write options, then --, then the command')

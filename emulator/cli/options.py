@@ -60,13 +60,28 @@ def complete_namespace(ctx: click.Context, _parameter: click.Parameter, incomple
     return _complete(ctx, "Namespace", incomplete, own=False)
 
 
+def _complete_host(ctx: click.Context, incomplete: str) -> list[str]:
+    from emulator.api.messages import CONTROLLER_STATUS, Empty
+    from emulator.errors import PodwireError
+
+    session = ctx.find_object(Session) or Session()
+    try:
+        with session.controller() as client:
+            hosts = client.call(CONTROLLER_STATUS, Empty(), COMPLETION_TIMEOUT).hosts
+    except PodwireError:
+        return []
+    return [name for host in hosts if (name := f"host/{host.name}").startswith(incomplete)]
+
+
 def complete_target(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Complete a pod's name or `node/NAME`."""
+    """Complete a pod's name, `node/NAME` or `host/NAME`."""
+    if incomplete.startswith("host/"):
+        return _complete_host(ctx, incomplete)
     if incomplete.startswith("node/"):
         return _complete(ctx, "Node", incomplete, "node/", own=False)
     prefix = "pod/" if incomplete.startswith("pod/") else ""
-    nodes = ["node/"] if "node/".startswith(incomplete) else []
-    return _complete(ctx, "Pod", incomplete, prefix) + nodes
+    others = [word for word in ("node/", "host/") if word.startswith(incomplete)]
+    return _complete(ctx, "Pod", incomplete, prefix) + others
 
 
 def complete_destination(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from emulator.cli.client import Client
     from emulator.runtime.state_directory import StateDirectory
 
+CLOUD = "cloud"
 CONTROLLER = "controller"
 SUPERVISOR = "supervisor"
 NAME = "emulator"
@@ -47,7 +48,7 @@ class Session:
         return self._connect(SUPERVISOR)
 
     def node(self, name: str) -> Client:
-        """Connect to a node. Raises ControlError (UNAVAILABLE)."""
+        """Connect to a node, or to the cloud. Raises ControlError (UNAVAILABLE)."""
         return self._connect(name)
 
     def _connect(self, process: str) -> Client:

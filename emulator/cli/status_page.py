@@ -12,6 +12,7 @@ from emulator.api.messages import ClusterOverview, NotReady, Object, ProcessStat
 from emulator.api.pod_status import summarize
 from emulator.api.problem import printable
 from emulator.cli.output import Table
+from emulator.cli.session import CLOUD
 
 SYSTEM_NAMESPACES = frozenset({"kube-node-lease", "kube-public", "kube-system"})
 MOST_ROWS = 20
@@ -39,6 +40,7 @@ def page(snapshot: Snapshot) -> list[str]:
     if overview is None:
         return [_title(snapshot), "", *_processes(snapshot.supervisor.processes)]
     lines = [_title(snapshot), "", *_nodes(overview, snapshot.supervisor.processes)]
+    lines += _outside(overview, snapshot.supervisor.processes)
     lines += _section(_services(overview), "get services -A", snapshot.program)
     lines += _section(_workloads(overview), "get deployments,statefulsets,daemonsets -A", snapshot.program)
     lines += _section(_pods(snapshot.pods), "get pods -A -o wide", snapshot.program)
@@ -77,6 +79,20 @@ def _process_cells(process: ProcessStatus | None) -> list[str]:
     if process is None:
         return ["-", "-"]
     return [str(process.pid) if process.pid else process.state, str(process.restarts)]
+
+
+def _outside(overview: ClusterOverview, processes: Sequence[ProcessStatus]) -> list[str]:
+    """Return what is outside the nodes, and its one process."""
+    if not overview.hosts:
+        return []
+    process = _process_cells(next((each for each in processes if each.name == CLOUD), None))
+    rows = [["OUTSIDE", "NETWORK", "ADDRESS", "RUNS", "PID", "RESTARTS"]]
+    rows += [
+        [f"host/{host.name}", host.network, host.address or "-", host.runs or "-", *process]
+        for host in overview.hosts[:MOST_ROWS]
+    ]
+    more = len(overview.hosts) - MOST_ROWS
+    return ["", *Table().lines(rows), *([f"… and {more} more"] if more > 0 else [])]
 
 
 def _processes(processes: Sequence[ProcessStatus]) -> list[str]:

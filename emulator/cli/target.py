@@ -1,4 +1,4 @@
-"""The word that names where something runs: a pod by its name, a pod of a workload or Service, or a node."""
+"""The word that names where something runs: a pod by its name or its workload's, a node, a host outside them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,32 @@ from typing import NamedTuple
 import click
 
 from emulator.api.kinds import Kind
-from emulator.api.messages import GET, LIST, ControlError, ErrorCode, GetParams, ListParams, Object
+from emulator.api.messages import (
+    CONTROLLER_STATUS,
+    GET,
+    LIST,
+    ControlError,
+    Empty,
+    ErrorCode,
+    GetParams,
+    HostOverview,
+    ListParams,
+    Object,
+)
 from emulator.cli.client import Client
 from emulator.cli.command import mistyped
 from emulator.cli.resources import kind_named
+from emulator.cli.session import CLOUD
+
+HOST = "host"
+"""The word before the name of a host outside the nodes, which is no object."""
 
 
 class Target(NamedTuple):
-    """A pod and its node, or a node itself where `pod` is empty; `object` is the Pod or the Node."""
+    """A pod and its node, or a node itself where `pod` is empty; `object` is the Pod or the Node.
+
+    Of a host outside the nodes, `node` is the cloud, `pod` the host's name, and there is neither namespace nor object.
+    """
 
     node: str
     namespace: str
@@ -24,15 +42,19 @@ class Target(NamedTuple):
     @property
     def label(self) -> str:
         """What messages call it."""
+        if self.node == CLOUD:
+            return f"host {self.pod}"
         return f"{self.namespace}/{self.pod}" if self.pod else f"node {self.node}"
 
 
 def find_target(client: Client, word: str, namespace: str) -> Target:
-    """Return what a word such as `client`, `pod/client`, `deploy/web`, `svc/web` or `node/node-a` means.
+    """Return what a word such as `client`, `pod/client`, `deploy/web`, `node/node-a` or `host/example.com` means.
 
-    Raises UsageError for a node that there is not, ControlError for other objects that cannot be found.
+    Raises UsageError for a node or host that there is not, ControlError for other objects that cannot be found.
     """
     kind_word, slash, name = word.rpartition("/")
+    if kind_word == HOST and name:
+        return Target(CLOUD, "", find_host(client, name).name, {})
     kind = kind_named(kind_word if slash else "pod")
     if not name:
         raise click.UsageError(f'"{word}": a name is missing behind the slash')
@@ -41,6 +63,16 @@ def find_target(client: Client, word: str, namespace: str) -> Target:
     if kind.kind == "Pod":
         return _pod(client, name, namespace)
     return _pod_of(client, kind, name, namespace)
+
+
+def find_host(client: Client, name: str) -> HostOverview:
+    """Return a host outside the nodes, or a part of their network. Raises UsageError if there is none of that name."""
+    hosts = {host.name: host for host in client.call(CONTROLLER_STATUS, Empty()).hosts}
+    if not hosts:
+        raise click.UsageError(f'there is no host "{name}": this cluster has nothing outside its nodes')
+    if name not in hosts:
+        raise mistyped(f'there is no host "{name}"; the hosts are: {", ".join(hosts)}', hosts, name)
+    return hosts[name]
 
 
 def _node(client: Client, name: str) -> Target:

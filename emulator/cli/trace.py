@@ -43,6 +43,7 @@ emulator trace client 10.96.0.10 --udp 53
 emulator trace client pod/web-7d9c-x2x --icmp
 emulator trace client web --considered
 emulator trace node/node-a web -o json
+emulator trace client example.com --tcp 80
 """
 
 _ANSWER_MARGIN = 5.0
@@ -99,9 +100,9 @@ def trace(
 ) -> int:
     """Follow one packet there and its reply back: every hop, rule, rewrite and drop.
 
-    SRC is a pod, deploy/NAME or node/NAME. DST is a Service, a pod (pod/NAME where a Service has the name too), a
-    node, an address or a DNS name. Without --tcp, --udp or --icmp the Service's first port is taken. The packet is
-    a real one, and takes the path of all others.
+    SRC is a pod, deploy/NAME, node/NAME or host/NAME. DST is a Service, a pod (pod/NAME where a Service has the name
+    too), a node, a host outside, an address or a DNS name. Without --tcp, --udp or --icmp the Service's first port is
+    taken. The packet is a real one, and takes the path of all others.
     """
     if sum((tcp is not None, udp is not None, icmp)) > 1:
         raise click.UsageError("--tcp, --udp and --icmp exclude each other")
@@ -110,7 +111,7 @@ def trace(
         start = find_target(controller, source, own)
         directory = Directory.read(controller)
     flow = directory.flow(destination, start.namespace or own, _asked(tcp, udp, icmp=icmp))
-    result, steps = _send(session, start, flow, directory.nodes, timeout, considered=considered > 0)
+    result, steps = _send(session, start, flow, directory.machines, timeout, considered=considered > 0)
     if output == "json":
         print_json(_as_json(start, flow, result, steps))
     else:
@@ -128,9 +129,9 @@ def _asked(tcp: int | None, udp: int | None, *, icmp: bool) -> tuple[str, int] |
 
 
 def _send(
-    session: Session, start: Target, flow: Flow, nodes: Sequence[str], timeout: float, *, considered: bool
+    session: Session, start: Target, flow: Flow, machines: Sequence[str], timeout: float, *, considered: bool
 ) -> tuple[TraceStartResult, list[TraceStep]]:
-    """Have the packet sent, then collect what every node recorded of it."""
+    """Have the packet sent, then collect what every machine recorded of it."""
     identity = int.from_bytes(os.urandom(7), "big")
     params = TraceStartParams(
         trace=identity,
@@ -144,7 +145,7 @@ def _send(
     )
     with session.node(start.node) as client:
         result = client.call(TRACE_START, params, timeout + _ANSWER_MARGIN)
-    return result, in_order(step for name in nodes for step in _collect(session, name, identity))
+    return result, in_order(step for name in machines for step in _collect(session, name, identity))
 
 
 def _collect(session: Session, node: str, identity: int) -> list[TraceStep]:

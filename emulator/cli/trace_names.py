@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import click
 
-from emulator.api.messages import LIST, ListParams, Object
+from emulator.api.messages import CONTROLLER_STATUS, LIST, Empty, HostOverview, ListParams, Object
 from emulator.api.trace_text import Names
 from emulator.cli.client import Client
 from emulator.cli.command import mistyped
+from emulator.cli.session import CLOUD
+from emulator.cli.target import HOST
 
 
 class Flow(NamedTuple):
@@ -24,24 +26,31 @@ class Flow(NamedTuple):
 
 
 class Directory:
-    """The Services, pods and nodes of a cluster."""
+    """The Services, pods and nodes of a cluster, and the hosts outside it."""
 
-    def __init__(self, services: Sequence[Object], pods: Sequence[Object], nodes: Sequence[Object]) -> None:
+    def __init__(
+        self,
+        services: Sequence[Object],
+        pods: Sequence[Object],
+        nodes: Sequence[Object],
+        hosts: Sequence[HostOverview] = (),
+    ) -> None:
         self._services = {_key(service): service for service in services}
         self._pods = {_key(pod): pod for pod in pods}
         self._nodes = {node["metadata"]["name"]: node for node in nodes}
+        self._hosts = {host.name: host for host in hosts}
         self.names = self._names()
 
     @classmethod
     def read(cls, client: Client) -> Directory:
         """Ask the controller. Raises ControlError."""
         services, pods, nodes = (client.call(LIST, ListParams(kind=kind)).items for kind in ("Service", "Pod", "Node"))
-        return cls(services, pods, nodes)
+        return cls(services, pods, nodes, client.call(CONTROLLER_STATUS, Empty()).hosts)
 
     @property
-    def nodes(self) -> list[str]:
-        """The names of the nodes."""
-        return [*self._nodes]
+    def machines(self) -> list[str]:
+        """The machines that a packet may come through: the nodes, and the cloud where there is one."""
+        return [*self._nodes, *([CLOUD] if self._hosts else [])]
 
     def _names(self) -> Names:
         """Return whose each address and network namespace is."""
@@ -51,6 +60,10 @@ class Directory:
             namespaces[f"cni-{pod['metadata']['uid']}"] = f"pod {namespace}/{name}"
         for name, node in self._nodes.items():
             addresses[node_address(node)] = f"node {name}"
+        for name, host in self._hosts.items():
+            addresses[host.address] = name if host.part else f"host {name}"
+            if not host.part:
+                namespaces[name] = f"host {name}"
         for (namespace, name), service in self._services.items():
             addresses[service.get("spec", {}).get("clusterIP", "")] = f"service {namespace}/{name}"
         return Names({address: name for address, name in addresses.items() if address not in ("", "None")}, namespaces)
@@ -58,7 +71,7 @@ class Directory:
     def flow(self, word: str, namespace: str, asked: tuple[str, int] | None) -> Flow:
         """Return the packet that a word means, by protocol and port as `asked` or as its owner has them.
 
-        Raises UsageError for a node, a pod or a Service that there is not.
+        Raises UsageError for a node, a host, a pod or a Service that there is not.
         """
         address, obj, label = self._find(word, namespace)
         protocol, port = asked or first_port(obj)
@@ -100,12 +113,14 @@ class Directory:
     def _find_kind(self, word: str, name: str, namespace: str) -> tuple[str, Object, str]:
         from emulator.cli.resources import kind_named
 
+        if word == HOST:
+            return self._host(name)
         kind = kind_named(word).kind
         if kind == "Node":
             return self._node(name)
         tables = {"Pod": self._pods, "Service": self._services}
         if kind not in tables:
-            raise click.UsageError(f'"{word}/{name}": a packet goes to a Service, a pod, a node or an address')
+            raise click.UsageError(f'"{word}/{name}": a packet goes to a Service, a pod, a node, a host or an address')
         obj = tables[kind].get((namespace, name))
         if obj is None:
             known = [other for space, other in tables[kind] if space == namespace]
@@ -125,6 +140,13 @@ class Directory:
             known = ", ".join(self._nodes)
             raise mistyped(f'there is no node "{name}"; the nodes are: {known}', self._nodes, name)
         return node_address(self._nodes[name]), {}, f"node {name}"
+
+    def _host(self, name: str) -> tuple[str, Object, str]:
+        host = self._hosts.get(name)
+        if host is None or not host.address:
+            known = [other.name for other in self._hosts.values() if other.address]
+            raise mistyped(f'there is no host "{name}"; the hosts are: {", ".join(known)}', known, name)
+        return host.address, {}, f"host {name}"
 
     def _by_dns_name(self, word: str) -> Object | None:
         """Return the Service that a name of the cluster's DNS means, in full or in part: `web.default`."""

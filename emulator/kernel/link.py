@@ -59,10 +59,10 @@ class Link:
     tso_max_size = 65_550  # what moves frames in memory takes any that IP can have
 
     def __init__(self, netns: Netns, name: str, mac: int, mtu: int = 1500) -> None:
-        self.name = name
+        self.name: str = name
         self.mtu = mtu
         self.netns = netns
-        self.index = 0
+        self.index: int = 0
         self.up = False
         self.port: BridgePort | None = None
         self.addresses = AddressList()

@@ -10,11 +10,11 @@ from emulator.api.messages import Object
 from emulator.apps.environment import Command, Container, Program
 
 
-def programs_of(objects: Iterable[Object]) -> list[str]:
-    """Return the names of the programs that a cluster with these objects runs from its start."""
+def programs_of(objects: Iterable[Object], hosts: Iterable[str] = ()) -> list[str]:
+    """Return the names of the programs that a cluster with these objects, and hosts' images, runs from its start."""
     from emulator.apps import images
 
-    names = {"coredns"}
+    names = {"coredns", *(images.module_for(image, ()) for image in hosts)}
     for obj in objects:
         spec: Object = obj.get("spec") or {}
         spec = (spec.get("template") or {}).get("spec") or spec

@@ -20,6 +20,7 @@ from emulator.errors import PodwireError
 SOCKET_PATH_LIMIT = 107  # sizeof(sockaddr_un.sun_path) - 1 on Linux
 SUPERVISOR = "supervisor"
 CONTROLLER = "controller"
+CLOUD = "cloud"
 TRAFFIC = "traffic"
 _LOCK = "lock"
 _MADE, _FOUND = "made", "found"
@@ -49,7 +50,7 @@ class StateDirectory:
     name: str
 
     def socket(self, process: str) -> Path:
-        """The control socket of `supervisor`, `controller` or a node."""
+        """The control socket of `supervisor`, `controller`, `cloud` or a node."""
         return self.path / f"{process}.sock"
 
     def log(self, process: str) -> Path:

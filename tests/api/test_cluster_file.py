@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import pickle
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
-from emulator.api import cluster_file, toml_file
+from emulator.api import cloud_section, cluster_file, toml_file
+from emulator.api.cloud_section import INTERNET, NODE, CloudConfig, HostConfig
 from emulator.api.cluster_file import ClusterConfig, NodeConfig, parse_cluster_file, read_cluster_file
 from emulator.api.manifest import read_manifests
 from emulator.errors import ManifestError
@@ -61,6 +62,10 @@ def test_the_editors_schema_knows_the_same_keys() -> None:
     assert set(schema["properties"]) == set(cluster_file.SECTIONS)
     assert set(schema["properties"]["cluster"]["properties"]) == set(cluster_file.CLUSTER_KEYS)
     assert set(schema["properties"]["nodes"]["items"]["properties"]) == set(cluster_file.NODE_KEYS)
+    cloud = schema["properties"]["cloud"]["properties"]
+    assert set(cloud) == set(cloud_section.CLOUD_KEYS)
+    assert set(cloud["hosts"]["items"]["properties"]) == set(cloud_section.HOST_KEYS)
+    assert cloud["resolver"]["default"] == str(CloudConfig().resolver)
     for key, described in schema["properties"]["cluster"]["properties"].items():
         if key not in ("name", "manifests", "app_path"):
             assert str(getattr(ClusterConfig(), key)) == str(described["default"])
@@ -186,3 +191,101 @@ def test_load_balancers_have_a_pool_of_their_own() -> None:
         "x.toml: cloud.load_balancer_pool: Required value: the cluster's networks leave none of 203.0.113.0/24, "
         "198.51.100.0/24, 192.0.2.0/24, 198.18.0.0/24 free; choose another",
     )
+
+
+def test_hosts_outside_the_nodes() -> None:
+    cloud = parse(
+        """[cloud]
+resolver = "9.9.9.9"
+[[cloud.hosts]]
+name = "laptop"
+network = "node"
+address = "172.18.0.200"
+[[cloud.hosts]]
+name = "shop.example.org"
+image = "nginx"
+args = ["-text", "hello"]
+ports = [80, "53/udp", "443/tcp"]
+"""
+    ).cloud
+    assert (cloud.internet, cloud.resolver, cloud.nameservers) == (True, IPv4Address("9.9.9.9"), ("9.9.9.9",))
+    assert cloud.hosts == (
+        HostConfig("laptop", NODE, IPv4Address("172.18.0.200")),
+        HostConfig(
+            "shop.example.org", INTERNET, None, "nginx", ("-text", "hello"), (("TCP", 80), ("UDP", 53), ("TCP", 443))
+        ),
+    )
+    alone = parse('[cloud]\ninternet = false\n[[cloud.hosts]]\nname = "laptop"').cloud
+    assert (alone.hosts[0].network, alone.nameservers) == (NODE, ())
+
+
+def test_the_internet_keeps_apart_from_the_cluster() -> None:
+    cloud = parse('[cluster]\nnode_network = "198.51.100.0/24"\npod_cidr = "1.0.0.0/16"\nnode_cidr_mask = 24').cloud
+    assert cloud.network == IPv4Network("192.0.2.0/24")
+    cloud = parse('[cluster]\npod_cidr = "1.1.0.0/16"').cloud
+    assert cloud.resolver == IPv4Address("198.51.100.53")
+
+
+def test_all_that_is_wrong_with_hosts_is_told() -> None:
+    found = problems(
+        """[cloud]
+internet = "yes"
+resolver = "10.244.0.1"
+[[cloud.hosts]]
+network = "moon"
+[[cloud.hosts]]
+name = "gateway"
+address = "172.18.0.1"
+network = "node"
+[[cloud.hosts]]
+name = "a_b"
+address = "172.18.0.9"
+ports = [0, "53/sctp", true]
+[[cloud.hosts]]
+name = "a.test"
+network = "node"
+address = "10.0.0.1"
+args = "-x"
+[[cloud.hosts]]
+name = "a.test"
+adress = "10.0.0.1"
+address = 7
+image = 1
+[[cloud.hosts]]
+name = "b.test"
+address = "198.51.100.2"
+[[cloud.hosts]]
+name = "c.test"
+network = "node"
+address = "172.18.255.255"
+[[cloud.hosts]]
+name = "d.test"
+address = "127.0.0.1"
+"""
+    )
+    assert [problem.removeprefix("x.toml:")[:100] for problem in found] == [
+        '2: cloud.internet: Invalid value: "yes": must be true or false',
+        "3: cloud.resolver: Invalid value: 10.244.0.1: is in pod_cidr 10.244.0.0/16; the internet is apart fr",
+        "4: cloud.hosts[0].name: Required value: what exec, trace and the internet's resolver know the host b",
+        '5: cloud.hosts[0].network: Unsupported value: "moon": supported values: "internet", "node"',
+        '7: cloud.hosts[1].name: Invalid value: "gateway": a part of the cloud has this name',
+        "8: cloud.hosts[1].address: Invalid value: 172.18.0.1: the gateway has it",
+        '11: cloud.hosts[2].name: Invalid value: "a_b": a lowercase RFC 1123 subdomain must consist of lower ',
+        "12: cloud.hosts[2].address: Invalid value: 172.18.0.9: is in node_network 172.18.0.0/16; the interne",
+        '13: cloud.hosts[2].ports[0]: Invalid value: 0: must be a port of 1 to 65535, such as 80 or "53/udp"',
+        '13: cloud.hosts[2].ports[1]: Invalid value: "53/sctp": must be a port of 1 to 65535, such as 80 or "',
+        '13: cloud.hosts[2].ports[2]: Invalid value: true: must be a port of 1 to 65535, such as 80 or "53/ud',
+        "17: cloud.hosts[3].address: Invalid value: 10.0.0.1: must be in node_network 172.18.0.0/16",
+        '18: cloud.hosts[3].args: Invalid value: "-x": must be a list of words, such as ["-text", "hello"]',
+        '20: cloud.hosts[4].name: Duplicate value: "a.test", as cloud.hosts[3]',
+        '21: cloud.hosts[4].adress: unknown key; did you mean "address"?',
+        '22: cloud.hosts[4].address: Invalid value: 7: must be an IPv4 address in quotes, such as "192.0.2.7"',
+        "23: cloud.hosts[4].image: Invalid value: 1: must be a string",
+        "26: cloud.hosts[5].address: Invalid value: 198.51.100.2: the gateway has it",
+        "30: cloud.hosts[6].address: Invalid value: 172.18.255.255: must be a host's address in node_network ",
+        "33: cloud.hosts[7].address: Invalid value: 127.0.0.1: must be a host's address that routers forward ",
+    ]
+    assert problems('[cloud]\ninternet = false\n[[cloud.hosts]]\nname = "a"\nnetwork = "internet"') == (
+        'x.toml:5: cloud.hosts[0].network: Invalid value: "internet": there is none, since cloud.internet is false',
+    )
+    assert problems("[cloud]\nhosts = 1") == ("x.toml:2: cloud.hosts: must be a list of tables: write [[cloud.hosts]]",)

@@ -106,7 +106,12 @@ def test_status_tells_a_newcomer_what_exists(ask: Ask) -> None:
 def test_status_as_json(ask: Ask) -> None:
     value = json.loads(ask.ok("status", "-o", "json"))
     assert value["overview"]["ready"] is True
-    assert {process["name"] for process in value["supervisor"]["processes"]} == {"controller", "node-a", "node-b"}
+    assert {process["name"] for process in value["supervisor"]["processes"]} == {
+        "controller",
+        "node-a",
+        "node-b",
+        "cloud",
+    }
 
 
 def test_the_foreground_prints_the_page_and_ctrl_c_ends_all(tmp_path: Path, state: Path) -> None:

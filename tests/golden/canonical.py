@@ -13,7 +13,7 @@ PODS = {"client": "10.244.0.2", "near": "10.244.0.3", "far": "10.244.1.2"}
 FIRST_PORT = 40_000
 _KNOWN_PORTS = {"8080", "8081"}
 _PORT = re.compile(r"(?P<before>\d+\.\d+\.\d+\.\d+[.:]|[sd]port=)(?P<port>\d{4,5})\b")
-_NUMBERS = re.compile(r"\b(?P<field>seq|ack|TS val|ecr) [1-9]\d*")
+_NUMBERS = re.compile(r"\b(?P<field>seq|ack|TS val|ecr|id|identifier)(?P<mark>[ =])[1-9]\d*")
 
 
 async def canonical(cluster: Cluster, text: str) -> str:
@@ -24,7 +24,7 @@ async def canonical(cluster: Cluster, text: str) -> str:
         "|".join(rf"(?<![\w.]){re.escape(name)}(?![\w])" for name in sorted(names, key=len, reverse=True))
     )
     text = known.sub(lambda found: names[found[0]], text)
-    return _NUMBERS.sub(lambda found: f"{found['field']} N", _renumber_ports(text))
+    return _NUMBERS.sub(lambda found: f"{found['field']}{found['mark']}N", _renumber_ports(text))
 
 
 def _renumber_ports(text: str) -> str:
@@ -60,6 +60,9 @@ async def _names(cluster: Cluster) -> Mapping[str, str]:
             names[mac] = f"<{node} {shown}>"
             if owner:
                 names[link] = shown
+    for host in (await cluster.status()).hosts:
+        for link, (mac, _) in _macs(await output(cluster.host(host.name), "ip", "link")).items():
+            names[mac] = f"<{host.name} {link}>"
     return names
 
 

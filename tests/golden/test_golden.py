@@ -57,11 +57,13 @@ async def run(cluster: Cluster, words: list[str]) -> str:
 
 async def read(cluster: Cluster) -> Directory:
     services, pods, nodes = [await cluster.objects(kind) for kind in ("Service", "Pod", "Node")]
-    return Directory(services, pods, nodes)
+    return Directory(services, pods, nodes, (await cluster.status()).hosts)
 
 
 async def source(cluster: Cluster, word: str) -> Target:
     kind, _, name = word.rpartition("/")
+    if kind == "host":
+        return Target("cloud", "", name, {})
     if kind == "node":
         return Target(name, "", "", await cluster.get("Node", name))
     pod = await cluster.get("Pod", name, "default")

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
 
+from emulator.api.cloud_section import CloudConfig
 from emulator.runtime.cluster.cluster import Cluster
 from tests.scenarios.real_node import ROOT, RealNode, captured_icmp
 from tests.scenarios.world import CONFIG, HTTP, addresses, apply, output
@@ -17,7 +19,10 @@ VIPS = ("10.96.1.1", "10.96.1.2", "10.96.1.3", "10.96.1.4")
 
 async def emulated(wanted: dict[str, str], icmp: list[str]) -> tuple[dict[str, str], str]:
     """Ask everybody from the client and from the node; return the pods' addresses and the node's rules."""
-    async with Cluster.start(CONFIG, simulate=True) as cluster:
+    config = msgspec.structs.replace(
+        CONFIG, cloud=CloudConfig(internet=False)
+    )  # as the real node, which has no gateway
+    async with Cluster.start(config, simulate=True) as cluster:
         await apply(cluster, MANIFEST.read_text())
         pods = await addresses(cluster)
         for source, place in (("client", cluster.pod("client")), (ROOT, cluster.node("node-a"))):

@@ -259,12 +259,14 @@ async def test_session_affinity_keeps_a_client_with_its_endpoint(cluster: Cluste
 
 
 async def test_a_port_that_the_service_has_not_goes_nowhere(cluster: Cluster, autojump_clock: MockClock) -> None:
-    """In iptables mode nothing matches an unknown port of a VIP: the packet is routed on, and nobody answers."""
+    """In iptables mode nothing matches an unknown port of a VIP: the packet is routed on, to where no such VIP is."""
     await apply(cluster, WEB, pod("client", "node-a"))
     outcome = await cluster.pod("client").exec(
         "curl", "-sS", "--max-time", "2", f"http://{await vip(cluster, 'web')}:8/"
     )
-    assert outcome.exit_status == 28
+    assert outcome.exit_status == 7
+    seen = await output(cluster.host("gateway"), "conntrack", "-L")
+    assert f"dst={await vip(cluster, 'web')}" in seen
 
 
 async def test_a_vip_answers_no_ping(cluster: Cluster, autojump_clock: MockClock) -> None:

@@ -10,11 +10,11 @@ UNDERLAY_ANNOTATION = "podwire/underlay"
 """On a Node: where its process receives underlay datagrams, as HOST:PORT."""
 
 MAC_ANNOTATION = "podwire/mac"
-"""On a Node: the MAC address of its NIC on the node network."""
+"""On a Node: the MAC address of its NIC on the node network. On the cloud's Lease: all of them, parted by commas."""
 
 
 class NodeRegistration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A node process that wants to be the node `name`; the exchange stays open as long as it is.
+    """A process that wants to be the node `name`, or what is outside them (`cloud`), as long as the exchange is open.
 
     `instance` differs for each process. While another instance holds the name, it is refused.
     """
@@ -24,6 +24,7 @@ class NodeRegistration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     underlay_host: str
     underlay_port: int
     mac: str  # of the NIC on the node network
+    macs: tuple[str, ...] = ()  # of the cloud: all that are behind its NIC
     pid: int = 0
     zone: str = ""
     labels: dict[str, str] = {}
@@ -95,6 +96,19 @@ class NotReady(Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class HostOverview(Struct, frozen=True, kw_only=True):
+    """A host outside the nodes; `network` is internet or node. A `part` of the network is no host, but runs commands.
+
+    `runs` says what it is there for: a host's image, a part's task.
+    """
+
+    name: str
+    network: str
+    address: str
+    runs: str = ""
+    part: bool = False
+
+
 class ClusterOverview(Struct, frozen=True, kw_only=True):
     """The cluster at a glance; `ready` when all nodes and pods are. `proxy_mode` is what its nodes are to run in."""
 
@@ -109,6 +123,7 @@ class ClusterOverview(Struct, frozen=True, kw_only=True):
     ready_pods: int
     not_ready: tuple[NotReady, ...]
     proxy_mode: str = ""
+    hosts: tuple[HostOverview, ...] = ()
 
 
 REGISTER = Method("register", NodeRegistration, Registered, Empty)

@@ -43,11 +43,14 @@ from emulator.api.messages import (
     WatchParams,
 )
 from emulator.errors import PodwireError
+from emulator.kube import cloud_lease
 from emulator.runtime import state_directory
 from emulator.runtime.cluster.backend import Backend, UnixBackend
+from emulator.runtime.cluster.outside import observed, with_hosts
 from emulator.runtime.cluster.remote_sockets import RemoteStream, RemoteUdp, os_error
 from emulator.runtime.cluster.simulation import Simulation, simulated
 from emulator.runtime.control.client import ConnectionLostError, ControlClient
+from emulator.runtime.state_directory import CLOUD
 from emulator.runtime.supervisor.readiness import wait_ready
 from emulator.runtime.supervisor.supervised import supervised
 from emulator.runtime.tasks import tasks
@@ -102,17 +105,18 @@ class Cluster:
     ) -> AsyncIterator[Cluster]:
         """Start a cluster, and end it with the block; with `wait` the block begins when all is ready.
 
-        `conditions` spoil the underlay of a simulated cluster, `hosts` are outside of it on its node network
-        (`cluster.simulation.hosts`). Raises ManifestError or StartError.
+        `conditions` spoil the underlay of a simulated cluster. `hosts` are on the node network in place of the
+        internet, the first with the gateway's address. Raises ManifestError or StartError.
         """
         if not isinstance(config, ClusterConfig):
             config = read_cluster_file(config)
         if seed is not None:
             config = msgspec.structs.replace(config, seed=seed)
+        config = with_hosts(config, hosts)
         objects = [item.object for item in read_manifests(config.manifests)] if config.manifests else []
         if simulate:
             async with (
-                simulated(config, conditions, hosts=hosts) as simulation,
+                simulated(config, conditions) as simulation,
                 _opened(config, simulation.backend) as cluster,
             ):
                 cluster.simulation = simulation
@@ -123,13 +127,13 @@ class Cluster:
                 cluster.start_traffic()
                 yield cluster
             return
-        if hosts:
-            raise PodwireError("hosts outside the cluster are there in a simulated one only: give simulate=True")
         directory = state_directory.locate(config.name, state_dir)
         async with (
             supervised(config, objects, directory, wait=wait),
             _opened(config, UnixBackend(directory)) as cluster,
         ):
+            if wait:
+                await cluster.wait_ready()
             yield cluster
 
     @staticmethod
@@ -140,8 +144,8 @@ class Cluster:
         config = ClusterConfig(name=directory.name)
         async with _opened(config, UnixBackend(directory)) as cluster:
             nodes = await cluster.objects("Node")
-            names = tuple(msgspec.structs.replace(config.nodes[0], name=node["metadata"]["name"]) for node in nodes)
-            cluster.config = msgspec.structs.replace(config, nodes=names)
+            names = [node["metadata"]["name"] for node in nodes]
+            cluster.config = observed(config, names, (await cluster.status()).hosts)
             yield cluster
 
     # Objects
@@ -185,9 +189,11 @@ class Cluster:
         return await self._call(messages.CONTROLLER_STATUS, Empty())
 
     async def wait_ready(self, within: float = READY_WITHIN) -> None:
-        """Wait until all nodes, pods and workloads are ready. Raises trio.TooSlowError after `within` seconds."""
+        """Wait until all nodes, pods, workloads and what is outside are ready. trio.TooSlowError after `within` s."""
         with trio.fail_after(within):
             await wait_ready(await self._controller_client(), len(self.config.nodes))
+            if self.config.cloud.exists:
+                await self.wait_for("Lease", cloud_lease.is_held, cloud_lease.NAMESPACE)
 
     async def wait_for(
         self,
@@ -225,12 +231,17 @@ class Cluster:
         """Return a node, as a place to run commands and open sockets in."""
         return Place(self, "", "", node=name)
 
+    def host(self, name: str) -> Place:
+        """Return a host outside the nodes, or a part of their network (`gateway`, `internet`, `node-network`)."""
+        return Place(self, "", name, node=CLOUD)
+
     async def trace(
         self, source: str, destination: str, *, protocol: str = "tcp", port: int = 0, patience: float = 5.0
     ) -> TraceOutcome:
-        """Send one traced packet from a pod (or `node/NAME`); return all steps of it and of its reply."""
+        """Send one traced packet from a pod, `node/NAME` or `host/NAME`; return all steps of it and of its reply."""
         kind, _, rest = source.partition("/")
-        place = self.node(rest) if kind == "node" else self.pod(source)
+        places = {"node": self.node, "host": self.host}
+        place = places[kind](rest) if kind in places and rest else self.pod(source)
         identity = self._random.getrandbits(62)
         params = TraceStartParams(
             trace=identity,
@@ -244,9 +255,10 @@ class Cluster:
         async with self.connect_node(await place.node_name()) as client:
             result = await client.call(messages.TRACE_START, params)
         steps: list[TraceStep] = []
-        for node in self.config.nodes:
+        machines = [node.name for node in self.config.nodes] + ([CLOUD] if self.config.cloud.exists else [])
+        for machine in machines:
             async with (
-                self.connect_node(node.name) as client,
+                self.connect_node(machine) as client,
                 client.stream(messages.TRACE_COLLECT, TraceCollectParams(trace=identity, follow=False)) as exchange,
             ):
                 steps += [step async for step in exchange]
@@ -295,7 +307,7 @@ class Cluster:
 
 
 class Place:
-    """Where commands run and sockets open: a pod, or a node's own namespace."""
+    """Where commands run and sockets open: a pod, a node's own namespace, or a host outside the nodes."""
 
     def __init__(self, cluster: Cluster, namespace: str, name: str, *, node: str = "") -> None:
         self.namespace = namespace
@@ -318,7 +330,10 @@ class Place:
         return Place(self._cluster, self.namespace, self.name, node=await self.node_name())
 
     async def address(self) -> str:
-        """The pod's address; empty before it has one."""
+        """The pod's or host's address; empty before it has one."""
+        if self._node == CLOUD:
+            hosts = (await self._cluster.status()).hosts
+            return next((host.address for host in hosts if host.name == self.name), "")
         pod = await self._cluster.get("Pod", self.name, self.namespace)
         return str(pod.get("status", {}).get("podIP", ""))
 

@@ -1,49 +1,39 @@
-"""A host outside the cluster, on the node network of a simulated one: what clients beyond the nodes are.
-
-It is a machine like any other, a kernel with a NIC on the underlay; the nodes are told of it as of each other. The
-first one has the node network's gateway address, so that nodes send to it whatever is for addresses beyond.
-"""
+"""Hosts outside the nodes of a simulated cluster, for tests that look into them and move their routes."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network
-from random import Random
 
 import trio
+from msgspec.structs import replace
 
+from emulator.api.cloud_section import INTERNET, NODE, CloudConfig, HostConfig
+from emulator.api.cluster_file import ClusterConfig
+from emulator.api.messages import HostOverview
 from emulator.apps.environment import Invocation
+from emulator.cloud.cloud import UPLINK
+from emulator.cloud.plan import gateway_address
 from emulator.errors import PodwireError
-from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
 from emulator.kernel.route import Route
 from emulator.runtime.machine import Machine
-from emulator.runtime.node.node import UPLINK, nic_mac
 from emulator.runtime.programs import find_command
 from emulator.runtime.sockets.network import NetnsNetwork
-from emulator.runtime.underlay.underlay import Peer, Underlay
 
 
 class OutsideHost:
-    """One host. `network` opens sockets in it, `netns` is its namespace, `uplink` its NIC on the node network."""
+    """One host. `network` opens sockets in it, `netns` is its namespace, `uplink` its link to the others."""
 
-    def __init__(
-        self, peer: Peer, underlay: Underlay, random: Random, *, wall_offset: float, log: logging.Logger
-    ) -> None:
-        kernel = Kernel(peer.name, random, trio.current_time())
-        self.name = peer.name
-        self.peer = peer
-        self.machine = Machine(kernel, underlay, log, wall_offset)
-        self.netns = Netns(kernel, "root")
-        self.uplink = Nic(self.netns, UPLINK, peer.mac)
-        self.uplink.set_up()
-        self.machine.attach(self.uplink)
-        self.network = NetnsNetwork(self.machine, self.netns)
+    def __init__(self, name: str, machine: Machine, netns: Netns, network: NetnsNetwork) -> None:
+        self.name = name
+        self.machine = machine
+        self.netns = netns
+        self.uplink = netns.links[UPLINK]
+        self.network = network
 
     def add_address(self, address: str, prefix_length: int = 32) -> None:
-        """Give the host an address: on its NIC, or, of a network of its own, beyond it."""
+        """Give the host an address: on its link, or, of a network of its own, beyond it."""
         self.machine.enter()
         self.netns.add_address(self.uplink, int(IPv4Address(address)), prefix_length)
 
@@ -85,18 +75,25 @@ class _NoInput:
         return b""
 
 
-def host_address(node_network: IPv4Network, index: int) -> IPv4Address:
-    """Return the address of the `index`th host: the gateway's, then from the end of the network, where no node is."""
-    return node_network.network_address + 1 if index == 0 else node_network.broadcast_address - index
+def with_hosts(config: ClusterConfig, names: Sequence[str]) -> ClusterConfig:
+    """Return the configuration with hosts on the node network and without an internet: the first is the gateway.
+
+    Nodes send to it whatever is for addresses beyond, and it does with that what a test wants.
+    """
+    if not names:
+        return config
+    first, *others = names
+    hosts = [HostConfig(first, NODE, gateway_address(config)), *(HostConfig(name, NODE) for name in others)]
+    own = tuple(host for host in config.cloud.hosts if host.network == NODE)
+    return replace(config, cloud=CloudConfig(internet=False, hosts=(*own, *hosts)))
 
 
-def host_mac(cluster: str, name: str) -> int:
-    """Return the MAC of a host's NIC."""
-    return nic_mac(cluster, f"outside/{name}")
-
-
-def check_names(hosts: Iterable[str], nodes: Iterable[str]) -> None:
-    """Raise PodwireError where a host has the name of a node."""
-    twice = sorted({*hosts} & {*nodes})
-    if twice:
-        raise PodwireError(f"hosts outside have the names of nodes: {', '.join(twice)}; choose others")
+def observed(config: ClusterConfig, nodes: Iterable[str], hosts: Iterable[HostOverview]) -> ClusterConfig:
+    """Return the configuration with the nodes and hosts that a running cluster has."""
+    found = tuple(HostConfig(host.name, host.network, IPv4Address(host.address)) for host in hosts if not host.part)
+    internet = any(host.network == INTERNET for host in found)
+    return replace(
+        config,
+        nodes=tuple(replace(config.nodes[0], name=name) for name in nodes),
+        cloud=CloudConfig(internet=internet, hosts=found),
+    )

@@ -14,16 +14,16 @@ import trio
 from trio._core import _run as scheduler
 
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
+from emulator.runtime.cloud.cloud import CloudMachine, CloudSetting
 from emulator.runtime.cluster.backend import MemoryBackend
-from emulator.runtime.cluster.outside import OutsideHost, check_names, host_address, host_mac
+from emulator.runtime.cluster.outside import OutsideHost, with_hosts
 from emulator.runtime.control.memory_listener import MemoryListener
 from emulator.runtime.controller.controller import Controller
 from emulator.runtime.controller.database import Database
-from emulator.runtime.node.node import NodeMachine, NodeSetting, nic_mac
-from emulator.runtime.state_directory import CONTROLLER
+from emulator.runtime.node.node import NodeMachine, NodeSetting
+from emulator.runtime.state_directory import CLOUD, CONTROLLER
 from emulator.runtime.tasks import tasks
 from emulator.runtime.underlay.memory import Conditions, MemoryNetwork
-from emulator.runtime.underlay.underlay import Peer
 
 WALL_START = 1_767_225_600.0
 """The wall clock at the beginning of every simulation: 2026-01-01 00:00 UTC."""
@@ -38,18 +38,18 @@ class Simulation:
     def __init__(
         self, config: ClusterConfig, conditions: Conditions | None, log: logging.Logger, hosts: Sequence[str] = ()
     ) -> None:
-        check_names(hosts, (node.name for node in config.nodes))
+        config = with_hosts(config, hosts)
         self.config = config
         self.machines: dict[str, NodeMachine] = {}
         """The nodes by name, for tests that look into them."""
+        self.cloud: CloudMachine | None = None
         self.network = MemoryNetwork(Random(f"{config.seed}/wire"), conditions)
         self._listeners: dict[str, MemoryListener] = {}
         self._database = Database(None)
         self._log = log
         self._wall_offset = WALL_START - trio.current_time()
         self._ports = {node.name: _FIRST_PORT + index for index, node in enumerate(config.nodes)}
-        self.hosts = {name: self._host(name, index) for index, name in enumerate(hosts)}
-        """Hosts outside the cluster, on its node network."""
+        self._ports[CLOUD] = _FIRST_PORT + len(config.nodes)
         self._starts: dict[str, int] = {}
         self._scopes: dict[str, trio.CancelScope] = {}
         self._nursery: trio.Nursery | None = None
@@ -64,11 +64,11 @@ class Simulation:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                for host in self.hosts.values():
-                    nursery.start_soon(host.machine.run)
                 self.start_controller()
                 for node in self.config.nodes:
                     self.start_node(node.name)
+                if self.config.cloud.exists:
+                    self.start_cloud()
                 task_status.started()
                 await trio.sleep_forever()
         finally:
@@ -95,22 +95,30 @@ class Simulation:
         listener = self._listeners[name] = MemoryListener()
         self._nursery.start_soon(self._run_node, node, listener)
 
+    def kill_cloud(self) -> None:
+        """End what is outside the nodes, as SIGKILL does."""
+        self._scopes[CLOUD].cancel()
+
+    def start_cloud(self) -> None:
+        """Start what is outside the nodes, for the first time or anew."""
+        assert self._nursery is not None
+        listener = self._listeners[CLOUD] = MemoryListener()
+        self._nursery.start_soon(self._run_cloud, listener)
+
+    @property
+    def hosts(self) -> dict[str, OutsideHost]:
+        """The hosts outside the nodes, and the parts of their network, by name."""
+        cloud = self.cloud
+        if cloud is None:
+            return {}
+        places, namespaces = cloud.hosts.places, cloud.cloud.namespaces
+        return {
+            name: OutsideHost(name, cloud.machine, namespaces[name], place.network) for name, place in places.items()
+        }
+
     def wall_clock(self) -> float:
         """Seconds since the epoch, in the simulation."""
         return self._wall_offset + trio.current_time()
-
-    def _host(self, name: str, index: int) -> OutsideHost:
-        config = self.config
-        address = (_ADDRESS, _FIRST_PORT + len(config.nodes) + index)
-        peer = Peer(name, address, host_mac(config.name, name))
-        underlay = self.network.attach(name, 1, address)
-        underlay.set_peers(
-            Peer(node, (_ADDRESS, port), nic_mac(config.name, node)) for node, port in self._ports.items()
-        )
-        random = Random(f"{config.seed}/{name}")
-        host = OutsideHost(peer, underlay, random, wall_offset=self._wall_offset, log=self._log)
-        host.add_address(str(host_address(config.node_network, index)), config.node_network.prefixlen)
-        return host
 
     async def _run_controller(self, listener: MemoryListener) -> None:
         with trio.CancelScope() as scope:
@@ -137,10 +145,27 @@ class Simulation:
                     random=Random(f"{self.config.seed}/{node.name}/{epoch}"),
                     wall_offset=self._wall_offset,
                     log=self._log,
-                    outside=tuple(host.peer for host in self.hosts.values()),
                 )
             )
             await machine.run()
+
+    async def _run_cloud(self, listener: MemoryListener) -> None:
+        epoch = self._starts[CLOUD] = self._starts.get(CLOUD, 0) + 1
+        with trio.CancelScope() as scope:
+            self._scopes[CLOUD] = scope
+            self.cloud = CloudMachine(
+                CloudSetting(
+                    config=self.config,
+                    connect=self._connect_to_controller,
+                    listener=listener,
+                    underlay=self.network.attach(CLOUD, epoch, (_ADDRESS, self._ports[CLOUD])),
+                    epoch=epoch,
+                    random=Random(f"{self.config.seed}/{CLOUD}/{epoch}"),
+                    wall_offset=self._wall_offset,
+                    log=self._log,
+                )
+            )
+            await self.cloud.run()
 
 
 def schedule_by_seed(seed: int) -> None:

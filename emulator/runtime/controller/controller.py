@@ -19,7 +19,16 @@ import trio
 import emulator
 from emulator.api import messages
 from emulator.api.cluster_file import ClusterConfig
-from emulator.api.messages import PROTOCOL_VERSION, ClusterOverview, Empty, VersionResult
+from emulator.api.messages import (
+    PROTOCOL_VERSION,
+    ClusterOverview,
+    Empty,
+    NodeRegistration,
+    Registered,
+    RenewParams,
+    RenewResult,
+    VersionResult,
+)
 from emulator.api.normalize import reference_of
 from emulator.api.store import Store
 from emulator.errors import PodwireError
@@ -40,14 +49,16 @@ from emulator.kube.scheduler import Scheduler
 from emulator.kube.statefulset import StatefulSetController
 from emulator.kube.view_cache import ViewCache
 from emulator.runtime.control.server import Exchange, Methods, serve
+from emulator.runtime.controller.cloud_registry import CloudRegistry
 from emulator.runtime.controller.committer import Committer
 from emulator.runtime.controller.database import Database
 from emulator.runtime.controller.manager import Manager
 from emulator.runtime.controller.nodes import Nodes
 from emulator.runtime.controller.object_methods import ObjectMethods
-from emulator.runtime.controller.overview import overview
+from emulator.runtime.controller.overview import outside, overview
 from emulator.runtime.controller.watches import Watches
 from emulator.runtime.logging import open_log
+from emulator.runtime.state_directory import CLOUD
 from emulator.runtime.supervisor import arguments
 from emulator.runtime.supervisor.arguments import ControllerArguments
 from emulator.runtime.supervisor.processes import Inherited
@@ -105,6 +116,8 @@ class Controller:
         self._committer = Committer(self.store, database, self._watches.publish)
         self._manager = Manager(self.store, reconcilers(config), clock=clock, random=random, logger=logger)
         self._nodes = Nodes(self.store, self._committer, config, epoch=self.epoch, clock=clock, logger=logger)
+        self._outside = outside(config)
+        self._cloud = CloudRegistry(self.store, self._committer, epoch=self.epoch, logger=logger)
         self.methods = self._make_methods(logger)
         logger.info("epoch %d begins at revision %d", self.epoch, self.store.revision)
 
@@ -134,10 +147,18 @@ class Controller:
         methods = Methods(logger)
         methods.add(messages.VERSION, self._version)
         methods.add(messages.CONTROLLER_STATUS, self._status)
-        methods.add(messages.REGISTER, self._nodes.register)
-        methods.add(messages.RENEW, self._nodes.renew)
+        methods.add(messages.REGISTER, self._register)
+        methods.add(messages.RENEW, self._renew)
         ObjectMethods(self.store, self._committer, self._watches).add_to(methods)
         return methods
+
+    async def _register(self, params: NodeRegistration, exchange: Exchange[Registered]) -> Empty:
+        registry = self._cloud if params.name == CLOUD else self._nodes
+        return await registry.register(params, exchange)
+
+    async def _renew(self, params: RenewParams, exchange: Exchange[Empty]) -> RenewResult:
+        registry = self._cloud if params.name == CLOUD else self._nodes
+        return await registry.renew(params, exchange)
 
     async def _version(self, _params: Empty, _exchange: Exchange[Empty]) -> VersionResult:
         return VersionResult(
@@ -156,6 +177,7 @@ class Controller:
             epoch=self.epoch,
             revision=self.store.revision,
             proxy_mode=self._proxy_mode(),
+            hosts=self._outside,
         )
         await self._committer.flush()
         return found

@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 import emulator
+from emulator.api.cloud_section import NODE
 from emulator.api.cluster_file import ClusterConfig
 from emulator.api.history import Reference
 from emulator.api.messages import (
@@ -27,6 +28,7 @@ from emulator.api.messages import (
 from emulator.api.normalize import rfc3339
 from emulator.api.objects import HOSTNAME_LABEL, ZONE_LABEL
 from emulator.api.store import Store
+from emulator.cloud.plan import plan_hosts
 from emulator.kube.ipam import free_node_address, free_pod_cidr
 from emulator.kube.ownership import with_condition
 from emulator.kube.scheduler import NOT_REGISTERED
@@ -198,7 +200,7 @@ class Nodes:
             return self._store.update_status(Reference("Node", "", name), status)
 
     def _taken(self) -> tuple[list[IPv4Network], set[IPv4Address]]:
-        cidrs, addresses = [], set()
+        cidrs, addresses = [], {host.address for host in plan_hosts(self._config) if host.network == NODE}
         for node in self._store.list("Node"):
             if node.get("spec", {}).get("podCIDR"):
                 cidrs.append(IPv4Network(node["spec"]["podCIDR"]))

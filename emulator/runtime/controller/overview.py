@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from emulator.api.messages import ClusterOverview, NodeOverview, NotReady, Object, ServiceOverview, WorkloadOverview
+from emulator.api.cluster_file import ClusterConfig
+from emulator.api.messages import (
+    ClusterOverview,
+    HostOverview,
+    NodeOverview,
+    NotReady,
+    Object,
+    ServiceOverview,
+    WorkloadOverview,
+)
 from emulator.api.objects import SERVICE_NAME_LABEL, ZONE_LABEL
+from emulator.cloud.plan import plan_hosts, plan_parts
 from emulator.kube.reconciler import Reader
 
 _WORKLOADS = {
@@ -15,7 +25,15 @@ _WORKLOADS = {
 }
 
 
-def overview(reader: Reader, *, cluster: str, epoch: int, revision: int, proxy_mode: str = "") -> ClusterOverview:
+def overview(
+    reader: Reader,
+    *,
+    cluster: str,
+    epoch: int,
+    revision: int,
+    proxy_mode: str = "",
+    hosts: tuple[HostOverview, ...] = (),
+) -> ClusterOverview:
     """Summarize the stored objects; each part is in order of namespace and name."""
     pods = [pod for pod in reader.list("Pod") if _phase(pod) not in ("Succeeded", "Failed")]
     nodes = tuple(_node(node, pods) for node in _sorted(reader, "Node"))
@@ -33,7 +51,23 @@ def overview(reader: Reader, *, cluster: str, epoch: int, revision: int, proxy_m
         ready_pods=sum(_is_ready(pod) for pod in pods),
         not_ready=not_ready,
         proxy_mode=proxy_mode,
+        hosts=hosts,
     )
+
+
+def outside(config: ClusterConfig) -> tuple[HostOverview, ...]:
+    """Return what is outside the nodes: the parts of the network, then the hosts."""
+    if not config.cloud.exists:
+        return ()
+    parts = [
+        HostOverview(name=part.name, network=part.network, address=part.address, runs=part.task, part=True)
+        for part in plan_parts(config)
+    ]
+    hosts = [
+        HostOverview(name=host.name, network=host.network, address=str(host.address), runs=host.image)
+        for host in plan_hosts(config)
+    ]
+    return (*parts, *hosts)
 
 
 def _sorted(reader: Reader, kind: str) -> list[Object]:

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
@@ -19,23 +19,16 @@ from typing import Any
 import trio
 
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
-from emulator.api.messages import (
-    GET,
-    MAC_ANNOTATION,
-    UNDERLAY_ANNOTATION,
-    ControlError,
-    ErrorCode,
-    GetParams,
-    NodeRegistration,
-)
+from emulator.api.messages import GET, ControlError, ErrorCode, GetParams, NodeRegistration
 from emulator.api.objects.meta import Object
 from emulator.api.objects.node import Node
 from emulator.api.objects.view import view
-from emulator.errors import PodwireError, WireError
+from emulator.errors import PodwireError
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
 from emulator.kernel.nic import Nic
 from emulator.kernel.route import Route
+from emulator.kube import cloud_lease
 from emulator.kube.cni.bridge import BridgePlugin, NodeNetwork
 from emulator.kube.ipam import dns_address
 from emulator.kube.proxy import configuration
@@ -45,7 +38,7 @@ from emulator.kube.proxy.service_port import ServicePortName
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.kube.proxy.sysctls import conntrack_sysctls
 from emulator.kube.proxy.tracker import ServiceTracker
-from emulator.packet.address import format_ipv4, format_mac, mac_to_int
+from emulator.packet.address import format_ipv4, format_mac
 from emulator.runtime.control.server import serve
 from emulator.runtime.logging import open_log
 from emulator.runtime.machine import Machine
@@ -56,6 +49,7 @@ from emulator.runtime.node.flows import FlowTable
 from emulator.runtime.node.health_server import HealthServer, NodeFollower
 from emulator.runtime.node.names import ClusterDirectory
 from emulator.runtime.node.object_cache import ObjectCache
+from emulator.runtime.node.peers import cloud_peers, node_peers, on_change
 from emulator.runtime.node.pods import PodRunner
 from emulator.runtime.node.running_pod import PodHost
 from emulator.runtime.node.service_proxy import ServiceProxy
@@ -69,7 +63,7 @@ from emulator.runtime.supervisor import arguments
 from emulator.runtime.supervisor.arguments import NodeArguments
 from emulator.runtime.supervisor.processes import Inherited
 from emulator.runtime.underlay.udp import UdpUnderlay
-from emulator.runtime.underlay.underlay import Peer, Underlay, parse_udp_address
+from emulator.runtime.underlay.underlay import Underlay
 
 ROOT = "root"
 UPLINK = "eth0"
@@ -93,8 +87,6 @@ class NodeSetting:
     random: Random
     wall_offset: float
     log: logging.Logger
-    outside: tuple[Peer, ...] = ()
-    """Machines on the node network that are no nodes."""
     own_process: bool = False
     """Whether nothing but this node is in the process."""
 
@@ -138,7 +130,7 @@ class NodeMachine:
                 epoch=self._setting.epoch,
                 machine=self.machine,
                 pods=pods,
-                network=NetnsNetwork(self.machine, self.root, _node_resolver(node)),
+                network=NetnsNetwork(self.machine, self.root, _node_resolver(node, self._setting.config)),
                 traces=self.traces,
                 flows=FlowTable(self.machine),
                 endpoints=EndpointNames(self.root, self.cache),
@@ -158,7 +150,6 @@ class NodeMachine:
         network = setting.config.node_network
         address = IPv4Address(node.status.internal_ip)
         self.root.add_address(self.uplink, int(address), network.prefixlen, broadcast=int(network.broadcast_address))
-        # Beyond the gateway is nothing yet, but without a way there no packet would get as far as kube-proxy's REJECT.
         self.root.fib.add(Route(0, 0, link=self.uplink, gateway=int(network.network_address) + 1))
         plugin = BridgePlugin(self.machine.kernel, self.root, self.uplink, _node_network(node, setting.config))
         writer = StatusWriter(self.link, setting.log)
@@ -167,6 +158,7 @@ class NodeMachine:
             host_ip=str(address),
             root=self.root,
             cluster_dns=str(dns_address(setting.config.service_cidr)),
+            nameservers=setting.config.cloud.nameservers,
             directory=ClusterDirectory(self.cache, self.machine.wall_clock),
             get_object=self._get_object,
             find_program=partial(find_program, app_path=setting.config.app_path, alone=setting.own_process),
@@ -178,8 +170,9 @@ class NodeMachine:
         nursery.start_soon(writer.run)
         nursery.start_soon(events.run)
         await nursery.start(pods.run)
-        nursery.start_soon(_on_change, self.cache, "Pod", lambda: pods.sync(self.cache.objects("Pod")))
-        nursery.start_soon(_on_change, self.cache, "Node", lambda: self._sync_nodes(plugin))
+        nursery.start_soon(on_change, self.cache, "Pod", lambda: pods.sync(self.cache.objects("Pod")))
+        nursery.start_soon(on_change, self.cache, "Node", lambda: self._sync_nodes(plugin))
+        nursery.start_soon(on_change, self.cache, "Lease", self._sync_peers)
         return pods, proxy
 
     async def _get_object(self, kind: str, namespace: str, name: str) -> Object | None:
@@ -210,7 +203,7 @@ class NodeMachine:
             sysctls=conntrack_sysctls(settings),
         )
         checks = ServiceChecks(name)
-        network = NetnsNetwork(self.machine, self.root, _node_resolver(node))
+        network = NetnsNetwork(self.machine, self.root, _node_resolver(node, self._setting.config))
         server = HealthServer(network, checks, proxy.health, self.machine.wall_clock, setting.log)
 
         def follow(changed: frozenset[ServicePortName], services: ServiceTracker) -> None:
@@ -228,7 +221,12 @@ class NodeMachine:
         nodes = self.cache.views("Node", Node)
         self.machine.enter()
         plugin.sync_routes(nodes)
-        self._setting.underlay.set_peers([*_peers(nodes, self._setting.log), *self._setting.outside])
+        self._sync_peers()
+
+    def _sync_peers(self) -> None:
+        log = self._setting.log
+        nodes, leases = self.cache.views("Node", Node), self.cache.objects("Lease")
+        self._setting.underlay.set_peers([*node_peers(nodes, log), *cloud_peers(leases, log)])
 
     def _registration(self) -> NodeRegistration:
         setting = self._setting
@@ -294,26 +292,12 @@ async def _run_process(given: NodeArguments, inherited: Inherited, log: logging.
     )
 
 
-async def _on_change(cache: ObjectCache, kind: str, act: Any) -> None:
-    """Call `act` once for all changes of one loop turn."""
-    changed = trio.Event()
-
-    def note() -> None:
-        changed.set()
-
-    cache.subscribe((kind,), note)
-    await cache.wait_synced((kind,))
-    while True:
-        changed = trio.Event()
-        act()
-        await changed.wait()
-
-
 def _subscriptions(name: str) -> Sequence[Subscription]:
     own_pods = Subscription("Pod", f"spec.nodeName={name}")
     proxy = Subscription("ConfigMap", f"metadata.name={configuration.NAME}", configuration.NAMESPACE)
+    cloud = Subscription("Lease", f"metadata.name={cloud_lease.NAME}", cloud_lease.NAMESPACE)
     of_all = [Subscription(kind) for kind in ("Namespace", "Node", "Service", "EndpointSlice")]
-    return (*of_all, proxy, own_pods)
+    return (*of_all, proxy, own_pods, cloud)
 
 
 def nic_mac(cluster: str, node: str) -> int:
@@ -331,20 +315,6 @@ def _node_network(node: Node, config: ClusterConfig) -> NodeNetwork:
     )
 
 
-def _node_resolver(node: Node) -> ResolverSettings:
-    return ResolverSettings(hosts={"localhost": "127.0.0.1", node.metadata.name: node.status.internal_ip})
-
-
-def _peers(nodes: Iterable[Node], log: logging.Logger) -> list[Peer]:
-    """The other nodes that have registered; what they, or whoever wrote the Node object, say is checked here."""
-    peers = []
-    for node in nodes:
-        annotations = node.metadata.annotations
-        if UNDERLAY_ANNOTATION not in annotations or MAC_ANNOTATION not in annotations:
-            continue
-        try:
-            address = parse_udp_address(annotations[UNDERLAY_ANNOTATION])
-            peers.append(Peer(node.metadata.name, address, mac_to_int(annotations[MAC_ANNOTATION])))
-        except (ValueError, WireError) as error:
-            log.error("a node's annotations are unusable", extra={"node": node.metadata.name, "error": str(error)})
-    return peers
+def _node_resolver(node: Node, config: ClusterConfig) -> ResolverSettings:
+    hosts = {"localhost": "127.0.0.1", node.metadata.name: node.status.internal_ip}
+    return ResolverSettings(config.cloud.nameservers, hosts=hosts)

@@ -142,7 +142,7 @@ class PodRunner:
         self._actions.extend(self._kubelet.sandbox_ready(action.uid, address, self._moment()))
 
     def _add(self, uid: str, pod: Pod, netns: Netns, address: str) -> RunningPod:
-        resolver = pod_resolver(pod, self._host.cluster_dns)
+        resolver = pod_resolver(pod, self._host.cluster_dns, self._host.nameservers)
         settings = ResolverSettings(resolver.nameservers, resolver.search, resolver.ndots, pod_hosts(pod, address))
         running = self.pods[uid] = RunningPod(pod, address, NetnsNetwork(self._machine, netns, settings))
         return running

@@ -34,6 +34,8 @@ class PodHost:
     host_ip: str
     root: Netns
     cluster_dns: str
+    nameservers: tuple[str, ...]
+    """Of the node itself, for pods of dnsPolicy Default."""
     directory: ServiceDirectory | None
     get_object: GetObject
     find_program: Callable[[Container], Program]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 import trio
 
@@ -17,9 +16,6 @@ from emulator.api.messages import (
     ControlError,
     Empty,
     ErrorCode,
-    ExecOutput,
-    ExecParams,
-    ExecResult,
     FlowsEvent,
     FlowsWatchParams,
     LoadClient,
@@ -28,35 +24,22 @@ from emulator.api.messages import (
     LogLine,
     LogsParams,
     NodeStatusResult,
-    OutputStream,
     ProxySync,
-    TcpConnectParams,
-    TcpData,
-    TraceCollectParams,
-    TraceStartParams,
-    TraceStartResult,
-    TraceStep,
-    UdpOpenParams,
-    UdpReceived,
     VersionResult,
 )
 from emulator.apps.environment import Command
 from emulator.runtime.control.server import Exchange, Methods
 from emulator.runtime.machine import Machine
-from emulator.runtime.node.command import run_command, while_open
 from emulator.runtime.node.endpoints import EndpointNames
 from emulator.runtime.node.flows import LEAST_INTERVAL, FlowTable, FlowWatch
-from emulator.runtime.node.lent_sockets import carry_tcp, carry_udp
 from emulator.runtime.node.log_reader import send_logs
+from emulator.runtime.node.machine_services import MachineServices, Place
 from emulator.runtime.node.pods import PodRunner
-from emulator.runtime.node.probe import probe
 from emulator.runtime.node.running_pod import RunningPod
 from emulator.runtime.node.service_proxy import ServiceProxy
 from emulator.runtime.node.traces import TraceBoard
-from emulator.runtime.programs import command_names
 from emulator.runtime.sockets.network import NetnsNetwork
 
-_LONGEST_TRACE = 60.0
 _SYNCS = 256  # of kube-proxy that wait for who watches them
 
 
@@ -78,10 +61,11 @@ class NodeParts:
     started_at: float
 
 
-class NodeServices:
+class NodeServices(MachineServices):
     """The handlers of one node."""
 
     def __init__(self, parts: NodeParts) -> None:
+        super().__init__(parts.machine, parts.traces, parts.find_command)
         self._parts = parts
 
     def methods(self, log: logging.Logger | None = None) -> Methods:
@@ -89,14 +73,10 @@ class NodeServices:
         methods = Methods(log)
         methods.add(messages.VERSION, self.version)
         methods.add(messages.NODE_STATUS, self.status)
-        methods.add(messages.EXEC, self.exec)
         methods.add(messages.LOGS, self.logs)
-        methods.add(messages.TRACE_START, self.start_trace)
-        methods.add(messages.TRACE_COLLECT, self.collect_trace)
+        self.add_to(methods)
         methods.add(messages.FLOWS_WATCH, self.watch_flows)
         methods.add(messages.PROXY_WATCH, self.watch_proxy)
-        methods.add(messages.TCP_CONNECT, self.connect_tcp)
-        methods.add(messages.UDP_OPEN, self.open_udp)
         methods.add(messages.LOAD_RUN, self.run_load)
         return methods
 
@@ -116,10 +96,6 @@ class NodeServices:
         """Say how the node is."""
         await trio.lowlevel.checkpoint()
         parts = self._parts
-        drops: dict[str, int] = {}
-        for netns in parts.machine.kernel.namespaces.values():
-            for reason, count in netns.drops.items():
-                drops[reason.name] = drops.get(reason.name, 0) + count
         return NodeStatusResult(
             name=parts.name,
             pid=os.getpid(),
@@ -127,35 +103,11 @@ class NodeServices:
             controller_connected=parts.is_connected(),
             pods=len(parts.pods.pods),
             flows=parts.flows.count(),
-            drops=drops,
+            drops=self.drops(),
             faults=parts.machine.kernel.fault_count,
             underlay=parts.machine.underlay.counters(),
             proxy_mode=parts.proxy.mode,
         )
-
-    async def exec(self, params: ExecParams, exchange: Exchange[ExecOutput]) -> ExecResult:
-        """Run a command in a pod or on the node. Output streams as it comes; cancelling ends the command."""
-        network, hostname, pod = self._place(params.namespace, params.pod)
-        if not params.command:
-            raise ControlError(ErrorCode.INVALID, "no command was given")
-        command = self._parts.find_command(params.command[0])
-        if command is None:
-            text = (
-                f'exec: "{params.command[0]}": executable file not found in $PATH\n'
-                f"the commands are: {', '.join(command_names())}\n"
-            )
-            await exchange.send(ExecOutput(stream=OutputStream.STDERR, data=text.encode()))
-            return ExecResult(exit_status=127)
-        status = await run_command(
-            command,
-            params,
-            exchange,
-            network=network,
-            wall_clock=self._parts.machine.wall_clock,
-            hostname=hostname,
-            pod=pod,
-        )
-        return ExecResult(exit_status=status)
 
     async def logs(self, params: LogsParams, exchange: Exchange[LogLine]) -> Empty:
         """Send a container's log, and with `follow` what comes."""
@@ -164,24 +116,6 @@ class NodeServices:
             message = f'pods "{params.pod}" not found on node {self._parts.name}'
             raise ControlError(ErrorCode.NOT_FOUND, message)
         await send_logs(params, running, self._parts.machine.wall_clock, exchange.send)
-        return Empty()
-
-    async def start_trace(self, params: TraceStartParams, _exchange: Exchange[Empty]) -> TraceStartResult:
-        """Send one traced packet, and wait for what comes back."""
-        network, _, _ = self._place(params.namespace, params.pod)
-        trace = self._parts.machine.kernel.open_trace(params.trace, considered=params.considered)
-        timeout = min(max(params.timeout, 0.0), _LONGEST_TRACE)
-        return await probe(network, trace, params.protocol, params.destination, params.port, timeout)
-
-    async def collect_trace(self, params: TraceCollectParams, exchange: Exchange[TraceStep]) -> Empty:
-        """Send the steps of a trace on this machine, until cancelled if they are followed."""
-        if not params.follow:
-            for step in self._parts.traces.recorded(params.trace):
-                await exchange.send(step)
-            return Empty()
-        async with aclosing(self._parts.traces.collect(params.trace)) as steps:
-            async for step in steps:
-                await exchange.send(step)
         return Empty()
 
     async def watch_flows(self, params: FlowsWatchParams, exchange: Exchange[FlowsEvent]) -> Empty:
@@ -211,29 +145,17 @@ class NodeServices:
             proxy.reports.remove(tell)
         return Empty()
 
-    async def connect_tcp(self, params: TcpConnectParams, exchange: Exchange[TcpData]) -> Empty:
-        """Connect from a pod, and carry bytes both ways."""
-        network, _, pod = self._place(params.namespace, params.pod)
-        await while_open(pod, partial(carry_tcp, network, params.host, params.port, exchange))
-        return Empty()
-
-    async def open_udp(self, params: UdpOpenParams, exchange: Exchange[UdpReceived]) -> Empty:
-        """Open a UDP socket in a pod, and carry datagrams both ways."""
-        network, _, pod = self._place(params.namespace, params.pod)
-        await while_open(pod, partial(carry_udp, network, params.port, exchange, params.peer))
-        return Empty()
-
     async def run_load(self, params: LoadParams, exchange: Exchange[LoadNews]) -> LoadNews:
         """Make a load from pods; its news stream, and Ctrl-C ends it with the last of them."""
         from emulator.runtime.node.load import NodeLoad  # a node of which nobody wants it does without
 
         def find(client: LoadClient) -> tuple[NetnsNetwork, RunningPod | None]:
-            network, _, pod = self._place(client.namespace, client.pod)
+            network, _, pod = self.place(client.namespace, client.pod)
             return network, pod
 
         return await NodeLoad(params, find, self._parts.endpoints).run(exchange)
 
-    def _place(self, namespace: str, name: str) -> tuple[NetnsNetwork, str, RunningPod | None]:
+    def place(self, namespace: str, name: str) -> Place:
         """Return the network and host name of a pod, or of the node where no pod is named."""
         if not name:
             return self._parts.network, self._parts.name, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,13 @@ class NodeArguments(Struct, frozen=True, kw_only=True):
     controller: str
 
 
+class CloudArguments(Struct, frozen=True, kw_only=True):
+    """For what is outside the nodes: the controller's socket."""
+
+    config: ClusterConfig
+    controller: str
+
+
 class TrafficArguments(Struct, frozen=True, kw_only=True):
     """For the background traffic: the cluster, as whoever attaches to it finds it, and the traffic files."""
 
@@ -57,7 +64,7 @@ def cluster_dns(config: ClusterConfig) -> str:
 
 
 def _encode_other(value: Any) -> Any:
-    if isinstance(value, IPv4Network | Path):
+    if isinstance(value, IPv4Address | IPv4Network | Path):
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)
@@ -65,8 +72,8 @@ def _encode_other(value: Any) -> Any:
 
 
 def _decode_other(wanted: type, value: Any) -> Any:
-    if wanted is IPv4Network:
-        return IPv4Network(value)
+    if wanted in (IPv4Address, IPv4Network):
+        return wanted(value)
     if issubclass(wanted, Path):
         return Path(value)
     raise NotImplementedError(f"no decoding for {wanted.__name__}")

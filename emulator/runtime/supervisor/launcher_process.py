@@ -45,6 +45,7 @@ from emulator.runtime.supervisor.warm import warm_up
 PROGRAMS: Mapping[str, str] = {
     "controller": "emulator.runtime.controller.controller:main",
     "node": "emulator.runtime.node.node:main",
+    "cloud": "emulator.runtime.cloud.cloud:main",
     "traffic": "emulator.runtime.traffic.background:main",
 }
 """The processes of a cluster: where the function lies that each runs."""

@@ -21,13 +21,26 @@ from emulator.api.messages import (
     SupervisorStatusResult,
     VersionResult,
 )
+from emulator.cloud.plan import plan_hosts
 from emulator.errors import PodwireError
 from emulator.runtime.control.client import open_client
 from emulator.runtime.control.server import Methods, control_socket, serve
 from emulator.runtime.programs import programs_of
-from emulator.runtime.state_directory import CONTROLLER, SUPERVISOR, TRAFFIC, StateDirectory, StateDirectoryLock
+from emulator.runtime.state_directory import (
+    CLOUD,
+    CONTROLLER,
+    SUPERVISOR,
+    TRAFFIC,
+    StateDirectory,
+    StateDirectoryLock,
+)
 from emulator.runtime.supervisor import arguments
-from emulator.runtime.supervisor.arguments import ControllerArguments, NodeArguments, TrafficArguments
+from emulator.runtime.supervisor.arguments import (
+    CloudArguments,
+    ControllerArguments,
+    NodeArguments,
+    TrafficArguments,
+)
 from emulator.runtime.supervisor.interruptions import Interruptions
 from emulator.runtime.supervisor.launcher import Launcher, LauncherLostError, LocalLauncher
 from emulator.runtime.supervisor.process_table import Backoff, ProcessRecord, ProcessTable
@@ -136,6 +149,9 @@ class Supervisor:
         for node in config.nodes:
             each = NodeArguments(config=config, name=node.name, controller=str(directory.socket(CONTROLLER)))
             self._add("node", node.name, arguments.encode(each), (LOOPBACK, 0))
+        if config.cloud.exists:  # last, since nothing waits for it
+            cloud = CloudArguments(config=config, controller=str(directory.socket(CONTROLLER)))
+            self._add(CLOUD, CLOUD, arguments.encode(cloud), (LOOPBACK, 0))
         if config.traffic:
             traffic = TrafficArguments(name=config.name, state_directory=str(directory.path), files=config.traffic)
             self._add(TRAFFIC, TRAFFIC, arguments.encode(traffic), None)
@@ -325,7 +341,7 @@ def run_supervisor(
     the cluster does not come up.
     """
     try:
-        programs = programs_of(objects)
+        programs = programs_of(objects, (host.image for host in plan_hosts(config) if host.image))
         launcher = LocalLauncher.fork(lock, config.proxy_mode, programs)
         supervisor = Supervisor(
             config,

@@ -23,7 +23,7 @@ from emulator.kube.proxy.modes import make_proxier
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.runtime.logging import open_log
 from emulator.runtime.programs import find_command, import_programs
-from emulator.runtime.supervisor.arguments import ControllerArguments, NodeArguments
+from emulator.runtime.supervisor.arguments import CloudArguments, ControllerArguments, NodeArguments
 
 _VIEWS = (Node, Pod, Service, EndpointSlice)
 _MATCHES = ("addrtype", "comment", "conntrack", "mark", "statistic", "tcp", "udp")
@@ -45,7 +45,7 @@ def warm_up(proxy_mode: str, programs: Iterable[str]) -> None:
         TARGETS[target]
     find_command(_FIRST_COMMAND)
     hashlib.sha256().digest()  # OpenSSL sets itself up
-    types: list[object] = [*_VIEWS, Response, NodeArguments, ControllerArguments]
+    types: list[object] = [*_VIEWS, Response, NodeArguments, ControllerArguments, CloudArguments]
     types += ClientMessage.__args__
     for value in vars(messages).values():
         if isinstance(value, Method):

@@ -46,11 +46,17 @@ MISSING_KEPT = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Another node, as the registry has it; `mac` is that of its NIC."""
+    """Another machine, as the registry has it; `mac` is that of its NIC, `more_macs` are those bridged behind it."""
 
     name: str
     address: UdpAddress
     mac: int
+    more_macs: tuple[int, ...] = ()
+
+    @property
+    def macs(self) -> tuple[int, ...]:
+        """All MACs whose frames go to it."""
+        return (self.mac, *self.more_macs)
 
 
 def parse_udp_address(text: str) -> UdpAddress:
@@ -129,7 +135,7 @@ class Underlay:
             outbox.peer = peer
             outboxes[peer.name] = outbox
         self._outboxes = outboxes
-        self._by_mac = {outbox.peer.mac.to_bytes(6, "big"): outbox for outbox in outboxes.values()}
+        self._by_mac = {mac.to_bytes(6): outbox for outbox in outboxes.values() for mac in outbox.peer.macs}
 
     @property
     def largest_frame(self) -> int:

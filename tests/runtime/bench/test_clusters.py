@@ -29,7 +29,7 @@ def test_a_start_is_measured_from_the_process_to_the_answer_and_to_the_end() -> 
     assert (report.nodes, report.runs, report.left) == (1, 1, ())
     assert 0 < report.ready.median < report.answered.median
     assert min(report.stopped.median, report.processor.median) > 0
-    assert {each.name for each in report.processes} == {"controller", "node-1", "supervisor", "launcher"}
+    assert {each.name for each in report.processes} == {"controller", "node-1", "cloud", "supervisor", "launcher"}
     assert report.node_pss is not None
     assert report.node_private is not None
     assert report.node_private.median <= report.node_pss.median

@@ -238,8 +238,10 @@ async def test_service_without_endpoints_refuses_at_once(cluster: Cluster, autoj
 
 async def test_address_outside_the_cluster_is_unreachable(cluster: Cluster, autojump_clock: MockClock) -> None:
     await apply(cluster, WEB)
-    with pytest.raises(OSError, match="No route to host"):
+    with pytest.raises(OSError, match="Network is unreachable"):  # says the internet's router
         await cluster.pod("client").open_tcp_stream("192.0.2.1", 80)
+    with pytest.raises(OSError, match="No route to host"):  # says the node: nobody answers its ARP
+        await cluster.node("node-a").open_tcp_stream("172.18.200.1", 80)
 
 
 async def test_udp_client_follows_the_endpoints(cluster: Cluster, autojump_clock: MockClock) -> None:

@@ -87,7 +87,7 @@ async def test_lost_launcher_is_let_go_of_and_replaced_later_and_later(
     times: list[float] = []
     async with supervised(lock, launchers):
         for number, launcher in enumerate(launchers[:-1]):
-            assert launcher.started == ["controller", "node-a"]
+            assert launcher.started == ["controller", "node-a", "cloud"]
             began = trio.current_time()
             launcher.events.close()
             await launchers[number + 1].used.wait()
@@ -107,7 +107,7 @@ async def test_process_that_waits_for_its_time_is_started_once_by_the_next_launc
             await trio.testing.wait_all_tasks_blocked()
         first.events.close()
         await trio.sleep(60)
-        assert second.started == ["controller", "node-a"]
+        assert second.started == ["controller", "node-a", "cloud"]
 
 
 async def test_socket_that_cannot_be_made_ends_the_start_with_one_line(lock: StateDirectoryLock) -> None:

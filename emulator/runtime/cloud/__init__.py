@@ -1,0 +1,1 @@
+"""The process of what lies outside the nodes."""
