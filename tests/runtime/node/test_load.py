@@ -10,7 +10,14 @@ from emulator.packet.dns_record import AAAA, SRV
 from emulator.runtime.cluster.cluster import Cluster
 from tests.scenarios.world import CONFIG, pod, service
 
-PODS = pod("one", "node-a", "web") + pod("two", "node-b", "web") + pod("client", "node-c")
+SECURE = """
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: secure}
+spec: {containers: [{name: main, image: acme/secure, ports: [{name: https, containerPort: 443}]}]}
+"""
+PODS = SECURE + pod("one", "node-a", "web") + pod("two", "node-b", "web") + pod("client", "node-c")
 
 
 def target(protocol, **fields):
@@ -63,11 +70,12 @@ async def test_every_protocol_from_a_pod(cluster):
         target("dns", path="web.default.svc.cluster.local.", record=AAAA),
         target("dns", path="nobody.default.svc.cluster.local."),
         target("ping", host="localhost"),
+        target("https", host=(await cluster.get("Pod", "secure", "default"))["status"]["podIP"], port=443, path="/"),
     ]
     tallies, gone = await load(cluster, *asked, requests=10 * len(asked), duration=60.0, lookup_each=True)
     assert not gone
     assert [tally.sent for tally in tallies] == [10] * len(asked)
-    http, missing, nobody, tcp, closed, udp, dns, srv, nodata, unknown, ping = tallies
+    http, missing, nobody, tcp, closed, udp, dns, srv, nodata, unknown, ping, https = tallies
     for answered in (http, tcp, udp):
         assert answered.endpoints.keys() == {"one", "two"}
         assert answered.succeeded == 10
@@ -77,6 +85,7 @@ async def test_every_protocol_from_a_pod(cluster):
     assert all(name.startswith("kube-system/coredns-") for name in dns.endpoints)
     assert (dns.succeeded, srv.succeeded, ping.succeeded) == (10, 10, 10)
     assert (nodata.errors, unknown.errors) == ({"NODATA": 10}, {"NXDOMAIN": 10})
+    assert (https.succeeded, https.errors) == (10, {})
     assert (udp.bytes_sent, udp.bytes_received) == (80, 30)
     assert (http.connections, http.retried) == (10, 0)
     assert http.bytes_received > 10 * 100

@@ -133,7 +133,7 @@ async def test_ctrl_c_ends_it_with_the_report_so_far(autojump_clock):
         "own": 3,
     }
     assert [round(progress.elapsed, 1) for progress in told] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
-    assert sum(progress.rate for progress in told) / 6 == pytest.approx(20.0, abs=2.0)
+    assert 16.0 < sum(progress.rate for progress in told) / 6 < 21.0  # the last news may come after the last look
     assert "/60 s" in str(told[-1])
 
 
