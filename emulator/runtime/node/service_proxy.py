@@ -35,8 +35,9 @@ from emulator.runtime.node.object_cache import ObjectCache
 WATCHED = ("Service", "EndpointSlice")
 CONFIGURED_BY = "ConfigMap"
 
-LONGEST_PAUSE = 1.0
-"""Seconds between two syncs at most (kube-proxy's `minSyncPeriod`); where a sync is quick, so is the next one."""
+LONGEST_PAUSE = 0.1
+"""Seconds between two syncs at most. kube-proxy has one second (`minSyncPeriod`), since each sync of its iptables mode
+looks at all Services; ours cost what has changed, and after a long one, which is a full one, little is left to do."""
 
 FLUSH_POLL, FLUSH_TIMEOUT = 0.1, 5.0
 """Seconds: while somebody flushes one table after the other, kube-proxy waits for the last of them."""

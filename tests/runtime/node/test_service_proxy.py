@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from emulator.api.messages import ProxySync
 from emulator.api.objects.meta import Object
@@ -29,7 +30,7 @@ from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.runtime.logging import open_log
 from emulator.runtime.machine import Machine
 from emulator.runtime.node.object_cache import ObjectCache
-from emulator.runtime.node.service_proxy import CONFIGURED_BY, WATCHED, ServiceProxy
+from emulator.runtime.node.service_proxy import CONFIGURED_BY, LONGEST_PAUSE, WATCHED, ServiceProxy
 from emulator.runtime.underlay.memory import MemoryNetwork
 
 NODE = ProxyNode("node-a", ("172.18.0.2",), "10.244.0.0/24")
@@ -125,6 +126,23 @@ async def test_changes_gather_while_a_load_is_paid_for(nursery):
         await rules.complete.wait()
     assert rules.loads <= 5
     assert bed.save("filter").count("has no endpoints") == 100
+
+
+async def test_a_change_after_a_long_sync_waits_for_a_tenth_of_a_second_and_no_longer(nursery, mock_clock: MockClock):
+    class LongProxy(IptablesProxy):
+        def sync(self, services: ServiceTracker, now: float) -> Writes:
+            if not services.ports:
+                mock_clock.jump(6.0)  # the first
+            return super().sync(services, now)
+
+    bed = Bed(lambda bed, _mode: LongProxy(NODE, SETTINGS, NetnsRules(bed.root)))
+    nursery.start_soon(bed.proxy.run)
+    await wait_all_tasks_blocked()
+    bed.cache.put("Service", service(1))
+    mock_clock.jump(LONGEST_PAUSE)
+    await wait_all_tasks_blocked()
+    assert [report.changed for report in bed.reports] == [0, 1]
+    assert LONGEST_PAUSE <= 0.1
 
 
 async def test_each_change_is_one_sync_of_what_changed(nursery, autojump_clock):
