@@ -37,7 +37,7 @@ class Conversation:
         self._service = service
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_LIMIT)
         self._first = b""
-        self._is_http = service.garbage is None  # whether it is sure by now, or does not matter
+        self._is_http = False  # whether it is sure by now
         self._ending = False
         self._waiting = trio.CancelScope()  # for the first bytes of a request
 
@@ -129,11 +129,19 @@ class Conversation:
         return True
 
     def _is_garbage(self, data: bytes) -> bool:
-        """Whether what came so far can be no request line; asked for only until one is whole."""
+        """Whether what came so far can be no request line; asked for only until one is whole.
+
+        A service that answers nothing to garbage refuses a line that is none at once, as servers do that read by lines.
+        """
         if self._is_http:
             return False
         self._first += data
         line, newline, _ = self._first.partition(b"\n")
+        if self._service.garbage is None:
+            self._is_http = bool(newline) or len(line) > HEADER_LIMIT
+            if newline and line.strip() and b" " not in line:
+                raise h11.RemoteProtocolError("a malformed request line", error_status_hint=400)
+            return False
         if newline:
             self._is_http = b" HTTP/" in line and _REQUEST_LINE.fullmatch(line) is not None
             return not self._is_http

@@ -61,7 +61,7 @@ def pod_hosts(pod: Pod, address: str) -> dict[str, str]:
     for alias in pod.spec.host_aliases:
         hosts |= dict.fromkeys(alias.hostnames, alias.ip)
     hostname = pod.spec.hostname or pod.metadata.name
-    hosts[hostname] = address
-    if pod.spec.subdomain:
+    if pod.spec.subdomain:  # the full name is the canonical one, as in the kubelet's file
         hosts[f"{hostname}.{pod.spec.subdomain}.{pod.metadata.namespace}.svc.{DOMAIN}"] = address
+    hosts[hostname] = address
     return hosts

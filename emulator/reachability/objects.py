@@ -13,7 +13,7 @@ from emulator.api.objects.node import Node
 from emulator.api.objects.service import Service
 from emulator.api.objects.view import view
 from emulator.errors import ManifestError
-from emulator.kube.proxy.service_port import PROXY_NAME_LABEL
+from emulator.kube.proxy.service_port import HEADLESS_LABEL, PROXY_NAME_LABEL
 
 READ = ("Service", "EndpointSlice", "Node")
 _WORKLOADS = frozenset(
@@ -66,6 +66,8 @@ def _service_notes(services: Iterable[Service], slices: Iterable[EndpointSlice])
             continue
         if PROXY_NAME_LABEL in service.metadata.labels:
             yield f"{name}: left out, since its label {PROXY_NAME_LABEL} names another proxy"
+        elif HEADLESS_LABEL in service.metadata.labels:
+            yield f"{name}: left out, since it has the label {HEADLESS_LABEL}"
         elif not service.spec.cluster_ip and not service.spec.cluster_ips:
             yield (
                 f"{name}: left out, since it has no spec.clusterIP; the API server would have given it one: add it, or"

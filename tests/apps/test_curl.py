@@ -276,4 +276,6 @@ async def test_write_out_turns_to_either_stream(web: Lab, autojump_clock: MockCl
 async def test_urls_are_globbed(web: Lab, autojump_clock: MockClock) -> None:
     result = await web.run(["curl", "-s", "-o", "/dev/null", "-w", "%{url} ", U + "/{a,b}[08-10:2]"])
     assert result.out == " ".join(f"{U}/{letter}{number}" for letter in "ab" for number in ("08", "10")) + " "
+    result = await web.run(["curl", "-g", "-q", "-s", "-o", "/dev/null", "-w", "%{url}", U + "/{a,b}"])
+    assert result.out == U + "/{a,b}"
     assert (await web.run(f"curl -sS -O {U}/")).error == "curl: Remote file name has no length!\n"

@@ -70,7 +70,7 @@ class _Curl:
         status, number = 0, 0
         for index, pattern in enumerate(self._options.urls):
             output = self._options.outputs[index] if index < len(self._options.outputs) else ""
-            for url, parts in expand(pattern):
+            for url, parts in [(pattern, ())] if "globoff" in self._options.switches else expand(pattern):
                 named = output
                 for place, part in enumerate(parts, 1):
                     named = named.replace(f"#{place}", part)

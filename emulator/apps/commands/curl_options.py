@@ -33,11 +33,13 @@ SHORT: Mapping[str, str] = MappingProxyType(
         "d": "data",
         "e": "referer",
         "f": "fail",
+        "g": "globoff",
         "h": "help",
         "i": "include",
         "k": "insecure",
         "m": "max-time",
         "o": "output",
+        "q": "disable",  # of a configuration file, which pods have not
         "r": "range",
         "s": "silent",
         "u": "user",
@@ -48,10 +50,12 @@ SHORT: Mapping[str, str] = MappingProxyType(
 SWITCHES = frozenset(
     {
         "compressed",
+        "disable",
         "fail",
         "fail-early",
         "fail-with-body",
         "get",
+        "globoff",
         "head",
         "help",
         "http1.0",

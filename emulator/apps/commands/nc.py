@@ -20,7 +20,7 @@ USAGE = """usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M ttl]
 \t  [-w timeout] [-X proxy_protocol] [-x proxy_address[:port]]
 \t  [destination] [port]
 """
-_SHORT = "4dhklNnp:q:s:T:uvW:w:z"
+_SHORT = "4dhklNnp:q:s:tT:uvW:w:z"  # -t answers TELNET's questions, which nobody asks here
 _UDP_PROBES = 4
 _UDP_PROBE_WAIT = 1.0  # seconds in all for an ICMP error to come back, in as many steps as probes
 

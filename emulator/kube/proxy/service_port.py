@@ -21,6 +21,9 @@ _IPV4_TEXT = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 _LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+HEADLESS_LABEL = "service.kubernetes.io/headless"
+LABELS_OF_OTHERS = frozenset({PROXY_NAME_LABEL, HEADLESS_LABEL})
+"""kube-proxy's watches leave out Services and EndpointSlices with one of these (cmd/kube-proxy/app/server.go)."""
 """Label of Services that are not kube-proxy's."""
 
 
@@ -94,8 +97,8 @@ def service_ports(services: Iterable[Service]) -> dict[ServicePortName, ServiceP
     for service in services:
         if service.spec.is_headless or service.spec.type == "ExternalName" or not _cluster_ip(service.spec):
             continue
-        if PROXY_NAME_LABEL in service.metadata.labels:
-            continue  # another proxy serves it
+        if not LABELS_OF_OTHERS.isdisjoint(service.metadata.labels):
+            continue
         for port in service.spec.ports:
             name = ServicePortName(service.metadata.namespace, service.metadata.name, port.name, port.protocol)
             ports[name] = _service_port(service, port, name)
@@ -107,6 +110,8 @@ def endpoints_by_port(slices: Iterable[EndpointSlice]) -> dict[ServicePortName, 
     found: dict[ServicePortName, dict[str, Endpoint]] = {}
     for slice_ in slices:
         if slice_.address_type != "IPv4" or not slice_.service_name:
+            continue
+        if not LABELS_OF_OTHERS.isdisjoint(slice_.metadata.labels):
             continue
         for port in slice_.ports:
             if not port.port:
