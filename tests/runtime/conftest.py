@@ -14,14 +14,14 @@ from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
 from emulator.packet.address import ipv4_to_int
 from emulator.runtime.machine import Machine
-from emulator.runtime.pytest_plugin import cluster, cluster_config
+from emulator.runtime.pytest_plugin import cluster, cluster_config, podwire_needs_trio
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings
 from emulator.runtime.sockets.tcp_stream import TcpStream
 from emulator.runtime.underlay.memory import MemoryNetwork
 
 # The plugin's fixtures, also where the project is not installed and pytest has not loaded it.
-__all__ = ["cluster", "cluster_config"]
+__all__ = ["cluster", "cluster_config", "podwire_needs_trio"]
 
 
 class Pair(NamedTuple):
