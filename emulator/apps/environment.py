@@ -181,6 +181,10 @@ class Network(Protocol):
         """The ndots option of its resolv.conf."""
 
     @property
+    def resolver_options(self) -> Sequence[str]:
+        """The options of its resolv.conf, as they are written."""
+
+    @property
     def hosts(self) -> Mapping[str, str]:
         """Its hosts file: name to address."""
 
@@ -213,20 +217,27 @@ class Network(Protocol):
     async def resolve(self, host: str) -> list[str]:
         """Look a name up as getaddrinfo does (hosts, search list, DNS); ResolveError if unknown."""
 
+    async def look_up(self, host: str) -> tuple[list[str], list[str]]:
+        """Return a name's own, full name and its aliases, and its addresses; as `resolve` otherwise."""
+
 
 class ResolveError(OSError):
     """A name that could not be resolved; the message is what programs print ("Could not resolve host: x").
 
     `temporary`: no name server answered, or none could say (EAI_AGAIN), so the name may exist after all.
+    `without_address`: the name exists, with other records (EAI_NODATA).
     """
 
-    def __init__(self, message: str, *, temporary: bool = False) -> None:
+    def __init__(self, message: str, *, temporary: bool = False, without_address: bool = False) -> None:
         super().__init__(message)
         self.temporary = temporary
+        self.without_address = without_address
 
     @property
     def reason(self) -> str:
         """What getaddrinfo's error means, as gai_strerror(3) prints it."""
+        if self.without_address:
+            return "No address associated with hostname"
         return "Temporary failure in name resolution" if self.temporary else "Name or service not known"
 
 

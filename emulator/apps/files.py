@@ -30,8 +30,9 @@ def resolv_conf(network: Network) -> str:
     """Write /etc/resolv.conf as the kubelet does."""
     lines = [f"search {' '.join(network.search)}"] if network.search else []
     lines += [f"nameserver {address}" for address in network.nameservers]
-    if network.ndots != 1:
-        lines.append(f"options ndots:{network.ndots}")
+    options = network.resolver_options or ([f"ndots:{network.ndots}"] if network.ndots != 1 else [])
+    if options:
+        lines.append(f"options {' '.join(options)}")
     return "".join(f"{line}\n" for line in lines)
 
 

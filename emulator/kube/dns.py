@@ -24,11 +24,16 @@ class ResolverConfig(Struct, frozen=True):
         """How many dots a name needs to be asked for as it is first (resolv.conf(5): 1 unless told)."""
         return next((int(value) for name, value in self.options if name == "ndots" and value.isdigit()), 1)
 
+    @property
+    def option_words(self) -> tuple[str, ...]:
+        """The options as they are written."""
+        return tuple(f"{name}:{value}" if value else name for name, value in self.options)
+
     def __str__(self) -> str:
         lines = [f"search {' '.join(self.search)}"] if self.search else []
         lines += [f"nameserver {address}" for address in self.nameservers]
         if self.options:
-            lines.append("options " + " ".join(f"{name}:{value}" if value else name for name, value in self.options))
+            lines.append(f"options {' '.join(self.option_words)}")
         return "\n".join(lines) + "\n"
 
 

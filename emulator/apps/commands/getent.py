@@ -39,20 +39,20 @@ async def _hosts(invocation: Invocation, name: str) -> bool:
             invocation.write(f"{name:<15s} {known}\n")
         return bool(known)
     try:
-        addresses = await invocation.network.resolve(name)
+        names, addresses = await invocation.network.look_up(name)
     except ResolveError:
         return False
     for address in addresses:
-        invocation.write(f"{address:<15s} {name}\n")
+        invocation.write(f"{address:<15s} {' '.join(names)}\n")
     return True
 
 
 async def _ahosts(invocation: Invocation, name: str) -> bool:
     try:
-        addresses = await invocation.network.resolve(name)
+        names, addresses = await invocation.network.look_up(name)
     except ResolveError:
         return False
     for index, address in enumerate(addresses):
-        invocation.write(f"{address:<15s} STREAM {name if index == 0 else ''}\n")
+        invocation.write(f"{address:<15s} STREAM {names[0] if index == 0 else ''}\n")
         invocation.write(f"{address:<15s} DGRAM  \n{address:<15s} RAW    \n")
     return True

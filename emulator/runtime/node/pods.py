@@ -143,7 +143,9 @@ class PodRunner:
 
     def _add(self, uid: str, pod: Pod, netns: Netns, address: str) -> RunningPod:
         resolver = pod_resolver(pod, self._host.cluster_dns, self._host.nameservers)
-        settings = ResolverSettings(resolver.nameservers, resolver.search, resolver.ndots, pod_hosts(pod, address))
+        settings = ResolverSettings(
+            resolver.nameservers, resolver.search, hosts=pod_hosts(pod, address), options=resolver.option_words
+        )
         running = self.pods[uid] = RunningPod(pod, address, NetnsNetwork(self._machine, netns, settings))
         return running
 

@@ -61,6 +61,11 @@ class NetnsNetwork:
         return self._settings.ndots
 
     @property
+    def resolver_options(self) -> Sequence[str]:
+        """The options of its resolv.conf, as they are written."""
+        return self._settings.options
+
+    @property
     def hosts(self) -> Mapping[str, str]:
         """Its hosts file: name to address."""
         return self._settings.hosts
@@ -130,6 +135,10 @@ class NetnsNetwork:
     async def resolve(self, host: str) -> list[str]:
         """Look a name up as getaddrinfo does. ResolveError if unknown."""
         return await self._resolver.resolve(host)
+
+    async def look_up(self, host: str) -> tuple[list[str], list[str]]:
+        """Return a name's own, full name and its aliases, and its addresses. ResolveError if unknown."""
+        return await self._resolver.look_up(host)
 
     def draw(self, bits: int) -> int:
         """Draw random bits from the machine's source."""

@@ -115,7 +115,7 @@ async def test_nslookup(lab: Lab, autojump_clock: MockClock) -> None:
 
 async def test_getent(lab: Lab, autojump_clock: MockClock) -> None:
     await lab.start("coredns", "dns", zone=Names())
-    assert (await lab.run("getent hosts web")).out == "10.244.1.3      web\n"
+    assert (await lab.run("getent hosts web")).out == "10.244.1.3      web.default.svc.cluster.local\n"
     assert (await lab.run("getent hosts nope")).status == 2
     assert (await lab.run("getent ahosts localhost")).out == (
         "127.0.0.1       STREAM localhost\n127.0.0.1       DGRAM  \n127.0.0.1       RAW    \n"

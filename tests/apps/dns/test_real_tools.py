@@ -132,6 +132,13 @@ nslookup to-nothing.testns
 nslookup hdls1.testns
 nslookup many.testns
 nslookup a b c
+getent hosts svc1.testns
+getent hosts to-service.testns
+getent hosts many.testns
+getent hosts nope.testns.{ZONE}.
+getent hosts 10.0.0.1
+getent ahosts svc1.testns
+getent ahostsv4 svc1.testns
 """.splitlines()
 
 

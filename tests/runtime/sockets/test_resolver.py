@@ -10,7 +10,8 @@ from trio.testing import MockClock
 from emulator.apps.environment import ResolveError
 from emulator.packet import dns
 from emulator.packet.address import ipv4_to_int
-from emulator.packet.dns_record import CNAME, A, Record
+from emulator.packet.dns_record import AAAA, CNAME, A, Record
+from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings
 from tests.runtime.conftest import Pair
 
@@ -28,6 +29,7 @@ class Server:
         self.answers = answers
         self.transform = transform
         self.asked: list[str] = []
+        self.asked6: list[str] = []
 
     async def run(self, pair: Pair) -> None:
         with pair.b.open_udp(53) as endpoint:
@@ -42,11 +44,15 @@ class Server:
             while True:
                 async with await listener.accept() as stream:
                     query = dns.Message.parse((await stream.receive_some())[2:])
-                    answer = query.reply(answers=tuple(self.answers[query.questions[0].name])).build()
+                    records = self.answers[query.questions[0].name] if query.questions[0].type == A else []
+                    answer = query.reply(answers=tuple(records)).build()
                     await stream.send_all(len(answer).to_bytes(2, "big") + answer)
 
     def answer(self, query: dns.Message) -> dns.Message | None:
         name = query.questions[0].name
+        if query.questions[0].type == AAAA:
+            self.asked6.append(name)
+            return self.transform(query.reply(dns.NXDOMAIN if name not in self.answers else dns.NOERROR))
         self.asked.append(name)
         records = self.answers.get(name)
         rcode = dns.NXDOMAIN if records is None else dns.NOERROR
@@ -141,3 +147,102 @@ async def test_closed_port_is_no_long_wait(pair: Pair, autojump_clock: MockClock
 async def test_what_is_no_host_name_is_said_so(pair: Pair, autojump_clock: MockClock, host: str) -> None:
     with pytest.raises(ResolveError, match="Could not resolve host"):
         await pair.a.resolve(host)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("ndots:5", "timeout:1", "attempts:3"), (5, 1.0, 3)),
+        (("ndots:99", "timeout:99", "attempts:99"), (15, 30, 5)),
+        (("rotate", "ndots:x"), (1, 5.0, 2)),
+    ],
+)
+def test_options(options: tuple[str, ...], expected: tuple[int, float, int]) -> None:
+    settings = ResolverSettings(options=options)
+    assert (settings.ndots, settings.timeout, settings.attempts) == expected
+    assert settings.has("rotate") is ("rotate" in options)
+
+
+async def asked_with(pair: Pair, options: tuple[str, ...], drop: Callable[[dns.Message], bool]) -> tuple[float, Server]:
+    """Look `web.` up with options, while the server is silent to some queries; return seconds and the server."""
+    server = Server({"web.": [Record("web.", A, 5, 1)]}, lambda message: None if drop(message) else message)
+    network = NetnsNetwork(pair.machine, pair.a.netns, ResolverSettings(("10.0.0.2",), options=options))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.run, pair)
+        nursery.start_soon(server.run_tcp, pair)
+        await trio.testing.wait_all_tasks_blocked()
+        begin = trio.current_time()
+        assert await network.resolve("web.") == ["0.0.0.1"]
+        took = trio.current_time() - begin
+        nursery.cancel_scope.cancel()
+    return took, server
+
+
+async def test_addresses_of_both_families_are_asked_for_at_once(pair: Pair, autojump_clock: MockClock) -> None:
+    took, server = await asked_with(pair, (), lambda _message: False)
+    assert (server.asked, server.asked6, took < 0.1) == (["web."], ["web."], True)
+    _, server = await asked_with(pair, ("no-aaaa",), lambda _message: False)
+    assert (server.asked, server.asked6) == (["web."], [])
+    took, server = await asked_with(pair, ("use-vc",), lambda _message: True)
+    assert (server.asked, server.asked6, took < 0.1) == ([], [], True)  # over TCP, where it is not silent
+
+
+async def test_a_server_that_takes_one_question_at_a_time_is_asked_for_the_other_alone(
+    pair: Pair, autojump_clock: MockClock
+) -> None:
+    seen: list[int] = []
+
+    def drop(message: dns.Message) -> bool:
+        seen.append(message.questions[0].type)
+        return seen.count(AAAA) == 1 and message.questions[0].type == AAAA
+
+    took, _ = await asked_with(pair, (), drop)
+    assert seen == [A, AAAA, AAAA]
+    assert 5 <= took < 5.1
+    seen.clear()
+    took, _ = await asked_with(pair, ("single-request", "timeout:1"), drop)
+    assert seen == [A, AAAA, A, AAAA]  # each alone, and both again after a second
+    assert 1 <= took < 1.1
+
+
+async def test_servers_take_turns_and_a_silent_one_costs_its_time(pair: Pair, autojump_clock: MockClock) -> None:
+    settings = ResolverSettings(("10.0.0.9", "10.0.0.2"), options=("timeout:1",))
+    server = Server({"web.": [Record("web.", A, 5, 1)]}, lambda message: message)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.run, pair)
+        await trio.testing.wait_all_tasks_blocked()
+        begin = trio.current_time()
+        assert await NetnsNetwork(pair.machine, pair.a.netns, settings).resolve("web.") == ["0.0.0.1"]
+        assert 1 <= trio.current_time() - begin < 1.1
+        turning = ResolverSettings(settings.nameservers, options=("rotate", "timeout:1"))
+        network = NetnsNetwork(pair.machine, pair.a.netns, turning)
+        times = []
+        for _ in range(4):
+            begin = trio.current_time()
+            await network.resolve("web.")
+            times.append(trio.current_time() - begin >= 1)
+        assert times == [False, True, False, True]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_name_without_addresses_is_told_from_one_that_is_not(pair: Pair, autojump_clock: MockClock) -> None:
+    with pytest.raises(ResolveError) as caught:
+        await resolve(pair, "web.", {"web.": []})
+    assert caught.value.reason == "No address associated with hostname"
+
+
+async def test_an_outside_name_costs_eight_questions_with_ndots_5(pair: Pair, autojump_clock: MockClock) -> None:
+    """What Kubernetes' search list of three is known for: four names, of two types each; with a dot at the end, two."""
+    search = ("shop.svc.cluster.local", "svc.cluster.local", "cluster.local")
+    server = Server({"example.com.": [Record("example.com.", A, 5, 1)]}, lambda message: message)
+    settings = ResolverSettings(("10.0.0.2",), search, options=("ndots:5",))
+    network = NetnsNetwork(pair.machine, pair.a.netns, settings)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.run, pair)
+        await trio.testing.wait_all_tasks_blocked()
+        await network.resolve("example.com")
+        assert server.asked == server.asked6 == [*(f"example.com.{domain}." for domain in search), "example.com."]
+        server.asked.clear()
+        await network.resolve("example.com.")
+        assert server.asked == ["example.com."]
+        nursery.cancel_scope.cancel()
