@@ -10,7 +10,8 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context, ContextVar, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,13 @@ class App:
         assert isinstance(network, NetnsNetwork)
         with pod_network.inside(network), output.to(container.log):
             _log.set(container.log)
+            inside = copy_context()  # what the kubelet calls of the app's is the app's too
+
+            def on_terminate(act: Callable[[], None]) -> None:
+                container.on_terminate(partial(inside.run, act))
+
             try:
-                end(await self._call(container, started))
+                end(await self._call(replace(container, on_terminate=on_terminate), started))
             except BaseException as error:
                 end(self._failure(error, container))
 

@@ -315,3 +315,35 @@ async def test_stopping_cancels_it_and_runs_its_finally(apps: Apps, autojump_clo
         await trio.sleep(1)
         await apps.cluster.delete("Pod", "ends", "default")
     assert lines == ["bye"]
+
+
+async def test_sigterm_is_its_own_matter_if_it_says_so(apps: Apps, autojump_clock: MockClock) -> None:
+    apps.write(
+        "app.py",
+        """
+        import trio
+        async def main(container):
+            told = trio.Event()
+            def terminate():
+                print("told, in", type(trio.socket.socket()).__name__)
+                told.set()
+            container.on_terminate(terminate)
+            await told.wait()
+            await trio.sleep(5)
+            print("drained")
+        """,
+    )
+    await apps.cluster.apply([pod("drains", "app:main")])
+    await apps.cluster.wait_ready()
+    lines: list[str] = []
+
+    async def follow() -> None:
+        params = LogsParams(namespace="default", pod="drains", follow=True)
+        async with apps.cluster.connect_node("node-a") as client, client.stream(messages.LOGS, params) as exchange:
+            lines.extend([line.text async for line in exchange])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(follow)
+        await trio.sleep(1)
+        await apps.cluster.delete("Pod", "drains", "default")
+    assert lines == ["told, in PodStreamSocket", "drained"]
