@@ -69,7 +69,7 @@ async def test_logs_of_a_container(cluster: Cluster, autojump_clock: MockClock) 
         async with client.stream(messages.LOGS, LogsParams(pod="server")) as exchange:
             lines = [line.text async for line in exchange]
         assert any("/there" in line for line in lines)
-        with pytest.raises(ControlError, match='container "x" of pod "server"'):
+        with pytest.raises(ControlError, match="container x is not valid for pod server; its containers are: web"):
             await client.call(messages.LOGS, LogsParams(pod="server", container="x"))
         with pytest.raises(ControlError, match='"ghost" not found'):
             await client.call(messages.LOGS, LogsParams(pod="ghost"))
