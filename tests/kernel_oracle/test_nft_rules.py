@@ -14,6 +14,7 @@ import pytest
 
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netfilter.nft.engine import Nft
+from emulator.kernel.netfilter.nft.error import NftError
 from emulator.kernel.netfilter.nft.table import NftChain
 from emulator.kernel.netns import Netns
 from tests.kernel.netfilter.nft.rule_files import RuleLine, read_rules
@@ -123,6 +124,40 @@ def test_rule_sets_are_listed_alike(real: RealNft, name: str) -> None:
         assert rules == [[rule.format() for rule in chain.rules] for chain in _chains(nft)]
     finally:
         subprocess.run(["ip", "netns", "del", fresh], check=True)
+
+
+AGAIN = (
+    "flags dynamic,timeout ; timeout 20s ;",
+    "flags dynamic,timeout ;",
+    "flags dynamic ;",
+    "flags timeout ; timeout 20s ;",
+    "flags dynamic,timeout ; timeout 10s ; size 100 ;",
+    "flags dynamic,timeout ; timeout 10s ; gc-interval 5s ;",
+    "flags dynamic,timeout ; timeout 10s ; size 7 ; gc-interval 9s ;",
+)
+"""How a set that is there is declared once more, one after the other."""
+
+
+def test_a_set_that_is_there_takes_times_and_size_of_its_new_declaration(real: RealNft) -> None:
+    first = "flush ruleset\nadd table ip t\nadd set ip t s { type ipv4_addr ; flags dynamic,timeout ; timeout 10s ; }\n"
+    nft = engine()
+    nft.load(first)
+    real.load(first)
+    for words in AGAIN:
+        command = f"add set ip t s {{ type ipv4_addr ; {words} }}\n"
+        done = real.run("-f", "-", stdin=command)
+        if done.returncode:
+            assert "File exists" in done.stderr, words
+            with pytest.raises(NftError, match="File exists"):
+                nft.load(command)
+        else:
+            nft.load(command)
+        assert nft.list_ruleset() == real.list("list", "ruleset"), words
+    undone = f"add set ip t s {{ type ipv4_addr ; {AGAIN[0]} }}\nadd rule ip t missing accept\n"
+    assert real.run("-f", "-", stdin=undone).returncode == 1
+    with pytest.raises(NftError):
+        nft.load(undone)
+    assert nft.list_ruleset() == real.list("list", "ruleset")
 
 
 def _chains(nft: Nft) -> list[NftChain]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -61,11 +62,20 @@ class SetChanges:
                             waiting += targets(table.sets[set_name])
 
     def add_set(self, table: NftTable, name: str, declaration: Declaration, *, create: bool) -> NftSet:
-        """Add a set; one that is declared alike may be there."""
+        """Add a set; one that is declared alike may be there, and takes times and size of the new declaration.
+
+        A size stays where the new one tells none (nf_tables_api.c, nft_set_is_same and nf_tables_commit).
+        """
         found = table.sets.get(name)
         if found is not None:
-            if create or found.declaration != declaration:
+            before = found.declaration
+            after = replace(declaration, size=declaration.size or before.size, comment=before.comment)
+            alike = replace(after, timeout=before.timeout, gc_interval=before.gc_interval, size=before.size)
+            if create or alike != before:
                 raise Refused(EXISTS)
+            if after != before:
+                found.declaration = after
+                self._undo.append(partial(setattr, found, "declaration", before))
             return found
         made = NftSet(self._netfilter.netns.kernel, name, declaration)
         made.handle = table.take_handle()
