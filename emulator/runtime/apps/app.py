@@ -52,7 +52,8 @@ class App:
         async with _watched(), trio.open_nursery() as nursery:
             # A task of its own: what it sets in its context must not reach the kubelet, that goes on in this one.
             nursery.start_soon(self._run, container, _Started(outside, task_status), ended.append)
-        (end,) = ended
+        # Nothing has ended where the app raised a Cancelled of its own making, and its nursery took it for ours.
+        end = ended[0] if ended else ProgramFailure(_FAILED, "Cancelled")
         if isinstance(end, ProgramFailure):
             raise end
         return end
@@ -83,8 +84,11 @@ class App:
         return _status(await function(*arguments))
 
     def _failure(self, error: BaseException, container: Container) -> int | ProgramFailure:
-        """Make an end of an exception, and write it down. What is not the app's own goes on: cancellation, Ctrl-C."""
-        outer, rest = _split(error, (trio.Cancelled, KeyboardInterrupt, GeneratorExit))
+        """Make an end of an exception, and write it down. What is not the app's own goes on: cancellation, Ctrl-C.
+
+        In a process of the cluster's nobody presses Ctrl-C: there it is the app's own too.
+        """
+        outer, rest = _split(error, (trio.Cancelled,) if self.alone else (trio.Cancelled, KeyboardInterrupt))
         exiting, failed = (None, None) if rest is None else _split(rest, (SystemExit,))
         outcome: int | ProgramFailure = 0
         if failed is not None:
@@ -163,8 +167,8 @@ def _arguments(function: AppFunction, name: str, container: Container) -> tuple[
 
 
 def _status(value: object) -> int:
-    """The exit status of what a coroutine returned: an int is one, everything else is success."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    """The exit status of what a coroutine returned: an int is one (its low byte, as of exit(3)), all else success."""
+    return value & 0xFF if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _split(
@@ -200,7 +204,10 @@ def _failed(error: BaseException, container: Container, app_path: Sequence[Path]
     shown = error.with_traceback(_from_app(error, app_path))
     for line in traceback.format_exception(shown):
         container.log(line.rstrip("\n"))
-    text = f"{type(innermost).__name__}: {innermost}"[:_MESSAGE_LENGTH]
+    try:
+        text = f"{type(innermost).__name__}: {innermost}"[:_MESSAGE_LENGTH]
+    except Exception:  # its own __str__ fails
+        text = type(innermost).__name__
     return ProgramFailure(_FAILED, text + place)
 
 

@@ -40,10 +40,9 @@ class _Lines(io.BufferedIOBase):
         with self._lock:
             self._begun += chunk
             *lines, rest = self._begun.split(b"\n")
-            while len(rest) > _LONGEST_LINE:
-                lines.append(rest[:_LONGEST_LINE])
-                rest = rest[_LONGEST_LINE:]
-            self._begun = rest
+            whole = max(0, len(rest) - 1) // _LONGEST_LINE * _LONGEST_LINE
+            lines += [rest[at : at + _LONGEST_LINE] for at in range(0, whole, _LONGEST_LINE)]
+            self._begun = rest[whole:]
         for line in lines:
             self._put(line.decode("utf-8", "replace").removesuffix("\r"))
         return len(chunk)
@@ -83,7 +82,8 @@ def to(log: Callable[[str], None]) -> Iterator[None]:
     finally:
         _current.reset(token)
         lines.end()
-        output.detach()
+        with suppress(ValueError):  # the app closed it
+            output.detach()
 
 
 @contextmanager

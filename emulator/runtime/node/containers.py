@@ -33,7 +33,7 @@ class ContainerLog:
     def write(self, text: str) -> None:
         """Add what a program printed."""
         time = rfc3339_nano(self._wall_clock())
-        for line in text.splitlines() or [""]:
+        for line in encodable(text).splitlines() or [""]:
             self._lines.append(LogLine(time=time, text=line[:LOG_LINE_LENGTH]))
             self._written += 1
         self._wake()
@@ -140,7 +140,7 @@ class RunningContainer:
     def _failure(self, error: Exception, container: Container, log: logging.Logger) -> Exit:
         error = _single(error)
         if isinstance(error, ProgramFailure):
-            return Exit(error.status, str(error))
+            return Exit(error.status, encodable(str(error)))
         if isinstance(error, OSError) and error.strerror:
             message = error.strerror[:1].lower() + error.strerror[1:]
             self.log.write(f"{container.name}: {message}")
@@ -149,7 +149,7 @@ class RunningContainer:
             self.log.write(message)
             fields = {"pod": f"{container.namespace}/{container.pod_name}", "container": container.name}
             log.error("a program failed", exc_info=error, extra=fields)
-        return Exit(_FAILED, message)
+        return Exit(_FAILED, encodable(message))
 
 
 class _Started(trio.TaskStatus[None]):
@@ -164,6 +164,11 @@ class _Started(trio.TaskStatus[None]):
         listeners, self._listeners = self._listeners, ()
         for listener in listeners:
             listener()
+
+
+def encodable(text: str) -> str:
+    """Return a text as messages can carry it: lone surrogates, which a program may well print, become "?"."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _single(error: Exception) -> Exception:

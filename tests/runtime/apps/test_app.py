@@ -14,7 +14,11 @@ from trio.testing import MockClock
 from emulator.api import messages
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
 from emulator.api.messages import LogsParams
+from emulator.apps.environment import Container, ProgramFailure
+from emulator.runtime.apps import guard, output
+from emulator.runtime.apps.app import App
 from emulator.runtime.cluster.cluster import Cluster
+from tests.runtime.conftest import Pair
 
 CONFIG = ClusterConfig(name="apps", nodes=(NodeConfig("node-a"), NodeConfig("node-b")))
 
@@ -27,6 +31,17 @@ def pod(name: str, app: str, *, node: str = "node-a", **spec: Any) -> dict[str, 
         "metadata": {"name": name, "labels": {"app": name}, "annotations": {"podwire/app": app}},
         "spec": {"nodeName": node, "containers": containers, **spec},
     }
+
+
+ELSEWHERE = """
+async def cancelled_elsewhere():
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await trio.sleep(1)
+        except trio.Cancelled as error:
+            return error
+"""
 
 
 class Apps:
@@ -147,12 +162,26 @@ async def test_plain_trio_serves_and_connects_in_pods(
             ["ConnectionRefusedError: [Errno 111]"],
         ),
         ("class Base(BaseException): ...\n    raise Base()", 1, "Base:  (app.py:4)", ["Base"]),
+        # What would break a message to the controller, or a node's own tasks, stays the app's.
+        ("raise ValueError('a lone \\ud800')", 1, "ValueError: a lone ? (app.py:3)", ["ValueError: a lone"]),
+        ("sys.exit('bye \\ud800')", 1, "", ["bye ?"]),
+        ("return 2**70 + 300", 44, "", []),
+        ("return -1", 255, "", []),
+        ("raise GeneratorExit", 1, "GeneratorExit:  (app.py:3)", ["GeneratorExit"]),
+        ("raise await cancelled_elsewhere()", 1, "Cancelled", []),
+        ("sys.stdout.close()", 0, "", []),
+        (
+            "class E(Exception):\n        def __str__(self): return 1 / 0\n    raise E",
+            1,
+            "E (app.py:5)",
+            ["<exception str() failed>"],
+        ),
     ],
 )
 async def test_how_it_ends(
     apps: Apps, autojump_clock: MockClock, code: str, exit_code: int, message: str, log: list[str]
 ) -> None:
-    apps.write("app.py", f"import sys, trio\nasync def main():\n    {code}\n")
+    apps.write("app.py", f"import sys, trio\nasync def main():\n    {code}\n{ELSEWHERE}")
     ended = await apps.run("once", "app:main")
     assert (ended["exitCode"], ended.get("message", "")) == (exit_code, message)
     text = "\n".join(ended["log"])
@@ -347,3 +376,34 @@ async def test_sigterm_is_its_own_matter_if_it_says_so(apps: Apps, autojump_cloc
         await trio.sleep(1)
         await apps.cluster.delete("Pod", "drains", "default")
     assert lines == ["told, in PodStreamSocket", "drained"]
+
+
+async def test_ctrl_c_of_an_apps_own_does_not_end_its_node(tmp_path: Path, pair: Pair) -> None:
+    """In a process of the cluster; elsewhere it may be the user's."""
+    (tmp_path / "app.py").write_text("async def main(): raise KeyboardInterrupt")
+    lines: list[str] = []
+    container = Container("c", "i", "p", "n", "10.0.0.1", "x", network=pair.a, log=lines.append)
+    try:
+        with pytest.raises(ProgramFailure, match=r"KeyboardInterrupt:  \(app\.py:1\)"):
+            await App("app:main", [tmp_path], alone=True)(container)
+    finally:
+        guard.install(alone=False)
+    assert lines[-1] == "KeyboardInterrupt"
+    with pytest.raises(BaseExceptionGroup) as group:
+        await App("app:main", [tmp_path])(container)
+    assert group.group_contains(KeyboardInterrupt)
+
+
+def test_output_without_newlines_comes_in_lines_of_16_kb() -> None:
+    """The last, which may go on, is kept back until it does."""
+    lines: list[str] = []
+
+    async def main() -> None:
+        with output.redirected(), output.to(lines.append):
+            print("y" * (1 << 20), end="")
+            kept = len(lines)
+            print("z")
+        assert kept == 63
+
+    trio.run(main)
+    assert [len(line) for line in lines] == [16_384] * 64 + [1]
