@@ -50,12 +50,22 @@ async def fetch(network: NetnsNetwork, url: str, action: HttpGetAction, agent: s
     with trio.move_on_after(patience):
         for _ in range(_MOST_REDIRECTS):
             fetched, location = await _get(network, url, headers, stage)
-            target = urljoin(url, location) if location else ""
+            target = _redirected(url, location)
             if not target or urlsplit(target).hostname != host or urlsplit(target).scheme not in {"http", "https"}:
                 return fetched
             url = target
         raise FetchError(f"stopped after {_MOST_REDIRECTS} redirects")
     raise FetchError(f"{stage.waiting_for} (Client.Timeout exceeded while awaiting headers)")
+
+
+def _redirected(url: str, location: str) -> str:
+    """Where an answer sends to, or "". FetchError for what is no URL: what a pod answers is its own to make up."""
+    try:
+        target = urljoin(url, location) if location else ""
+        _ = urlsplit(target).port
+    except ValueError as error:
+        raise FetchError(f'failed to parse Location header "{location}": {error}') from None
+    return target
 
 
 class _Stage:

@@ -30,6 +30,10 @@ async def handle(request: Request) -> Response:
             return Response(302, b"", (("Location", "/well"),))
         case "/away":
             return Response(302, b"elsewhere", (("Location", "http://other.example/"),))
+        case "/nowhere":
+            return Response(302, b"", (("Location", "http://[/"),))
+        case "/no-port":
+            return Response(302, b"", (("Location", f"http://{request.header('host').split(':')[0]}:99999/"),))
         case "/circle":
             return Response(302, b"", (("Location", "/circle"),))
     return text("well")
@@ -63,6 +67,17 @@ async def ask(pair: Pair, probe: Object) -> Answer:
             {"httpGet": {"port": PORT, "path": "/circle"}},
             Outcome.FAILURE,
             'Get "http://POD:8080/circle": stopped after 10 redirects',
+        ),
+        (
+            {"httpGet": {"port": PORT, "path": "/nowhere"}},
+            Outcome.FAILURE,
+            'Get "http://POD:8080/nowhere": failed to parse Location header "http://[/": Invalid IPv6 URL',
+        ),
+        (
+            {"httpGet": {"port": PORT, "path": "/no-port"}},
+            Outcome.FAILURE,
+            'Get "http://POD:8080/no-port": failed to parse Location header "http://POD:99999/": '
+            "Port out of range 0-65535",
         ),
         (
             {"httpGet": {"port": PORT, "path": "/slow"}},
