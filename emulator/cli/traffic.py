@@ -88,8 +88,6 @@ def run(session: Session, script: Path, settings: tuple[str, ...], output: str |
         raise click.UsageError(str(error)) from None
     directory = session.directory
     report = _run(directory.name, str(directory.path), partial(loaded.run, settings=keywords))
-    if junit_file is not None:
-        junit_file.write_text(_junit(report))
     if output == "json":
         from emulator.cli.output import print_json
 
@@ -99,6 +97,8 @@ def run(session: Session, script: Path, settings: tuple[str, ...], output: str |
         from emulator.runtime.traffic.report_text import lines
 
         print_lines(lines(report))
+    if junit_file is not None:  # behind the report, which must not be lost where the file cannot be written
+        junit_file.write_text(_junit(report), encoding="utf-8")
     for failure in report.failures:
         print_error(failure, "failed: ")
     if report.interrupted:

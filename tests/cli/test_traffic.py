@@ -27,7 +27,9 @@ def written(tmp_path, text, name="load.py"):
     ("text", "message"),
     [
         ("def main(:\n", r"load\.py:1: invalid syntax"),
-        ("import nothing_like_it\n", r"load\.py: No module named 'nothing_like_it'"),
+        ("import nothing_like_it\n", r"load\.py:1: ModuleNotFoundError: No module named 'nothing_like_it'"),
+        ("x = 1\ny = x / 0\n", r"load\.py:2: ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit('no')\n", r"load\.py:2: SystemExit: no"),
         ("def main(cluster): pass\n", r"load\.py: has no `async def main\(cluster\)`"),
         ("", r"load\.py: has no `async def main\(cluster\)`"),
     ],
@@ -35,6 +37,12 @@ def written(tmp_path, text, name="load.py"):
 def test_what_is_wrong_with_a_script_is_one_line(tmp_path, text, message):
     with pytest.raises(PodwireError, match=message):
         load_script(written(tmp_path, text))
+
+
+async def test_what_a_script_meets_is_told_in_one_line(tmp_path):
+    script = load_script(written(tmp_path, "async def main(cluster):\n    return 1 / cluster\n"))
+    with pytest.raises(PodwireError, match=r"^\S*load\.py:2: ZeroDivisionError: division by zero$"):
+        await script.run(0, {})
 
 
 def test_files_that_are_no_scripts(tmp_path):
@@ -55,6 +63,8 @@ def test_settings_take_the_types_of_their_defaults(tmp_path):
     assert flag.settings(("keep=no",)) == {"keep": False}
     with pytest.raises(SettingError, match="not of the type bool"):
         flag.settings(("keep=maybe",))
+    text = load_script(written(tmp_path, "async def main(cluster, *, url=None): pass\n"))
+    assert text.settings(("url=http://web/",)) == {"url": "http://web/"}
     with pytest.raises(SettingError, match="it has: none"):
         load_script(SCRIPTS / "churn.toml").settings(("rate=5",))
 

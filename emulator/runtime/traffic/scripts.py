@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,12 @@ class Script:
         if self.scenario is not None:
             return await run_scenario(cluster, self.scenario)
         assert self.main is not None
-        report = await self.main(cluster, **settings)
+        try:
+            report = await self.main(cluster, **settings)
+        except (PodwireError, OSError):
+            raise
+        except Exception as error:
+            raise _failed(self.path, error) from error
         if not isinstance(report, Report):
             raise PodwireError(f"{self.path}: its main returned no report; end it with: return await load.run()")
         return report
@@ -57,10 +63,10 @@ class Script:
             if not equals or name not in defaults:
                 known = ", ".join(defaults) or "none"
                 raise SettingError(f"--set {setting}: {self.path.name} has no such setting; it has: {known}")
-            kind = type(defaults[name])
+            kind = str if defaults[name] is None else type(defaults[name])
             try:
                 keywords[name] = _BOOLEANS[text.lower()] if kind is bool else kind(text)
-            except (ValueError, KeyError):
+            except (ValueError, KeyError, TypeError):
                 raise SettingError(f"--set {setting}: not of the type {kind.__name__}") from None
         return keywords
 
@@ -88,6 +94,17 @@ def load_script(path: Path) -> Script:
     return Script(path, main=_load_main(path))
 
 
+def _failed(path: Path, error: BaseException) -> PodwireError:
+    """Tell what a script met, and in which of its lines; groups that hold one exception are that one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, PodwireError):
+        return error
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    line = f":{lines[-1]}" if lines else ""
+    return PodwireError(f"{path}{line}: {''.join(traceback.format_exception_only(error)).strip()}")
+
+
 def _load_main(path: Path) -> Main:
     """Return the `main` of a Python script."""
     spec = importlib.util.spec_from_file_location("podwire_traffic_script", path)
@@ -97,9 +114,12 @@ def _load_main(path: Path) -> Main:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError) as error:
-        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise PodwireError(f"{path}{line}: {error.msg}") from None
+    except SyntaxError as error:
+        raise PodwireError(f"{path}{f':{error.lineno}' if error.lineno else ''}: {error.msg}") from None
+    except PodwireError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _failed(path, error) from error
     main: Main | None = getattr(module, "main", None)
     if not inspect.iscoroutinefunction(main):
         raise PodwireError(f"{path}: has no `async def main(cluster)`")
