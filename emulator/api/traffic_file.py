@@ -14,7 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from emulator.api.kinds import find_kind
-from emulator.api.messages.load import LoadPace, LoadTarget
+from emulator.api.messages.load import MOST_RATE, MOST_UNDER_WAY, LoadPace, LoadTarget
 from emulator.api.problem import Path as FieldPath
 from emulator.api.problem import listed, printable, quoted
 from emulator.api.toml_file import parse_toml, read_toml_text
@@ -122,6 +122,8 @@ class _Reader(TomlReader):
         rate = self._number((*path, "rate"), table, 0.0)
         if "rate" in table and rate <= 0:
             self.problem((*path, "rate"), f"Invalid value: {quoted(table['rate'])}: must be more than 0")
+        elif rate > MOST_RATE:
+            self.problem((*path, "rate"), f"Invalid value: {quoted(table['rate'])}: must be at most {MOST_RATE:,.0f}")
         if "rate" in table and "concurrency" in table:
             self.problem(
                 (*path, "concurrency"),
@@ -134,7 +136,7 @@ class _Reader(TomlReader):
             poisson=self._choice((*path, "arrivals"), table, ("constant", "poisson")) == "poisson",
             timeout=self._duration((*path, "timeout"), table, 5.0),
             pause=self._duration((*path, "pause"), table, 0.0, least=0.0),
-            in_flight=self._whole((*path, "in_flight"), table, 512),
+            in_flight=self._whole((*path, "in_flight"), table, 512, most=MOST_UNDER_WAY),
             keep=self._choice((*path, "connections"), table, ("new", "keep")) == "keep",
             lookup_each=self._choice((*path, "lookup"), table, ("once", "each")) == "each",
         )
@@ -149,7 +151,7 @@ class _Reader(TomlReader):
             targets=targets,
             pace=pace,
             rate=rate,
-            concurrency=self._whole((*path, "concurrency"), table, 1),
+            concurrency=self._whole((*path, "concurrency"), table, 1, most=MOST_UNDER_WAY),
             requests=self._whole((*path, "requests"), table, 0, least=1),
             start=self._duration((*path, "start"), table, 0.0, least=0.0),
         )
@@ -294,13 +296,18 @@ class _Reader(TomlReader):
         self.problem(path, f"Unsupported value: {quoted(value)}: supported values: {supported}")
         return known[0]
 
-    def _whole(self, path: tuple[str | int, ...], table: Mapping[str, Any], default: int, *, least: int = 1) -> int:
+    def _whole(
+        self, path: tuple[str | int, ...], table: Mapping[str, Any], default: int, *, least: int = 1, most: int = 2**31
+    ) -> int:
         value = table.get(str(path[-1]), None)
         if value is None:
             return default
-        if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            self.mistyped(path, value, f"an integer of at least {least}")
+        elif value > most:
+            self.problem(path, f"Invalid value: {value}: must be at most {most:,}")
+        else:
             return value
-        self.mistyped(path, value, f"an integer of at least {least}")
         return default
 
     def _number(self, path: tuple[str | int, ...], table: Mapping[str, Any], default: float) -> float:

@@ -146,6 +146,12 @@ each = "pod"
         ("", "t.toml: loads: Required value: no traffic"),
         ("loads = 5", r"t.toml:1: loads: must be a list of tables: write \[\[loads\]\]"),
         ("= 5", "t.toml:1: not valid TOML"),
+        (f"{LOAD}rate = 1e9\n", r"loads\[0\].rate: Invalid value: 1000000000.0: must be at most 1,000,000"),
+        (
+            f"{LOAD}concurrency = 1000000000\n",
+            r"loads\[0\].concurrency: Invalid value: 1000000000: must be at most 10,000",
+        ),
+        (f"{LOAD}rate = 1\nin_flight = 20000\n", r"loads\[0\].in_flight: Invalid value: 20000: must be at most 10,000"),
         (f'manifests = ["no.yaml"]\n{LOAD}', "no such file in"),
     ],
 )

@@ -6,6 +6,12 @@ from msgspec import Struct
 
 from emulator.api.messages.envelope import Method
 
+MOST_RATE = 1_000_000.0
+"""Requests a second that may be asked for: beyond all that a node can send, and still counted in no time."""
+
+MOST_UNDER_WAY = 10_000
+"""Requests of one load that may be unanswered at a time; each is a task of its node."""
+
 
 class LoadTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is asked. `url` names it in reports; `protocol` is http, https, tcp, udp, dns or ping.

@@ -12,7 +12,7 @@ from functools import partial
 import trio
 
 from emulator.api.messages import ControlError, ErrorCode
-from emulator.api.messages.load import LoadClient, LoadNews, LoadParams
+from emulator.api.messages.load import MOST_RATE, MOST_UNDER_WAY, LoadClient, LoadNews, LoadParams
 from emulator.apps.environment import Network
 from emulator.apps.load.client import Client
 from emulator.apps.load.generator import Generator
@@ -97,3 +97,7 @@ def _check(params: LoadParams) -> None:
         raise ControlError(ErrorCode.INVALID, "each client needs a rate or a concurrency")
     if params.pace.in_flight < 1 or params.pace.timeout <= 0:
         raise ControlError(ErrorCode.INVALID, "in_flight must be at least 1, timeout more than 0")
+    if not all(client.rate <= MOST_RATE for client in params.clients):  # not NaN either
+        raise ControlError(ErrorCode.INVALID, f"a rate can be at most {MOST_RATE:,.0f}")
+    if max(params.pace.in_flight, *(client.concurrency for client in params.clients)) > MOST_UNDER_WAY:
+        raise ControlError(ErrorCode.INVALID, f"in_flight and concurrency can be at most {MOST_UNDER_WAY:,}")

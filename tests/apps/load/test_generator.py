@@ -60,6 +60,26 @@ async def test_what_is_due_and_cannot_be_sent_is_told(autojump_clock):
     assert tally.latencies.longest > 1_500_000
 
 
+async def test_a_rate_beyond_measure_lets_others_have_their_turn(autojump_clock):
+    """Counting all that had no place takes a while; whoever else runs on the node must not wait for the end of it."""
+    seen = []
+    generator = Generator(
+        LoadClient(pod="client", seed="1", rate=1e6), LoadPace(duration=0.1, in_flight=1), [Answer(delay=0.2)]
+    )
+
+    async def others():
+        await trio.sleep(0.1)  # until the count begins
+        for _ in range(20):
+            await trio.lowlevel.checkpoint()
+        seen.append(generator.tallies[0].unsent)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        await generator.run()
+    assert seen[0] < generator.tallies[0].unsent
+    assert generator.tallies[0].unsent == pytest.approx(100_000, abs=2)
+
+
 async def test_poisson_arrivals_are_drawn_from_the_seed(autojump_clock):
     first, second = Answer(), Answer()
     for request in (first, second):

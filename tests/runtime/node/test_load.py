@@ -119,6 +119,8 @@ async def test_an_interrupt_ends_it_with_what_there_is_and_nonsense_is_refused(c
         await load(cluster, target("gopher", host="web"))
     with pytest.raises(ControlError, match='pods "nobody" not found'):
         await load(cluster, target("ping", host="web"), pod="nobody")
+    with pytest.raises(ControlError, match="can be at most 1,000,000"):
+        await load(cluster, target("ping", host="web"), rate=float("inf"))
     with pytest.raises(ControlError, match="needs targets"):
         await load(cluster)
     began = trio.current_time()
