@@ -79,9 +79,11 @@ def node_source(cluster: Cluster, name: str, address: str) -> Source:
 
 
 def outside_source(cluster: Cluster) -> Source:
-    """The host `outside` of a simulated cluster, which is the node network's first address."""
-    assert cluster.simulation is not None
-    return Source(cluster.simulation.hosts["outside"].network, str(next(cluster.config.node_network.hosts())))
+    """The host `outside`, which has the node network's first address."""
+    address = str(next(cluster.config.node_network.hosts()))
+    if cluster.simulation is None:
+        return Source(cluster.host("outside"), address)
+    return Source(cluster.simulation.hosts["outside"].network, address)
 
 
 async def tcp(source: Source, address: str, port: int) -> Outcome:

@@ -181,9 +181,8 @@ class World:
             "node-c": Entry(node_source(self.cluster, "node-c", self.nodes["node-c"]), "node-c"),
             "remote": Entry(self.pods["far"], "node-a"),
         }
-        if self.cluster.simulation is not None:
-            outside = outside_source(self.cluster)
-            self.entries |= {f"outside-{node[-1]}": Entry(outside, node, node) for node in ("node-a", "node-c")}
+        outside = outside_source(self.cluster)
+        self.entries |= {f"outside-{node[-1]}": Entry(outside, node, node) for node in ("node-a", "node-c")}
         for obj in await self.cluster.objects("Service", "default"):
             spec, status = obj["spec"], obj.get("status") or {}
             ingress = status.get("loadBalancer", {}).get("ingress") or [{}]
@@ -194,8 +193,7 @@ class World:
     def enter(self, name: str) -> Entry:
         """Return where the source `name` is, with a host outside sent the right way."""
         entry = self.entries[name]
-        if entry.via:
-            assert self.cluster.simulation is not None
+        if entry.via and self.cluster.simulation is not None:
             for network in VIPS:
                 self.cluster.simulation.hosts["outside"].add_route(network, self.nodes[entry.via])
         return entry

@@ -26,7 +26,7 @@ from tests.scenarios.flow import (
     tcp,
     udp,
 )
-from tests.scenarios.flow_table import SCTP_PORT, Ask
+from tests.scenarios.flow_table import SCTP_PORT, VIPS, Ask
 from tests.scenarios.world import HTTP, UDP, apply, host_of, node_addresses, output, pod, settle, vip
 
 ZONES = {"node-a": "west", "node-b": "west", "node-c": "east"}
@@ -185,9 +185,8 @@ class World:
 
     def enter(self, name: str) -> Source:
         """Return a source; a host outside sends through the node that its name says."""
-        if name.startswith("outside"):
-            assert self.cluster.simulation is not None
-            for network in ("10.96.0.0/12", "203.0.113.0/24"):
+        if name.startswith("outside") and self.cluster.simulation is not None:
+            for network in VIPS:
                 self.cluster.simulation.hosts["outside"].add_route(network, self.nodes["node-" + name[-1]])
         return self.sources[name]
 
@@ -244,8 +243,7 @@ async def fill(cluster: Cluster) -> World:
     nodes = await node_addresses(cluster)
     sources |= {name: node_source(cluster, name, address) for name, address in nodes.items()}
     sources["self"] = sources["web-a"]
-    if cluster.simulation is not None:
-        sources |= dict.fromkeys(("outside-a", "outside-c"), outside_source(cluster))
+    sources |= dict.fromkeys(("outside-a", "outside-c"), outside_source(cluster))
     addresses = {"proxied": PROXY, "denied": DENIED}
     for name in ("zone", "node", "spread", "unready", "hidden", "named", "sliced", "sticky"):
         addresses[name] = await vip(cluster, name)
