@@ -15,6 +15,7 @@ from emulator.apps.environment import Container, Program, ProgramFailure
 
 LOG_LINES = 1_000
 LOG_LINE_LENGTH = 16_384  # as container runtimes cut lines
+LOG_SIZE = 1 << 20  # characters of a container's log that are kept
 _KILLED = 137  # 128 + SIGKILL
 _TERMINATED = 143  # 128 + SIGTERM
 _FAILED = 1
@@ -25,7 +26,8 @@ class ContainerLog:
 
     def __init__(self, wall_clock: Callable[[], float]) -> None:
         self._wall_clock = wall_clock
-        self._lines: deque[LogLine] = deque(maxlen=LOG_LINES)
+        self._lines: deque[LogLine] = deque()
+        self._size = 0
         self._written = 0
         self._changed = trio.Event()
         self._ended = False
@@ -36,6 +38,9 @@ class ContainerLog:
         for line in encodable(text).splitlines() or [""]:
             self._lines.append(LogLine(time=time, text=line[:LOG_LINE_LENGTH]))
             self._written += 1
+            self._size += min(len(line), LOG_LINE_LENGTH)
+            while len(self._lines) > LOG_LINES or self._size > LOG_SIZE:
+                self._size -= len(self._lines.popleft().text)
         self._wake()
 
     def end(self) -> None:

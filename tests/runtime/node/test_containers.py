@@ -11,7 +11,7 @@ import trio
 
 from emulator.apps.environment import Container
 from emulator.runtime.logging import open_log
-from emulator.runtime.node.containers import LOG_LINES, ContainerLog, Exit, RunningContainer
+from emulator.runtime.node.containers import LOG_LINE_LENGTH, LOG_LINES, LOG_SIZE, ContainerLog, Exit, RunningContainer
 from tests.runtime.conftest import Pair
 
 Act = Callable[[Container], Awaitable[int]]
@@ -149,3 +149,14 @@ async def test_log_is_bounded_and_can_be_followed() -> None:
         log.write("last")
         log.end()
     assert followed == [f"line {LOG_LINES + 4}", "more", "last"]
+
+
+async def test_a_log_of_long_lines_keeps_fewer_of_them() -> None:
+    log = ContainerLog(lambda: 0.0)
+    for number in range(200):
+        log.write(f"{number:05}" * (LOG_LINE_LENGTH // 5 + 1))
+    kept = log.tail()
+    assert sum(len(line.text) for line in kept) <= LOG_SIZE < (len(kept) + 1) * LOG_LINE_LENGTH
+    assert kept[-1].text.startswith("00199")
+    log.write("short")
+    assert [line.text for line in log.tail(1)] == ["short"]
