@@ -70,7 +70,7 @@ def logs(
         raise click.UsageError("a node has no container; its process writes into the logs of the state directory")
     if container and all_containers:
         raise click.UsageError("--all-containers and -c cannot be given together")
-    names = [each["name"] for each in found.object["spec"]["containers"]]
+    names = [each["name"] for each in found.object.get("spec", {}).get("containers", [])] or [found.pod]  # a host's
     if len(names) > 1 and not container and not all_containers:
         container = names[0]
         note(f'Defaulted container "{container}" out of: {", ".join(names)}')

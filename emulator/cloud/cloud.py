@@ -25,7 +25,7 @@ from emulator.kernel.kernel import Kernel
 from emulator.kernel.link import Link
 from emulator.kernel.netns import Netns
 from emulator.kernel.nic import Nic
-from emulator.kernel.route import Route
+from emulator.kernel.route import Route, RouteType
 from emulator.kernel.veth import pair
 
 UPLINK, OUTWARD, BRIDGE = "eth0", "eth1", "br0"
@@ -90,6 +90,9 @@ class Cloud:
         _default(gateway, outward, cloud.router)
         self._serve(inward, cloud.public_address)
         router.fib.add(_route(self._config.load_balancer_pool, inward, cloud.public_address, onlink=True))
+        # Nobody balances yet what the internet sends to the pool: without this it would go back out, round and round.
+        pool = self._config.load_balancer_pool
+        gateway.fib.add(Route(int(pool.network_address), pool.prefixlen, RouteType.UNREACHABLE))
         gateway.netfilter.restore(_NAT, noflush=True)
         return to_nodes
 

@@ -56,6 +56,14 @@ async def test_pods_nodes_and_hosts_reach_the_internet(world: Cluster, autojump_
     assert sources == {nodes["node-a"], nodes["node-b"], await world.host("laptop").address()}
 
 
+async def test_what_the_internet_sends_to_the_load_balancers_pool_ends_at_the_gateway(
+    world: Cluster, autojump_clock: MockClock
+) -> None:
+    """There is no load balancer yet; a packet must not go to and fro until its TTL is used up."""
+    said = (await world.host("shop.test").exec("ping", "-c", "1", "203.0.113.77")).stdout
+    assert f"From {PUBLIC} icmp_seq=1 Destination Host Unreachable" in said
+
+
 async def test_hosts_beside_the_nodes_reach_node_ports_and_pods(world: Cluster, autojump_clock: MockClock) -> None:
     laptop, nodes = world.host("laptop"), await node_addresses(world)
     port = (await world.get("Service", "web", "default"))["spec"]["ports"][0]["nodePort"]
