@@ -39,7 +39,8 @@ async def story(seed: int) -> list[object]:
         cluster.simulation.start_node("node-b")
         await cluster.wait_ready()
         await settle()
-        told += [_without_identity(step) for step in (await cluster.trace("client", "web", port=80)).steps]
+        for source in ("client", *(f"node/{node}" for node in NODES)):
+            told += [_without_identity(step) for step in (await cluster.trace(source, "web", port=80)).steps]
         async with socket_of(cluster, "client") as socket:
             told.append(socket.local_address)
         for node in NODES:
