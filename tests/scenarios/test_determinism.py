@@ -6,7 +6,7 @@ from trio.testing import MockClock
 from emulator.api.messages import TraceStep
 from emulator.runtime.cluster.cluster import Cluster
 from emulator.runtime.underlay.memory import Conditions
-from tests.scenarios.world import CONFIG, NODES, apply, host_of, output, pod, service, settle, socket_of
+from tests.scenarios.world import CONFIG, NODES, apply, host_of, output, pod, service, settle, socket_of, vip
 
 WEB = """
 apiVersion: apps/v1
@@ -39,8 +39,9 @@ async def story(seed: int) -> list[object]:
         cluster.simulation.start_node("node-b")
         await cluster.wait_ready()
         await settle()
+        address = await vip(cluster, "web")
         for source in ("client", *(f"node/{node}" for node in NODES)):
-            told += [_without_identity(step) for step in (await cluster.trace(source, "web", port=80)).steps]
+            told += [_without_identity(step) for step in (await cluster.trace(source, address, port=80)).steps]
         async with socket_of(cluster, "client") as socket:
             told.append(socket.local_address)
         for node in NODES:
