@@ -56,6 +56,19 @@ async def test_pods_nodes_and_hosts_reach_the_internet(world: Cluster, autojump_
     assert sources == {nodes["node-a"], nodes["node-b"], await world.host("laptop").address()}
 
 
+async def test_every_pod_knows_names_short_dotted_and_outside(world: Cluster, autojump_clock: MockClock) -> None:
+    await apply(world, pod("web-c", "node-c", "web"))
+    webs = {"web-a", "web-b", "web-c"}
+    for name in sorted(webs):
+        place = world.pod(name)
+        for host in ("web", "web.default", "web.default.svc", "web.default.svc.cluster.local", "shop.test"):
+            answer = await output(place, "curl", "-s", f"http://{host}:80/hostname")
+            assert answer in (webs if host.startswith("web") else {"shop.test"}), host
+        assert await output(place, "dig", "+short", "shop.test") == f"{SHOP}\n"
+        assert await output(place, "dig", "+short", "+search", "web") != ""
+        assert f"PING shop.test ({SHOP})" in await output(place, "ping", "-c", "1", "shop.test")
+
+
 async def test_what_the_internet_sends_to_the_load_balancers_pool_ends_at_the_gateway(
     world: Cluster, autojump_clock: MockClock
 ) -> None:
