@@ -29,7 +29,7 @@ from tests.scenarios.world import CONFIG
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 PROTOCOLS: dict[str, Ask] = {"tcp": tcp, "udp": udp}
-"""No process here speaks SCTP; simulated clusters look at where its packets arrive."""
+"""Sockets that nodes lend have no SCTP; simulated clusters look at where its packets arrive."""
 
 *_, LAST = MODES
 """Where clusters start, so that each mode is a change."""

@@ -173,7 +173,7 @@ class _Outcomes(list[Outcome]):
 
 
 class SctpObserver:
-    """Sends INITs, and sees at the pods' links where they arrive: no pod here speaks SCTP."""
+    """Sends INITs, and sees at the pods' links where they arrive: whatever the pods make of them."""
 
     def __init__(self, pods: dict[str, Source], random: Random) -> None:
         self._pods = pods
