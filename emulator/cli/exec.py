@@ -73,23 +73,11 @@ def exec_command(
         raise click.UsageError(f'"{words[0]}" is no command; write options, then --, then the command')
     with session.controller() as controller:
         found = find_target(controller, target, namespace or DEFAULT_NAMESPACE)
-    passes_input = stdin and _has_input()
     if not stdin and _reads_input(words) and _is_given_input():
         click.echo("note: standard input is passed only with -i", err=True)
-    params = ExecParams(
-        command=words, namespace=found.namespace, pod=found.pod, container=container, stdin=passes_input
-    )
+    params = ExecParams(command=words, namespace=found.namespace, pod=found.pod, container=container, stdin=stdin)
     with session.node(found.node) as client:
         return _run(client, params)
-
-
-def _has_input() -> bool:
-    """Whether there is a standard input: a shell's `<&-` closes it."""
-    try:
-        os.fstat(_STDIN)
-    except OSError:
-        return False
-    return True
 
 
 def _reads_input(words: tuple[str, ...]) -> bool:
@@ -108,8 +96,6 @@ def _reads_input(words: tuple[str, ...]) -> bool:
 
 def _is_given_input() -> bool:
     """Whether standard input is a file or a pipe: not a terminal, nor /dev/null."""
-    if not _has_input():
-        return False
     mode = os.fstat(_STDIN).st_mode
     return stat.S_ISREG(mode) or stat.S_ISFIFO(mode)
 
@@ -198,6 +184,5 @@ class _Session:
 def _write(outputs: list[ExecOutput]) -> None:
     for output in outputs:
         stream = sys.stdout if output.stream is OutputStream.STDOUT else sys.stderr
-        if stream is not None:  # None: the shell closed it (`>&-`)
-            stream.buffer.write(output.data)
-            stream.buffer.flush()
+        stream.buffer.write(output.data)
+        stream.buffer.flush()

@@ -135,17 +135,23 @@ def _say(message: str, prefix: str = "error: ") -> int:
     return FAILED
 
 
-def _flush() -> None:
-    """Write out what is left; a stream that the shell closed (`>&-`) is None in Python."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
+def _open_standard_streams() -> None:
+    """Have /dev/null where the shell closed a standard stream (`>&-`): the next file opened would take its number."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "w", closefd=False))
 
 
 def main() -> NoReturn:
     """Run the command line of this process."""
     instruction = os.environ.get(COMPLETE)
     status = INTERRUPTED
+    _open_standard_streams()
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if instruction:
@@ -154,7 +160,8 @@ def main() -> NoReturn:
             status = shell_complete(cli(), {}, PROGRAM, COMPLETE, instruction)
         else:
             status = run(sys.argv[1:])
-        _flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
     except BrokenPipeError:
         status = OK  # whoever read our output has seen enough
     except KeyboardInterrupt:

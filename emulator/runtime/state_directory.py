@@ -128,6 +128,18 @@ class StateDirectoryLock:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def reopen(self) -> int:
+        """Open the lock file once more, without the lock: for `succeed`."""
+        return os.open(self.directory.path / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def succeed(self, reopened: int) -> StateDirectoryLock:
+        """Wait until all that hold the lock have let go of it or ended, and hold it in their place.
+
+        A process that inherited the descriptor holds the lock itself, so it must have closed it.
+        """
+        fcntl.flock(reopened, fcntl.LOCK_EX)
+        return StateDirectoryLock(self.directory, reopened, made=self._made)
+
     @classmethod
     def adopt(cls, directory: StateDirectory, descriptor: int, *, made: bool) -> StateDirectoryLock:
         """Take over a lock that was handed to this process as an open descriptor."""

@@ -164,10 +164,10 @@ def test_stop_removes_what_is_left_where_all_were_killed(tmp_path: Path, state: 
     assert run(*here, "start", small(tmp_path), "--detach", "-q").status == 0
     supervisor = json.loads(run(*here, "status", "-o", "json").out)["supervisor"]
     children = Path(f"/proc/{supervisor['pid']}/task/{supervisor['pid']}/children").read_text()
-    for pid in (int(children), supervisor["pid"]):
-        os.kill(pid, signal.SIGSTOP)
-    for pid in (int(children), supervisor["pid"]):
-        os.kill(pid, signal.SIGKILL)
+    pids = [*map(int, children.split()), supervisor["pid"]]
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            os.kill(pid, number)
     for process in supervisor["processes"]:
         assert ended(process["pid"], time.monotonic() + 5)
     assert run(*here, "status").status == 1
@@ -175,6 +175,15 @@ def test_stop_removes_what_is_left_where_all_were_killed(tmp_path: Path, state: 
     done = run(*here, "stop")
     assert (done.status, done.out) == (0, 'cluster "small" has ended\n')
     assert not state.exists()
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_failure(tmp_path: Path, state: Path, closed: str) -> None:
+    line = " ".join(command("--state-dir", str(state), "start", small(tmp_path), "--detach", "-q"))
+    done = subprocess.run(["sh", "-c", f"{line} {closed}"], env=environment(), capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    ended = run("--state-dir", str(state), "stop")
+    assert (ended.status, ended.out) == (0, 'cluster "small" has ended\n')
 
 
 def test_stop_works_without_the_controller(tmp_path: Path, state: Path) -> None:

@@ -42,6 +42,7 @@ from emulator.runtime.supervisor.arguments import (
     TrafficArguments,
 )
 from emulator.runtime.supervisor.interruptions import Interruptions
+from emulator.runtime.supervisor.keeper import kept
 from emulator.runtime.supervisor.launcher import Launcher, LauncherLostError, LocalLauncher
 from emulator.runtime.supervisor.process_table import Backoff, ProcessRecord, ProcessTable
 from emulator.runtime.supervisor.processes import ProcessExited, ProcessFailed, ProcessStarted, StartProcess
@@ -340,7 +341,7 @@ def run_supervisor(
     reading end of a pipe: the cluster ends when it becomes readable, as at its writer's end. Raises StartError if
     the cluster does not come up.
     """
-    try:
+    with kept(lock):
         programs = programs_of(objects, (host.image for host in plan_hosts(config) if host.image))
         launcher = LocalLauncher.fork(lock, config.proxy_mode, programs)
         supervisor = Supervisor(
@@ -354,8 +355,6 @@ def run_supervisor(
             lifeline,
         )
         trio.run(supervisor.run)
-    finally:
-        lock.remove()  # what a launcher that was killed could not
 
 
 def _last_line(directory: StateDirectory, name: str) -> str:
