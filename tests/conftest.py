@@ -67,10 +67,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = f"{directory}/t"  # what tests start has sockets below it, too
     os.environ["XDG_RUNTIME_DIR"] = directory
     os.environ[SESSION] = directory
-    if os.environ.get(REQUIRE_KERNEL) == "1":
-        too_slow = [HealthCheck.too_slow]  # how quick a machine is that does other work is no test's matter
-        settings.register_profile("repeatable", derandomize=True, suppress_health_check=too_slow)
-        settings.load_profile("repeatable")
+    too_slow = [HealthCheck.too_slow]  # how quick a machine is that does other work is no test's matter
+    settings.register_profile("patient", deadline=None, suppress_health_check=too_slow)
+    settings.register_profile("repeatable", settings.get_profile("patient"), derandomize=True)
+    settings.load_profile("repeatable" if os.environ.get(REQUIRE_KERNEL) == "1" else "patient")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -92,6 +92,24 @@ def test_import_contracts_hold(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert status == import_linter.EXIT_STATUS_SUCCESS, capsys.readouterr().out
 
 
+def missing_modules() -> Iterator[str]:
+    """Find imports of our own modules that are not there: tests are not type-checked, and late imports run late."""
+    files = [path for folder in (*PACKAGES, "tests", "scripts") for path in sorted((ROOT / folder).rglob("*.py"))]
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
+            if module is None or module.split(".")[0] not in (*PACKAGES, "tests"):
+                continue
+            place = ROOT.joinpath(*module.split("."))
+            if not place.with_suffix(".py").is_file() and not place.is_dir():
+                yield f"{path.relative_to(ROOT)}:{node.lineno}: there is no {module}"
+
+
+def test_imports_name_modules_that_are_there() -> None:
+    failures = listed(missing_modules())
+    assert not failures, failures
+
+
 def test_packages_say_that_they_are_typed() -> None:
     untyped = [package for package in PACKAGES if not (ROOT / package / "py.typed").is_file()]
     assert not untyped

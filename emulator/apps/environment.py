@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from emulator.api.objects.endpointslice import EndpointSlice
     from emulator.api.objects.service import Service
     from emulator.kernel.netns import Netns
-    from emulator.kernel.ping import PingReply
     from emulator.kernel.sctp.inbound import Message
+    from emulator.kernel.socket.ping import PingReply
+    from emulator.kernel.socket.udp import Datagram, UdpSocket
     from emulator.kernel.tcp.connection import TcpSocket
     from emulator.kernel.trace import Trace
-    from emulator.kernel.udp import Datagram, UdpSocket
     from emulator.packet.dns_record import Record
 
 Address = tuple[str, int]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from emulator.apps.environment import UdpEndpoint
-from emulator.kernel.udp import Datagram
+from emulator.kernel.socket.udp import Datagram
 
 Answer = Callable[[Datagram], bytes | None]
 

@@ -24,7 +24,7 @@ from emulator.kernel.netns import Netns
 
 if TYPE_CHECKING:
     from emulator.kernel.kernel import RandomSource
-    from emulator.kernel.netfilter.ignored import IgnoredLine
+    from emulator.kernel.netfilter.iptables.ignored import IgnoredLine
 
 
 @dataclass(frozen=True, slots=True)

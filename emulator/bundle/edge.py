@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.link import HEADER_LENGTH, Link
+from emulator.kernel.link.link import HEADER_LENGTH, Link
 
 if TYPE_CHECKING:
     from emulator.kernel.netns import Netns

@@ -16,7 +16,7 @@ from emulator.packet.capture import CapturedPacket
 from emulator.packet.linktype import BROADCAST, ETHERNET, HOST, MULTICAST, OTHERHOST, LinkLayer, read_link_layer
 
 if TYPE_CHECKING:
-    from emulator.kernel.link import Link
+    from emulator.kernel.link.link import Link
 
 _BROADCAST = b"\xff" * 6
 _NO_HEADER = bytes(14)

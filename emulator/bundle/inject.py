@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.ip_header import parse
-from emulator.kernel.route import RouteResult
+from emulator.kernel.ip.header import parse
+from emulator.kernel.routing.route import RouteResult
 from emulator.kernel.skb import Skb
 
 if TYPE_CHECKING:
-    from emulator.kernel.link import Link
+    from emulator.kernel.link.link import Link
     from emulator.kernel.netns import Netns
     from emulator.kernel.record import Record
     from emulator.kernel.trace import Trace

@@ -9,8 +9,8 @@ from typing import Any
 
 from emulator.bundle.item import Item
 from emulator.bundle.problem import Problems
-from emulator.kernel.address_list import Address
-from emulator.kernel.route import Scope
+from emulator.kernel.link.address_list import Address
+from emulator.kernel.routing.route import Scope
 from emulator.packet.digits import is_natural
 
 FILE = "links.json"

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from emulator.bundle.edge import EdgeLink, Emit
 from emulator.bundle.link_spec import LinkSpec
-from emulator.kernel.bridge import Bridge
-from emulator.kernel.route import RouteError
-from emulator.kernel.veth import pair
-from emulator.kernel.vlan import Vlan
+from emulator.kernel.link.bridge import Bridge
+from emulator.kernel.link.veth import pair
+from emulator.kernel.link.vlan import Vlan
+from emulator.kernel.routing.route import RouteError
 
 if TYPE_CHECKING:
     from emulator.bundle.problem import Problems
-    from emulator.kernel.link import Link
+    from emulator.kernel.link.link import Link
     from emulator.kernel.netns import Netns
 
 _GATHERING = frozenset({"bond", "team"})  # masters that get all that their slaves receive

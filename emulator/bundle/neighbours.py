@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from emulator.bundle.item import Item
-from emulator.kernel.bridge import Bridge
+from emulator.kernel.link.bridge import Bridge
 from emulator.kernel.neigh import NudState
 from emulator.packet.address import format_ipv4, is_valid_station_mac, mac_to_bytes
 
 if TYPE_CHECKING:
     from emulator.bundle.problem import Problems
-    from emulator.kernel.link import Link
+    from emulator.kernel.link.link import Link
     from emulator.kernel.netns import Netns
 
 NEIGHBOURS, FDB = "neigh.json", "fdb.json"

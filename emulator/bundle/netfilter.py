@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.entry_text import EntryTextError
+from emulator.kernel.netfilter.conntrack.entry_text import EntryTextError
 from emulator.kernel.netfilter.error import RestoreError
 from emulator.kernel.netfilter.ipset.error import IpsetRestoreError
 
 if TYPE_CHECKING:
     from emulator.bundle.files import Files
     from emulator.bundle.problem import Problems
-    from emulator.kernel.netfilter.ignored import IgnoredLine
+    from emulator.kernel.netfilter.iptables.ignored import IgnoredLine
     from emulator.kernel.netfilter.netfilter import Netfilter
 
 RULES, SETS, CONNECTIONS = "iptables-save.txt", "ipset-save.txt", "conntrack.txt"

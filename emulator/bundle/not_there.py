@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from emulator.kernel.bridge import Bridge
+from emulator.kernel.link.bridge import Bridge
 from emulator.kernel.netfilter.match.statistic import Statistic
 
 if TYPE_CHECKING:

@@ -22,13 +22,13 @@ from emulator.bundle.not_emulated import NOT_EMULATED, not_emulated
 from emulator.bundle.row import DELIVERED, DROPPED, FORWARDED, STOLEN, Output, Row
 from emulator.errors import PodwireError
 from emulator.kernel.drop import DropReason
-from emulator.kernel.netfilter.connection import CONFIRMED, DYING
+from emulator.kernel.netfilter.conntrack.connection import CONFIRMED, DYING
 from emulator.kernel.record import Record
 from emulator.packet.capture import NANOSECONDS
 
 if TYPE_CHECKING:
     from emulator.kernel.kernel import RandomSource
-    from emulator.kernel.link import Link
+    from emulator.kernel.link.link import Link
     from emulator.kernel.trace import Trace
 
 FAULT = "EMULATOR_FAULT"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.bundle.item import Item
 from emulator.errors import WireError
-from emulator.kernel.fib_rule import DEFAULT_RULES, Rule, RuleAction
 from emulator.kernel.netfilter.service_names import PROTOCOLS
-from emulator.kernel.route import (
+from emulator.kernel.routing.fib_rule import DEFAULT_RULES, Rule, RuleAction
+from emulator.kernel.routing.route import (
     NOWHERE_TYPES,
     TABLE_DEFAULT,
     TABLE_LOCAL,
@@ -27,7 +27,7 @@ from emulator.packet.digits import is_natural
 
 if TYPE_CHECKING:
     from emulator.bundle.problem import Problems
-    from emulator.kernel.link import Link
+    from emulator.kernel.link.link import Link
     from emulator.kernel.netns import Netns
 
 ROUTES, RULES = "routes.json", "rules.json"

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from emulator.kernel.link import Link
-from emulator.kernel.link_text import address_row, link_row
+from emulator.kernel.link.link import Link
+from emulator.kernel.link.text import address_row, link_row
 from emulator.kernel.netfilter.ipvs.listing import Listing
 from emulator.kernel.netns import Netns
-from emulator.kernel.route_text import Field, route_fields
-from emulator.kernel.rule_text import rule_fields
+from emulator.kernel.routing.route_text import Field, route_fields
+from emulator.kernel.routing.rule_text import rule_fields
 
 
 def saved_files(netns: Netns) -> dict[str, str]:

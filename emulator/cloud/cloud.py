@@ -20,13 +20,13 @@ from emulator.api.cloud_section import INTERNET, NODE
 from emulator.api.cluster_file import ClusterConfig
 from emulator.api.objects.node import Node
 from emulator.cloud.plan import GATEWAY, ROUTER, SWITCH, Host, gateway_address, plan_hosts
-from emulator.kernel.bridge import Bridge
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.link import Link
+from emulator.kernel.link.bridge import Bridge
+from emulator.kernel.link.link import Link
+from emulator.kernel.link.nic import Nic
+from emulator.kernel.link.veth import pair
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
-from emulator.kernel.route import Route, RouteType
-from emulator.kernel.veth import pair
+from emulator.kernel.routing.route import Route, RouteType
 
 UPLINK, OUTWARD, BRIDGE = "eth0", "eth1", "br0"
 

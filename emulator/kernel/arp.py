@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.neigh import Neighbour, NudState
-from emulator.kernel.route import RouteResult, RouteType, Scope
+from emulator.kernel.routing.route import RouteResult, RouteType, Scope
 from emulator.kernel.skb import PacketType, Skb
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import BROADCAST_MAC, format_ipv4, format_mac, is_loopback, is_multicast, mac_to_bytes
 
 if TYPE_CHECKING:
-    from emulator.kernel.link import Link
+    from emulator.kernel.link.link import Link
     from emulator.kernel.netns import Netns
 
 REQUEST = 1

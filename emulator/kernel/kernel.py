@@ -19,7 +19,7 @@ from emulator.kernel.trace import Step, Trace
 
 if TYPE_CHECKING:
     from emulator.kernel.drop_log import DropRecord
-    from emulator.kernel.link import Link
+    from emulator.kernel.link.link import Link
     from emulator.kernel.netns import Netns
     from emulator.kernel.skb import Skb
 

@@ -18,7 +18,7 @@ from emulator.kernel.trace import StepKind
 from emulator.packet.address import BROADCAST_MAC, format_ipv4, format_mac, mac_to_bytes, multicast_mac
 
 if TYPE_CHECKING:
-    from emulator.kernel.link import Link
+    from emulator.kernel.link.link import Link
     from emulator.kernel.netns import Netns
 
 HOST_UNREACHABLE = 1
@@ -282,7 +282,7 @@ class Neighbours:
 
     def _construct(self, entry: Neighbour) -> None:
         """Fill in what needs no ARP (arp_constructor): groups, broadcasts, links without ARP."""
-        from emulator.kernel.route import RouteType
+        from emulator.kernel.routing.route import RouteType
 
         kind = self._netns.fib.address_type(entry.address)
         if not entry.link.arp:

@@ -7,22 +7,22 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from emulator.kernel.address_list import Address
 from emulator.kernel.arp import Arp
 from emulator.kernel.drop import DropReason
 from emulator.kernel.drop_log import DropRecord
-from emulator.kernel.fib import Fib
-from emulator.kernel.fragment import Reassembler
-from emulator.kernel.icmp import Icmp, IcmpError
-from emulator.kernel.ip import Ipv4
-from emulator.kernel.link import Link
-from emulator.kernel.loopback import Loopback
+from emulator.kernel.ip.fragment import Reassembler
+from emulator.kernel.ip.icmp import Icmp, IcmpError
+from emulator.kernel.ip.ipv4 import Ipv4
+from emulator.kernel.link.address_list import Address
+from emulator.kernel.link.link import Link
+from emulator.kernel.link.loopback import Loopback
 from emulator.kernel.neigh import Neighbours
 from emulator.kernel.netfilter.netfilter import Netfilter
-from emulator.kernel.route import TABLE_LOCAL, TABLE_MAIN, Route, RouteError, RouteType, Scope
-from emulator.kernel.routing import Routing
+from emulator.kernel.routing.fib import Fib
+from emulator.kernel.routing.route import TABLE_LOCAL, TABLE_MAIN, Route, RouteError, RouteType, Scope
+from emulator.kernel.routing.routing import Routing
 from emulator.kernel.skb import Skb
-from emulator.kernel.socket import Sockets
+from emulator.kernel.socket.sockets import Sockets
 from emulator.kernel.sysctl import Sysctl
 from emulator.kernel.trace import Detail, StepKind
 from emulator.packet.address import LOOPBACK_IPV4, MASKS, is_zeronet

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.connection import Connection
+from emulator.kernel.netfilter.conntrack.connection import Connection
 
 if TYPE_CHECKING:
     from emulator.kernel.drop import DropReason
-    from emulator.kernel.netfilter.chain import Chain
+    from emulator.kernel.netfilter.iptables.chain import Chain
+    from emulator.kernel.netfilter.iptables.rule import Rule
     from emulator.kernel.netfilter.nft.table import NftChain, NftRule
-    from emulator.kernel.netfilter.rule import Rule
     from emulator.kernel.skb import Skb
 
 

@@ -10,12 +10,12 @@ import enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from emulator.kernel.ip_options import Options
-    from emulator.kernel.link import Link
-    from emulator.kernel.netfilter.connection import Connection
+    from emulator.kernel.ip.options import Options
+    from emulator.kernel.link.link import Link
+    from emulator.kernel.netfilter.conntrack.connection import Connection
     from emulator.kernel.netns import Netns
     from emulator.kernel.record import Record
-    from emulator.kernel.route import RouteResult
+    from emulator.kernel.routing.route import RouteResult
     from emulator.kernel.trace import Detail, StepKind, Trace
 
 ETHERNET_LENGTH = 14

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from emulator.bundle.edge import EdgeLink
 from emulator.kernel.kernel import Kernel, RandomSource
 from emulator.kernel.netns import Netns
-from emulator.kernel.route import Route, RouteType, Scope
+from emulator.kernel.routing.route import Route, RouteType, Scope
 from emulator.packet.address import ipv4_to_int
 from emulator.reachability.cluster import NodeModel
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.nic import Nic
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.skb import Skb
 from emulator.kernel.trace import Step, StepKind
 from emulator.runtime.underlay.underlay import SegmentSizes, TraceMarks, Underlay

@@ -14,11 +14,11 @@ import trio
 from emulator.apps import commands
 from emulator.apps.environment import Container, DnsAnswer, Invocation, ServiceDirectory, Zone
 from emulator.apps.images import program_for
-from emulator.kernel import veth
-from emulator.kernel.bridge import Bridge
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link import veth
+from emulator.kernel.link.bridge import Bridge
 from emulator.kernel.netns import Netns
-from emulator.kernel.route import Route
+from emulator.kernel.routing.route import Route
 from emulator.packet.address import ipv4_to_int
 from emulator.packet.dns_record import PTR, SOA, A, Record, Soa, reverse_name
 from emulator.runtime.machine import Machine

@@ -10,7 +10,7 @@ import pytest
 from trio.testing import MockClock
 
 from emulator.bundle.bundle import load_bundle
-from emulator.kernel.link_text import link_information
+from emulator.kernel.link.text import link_information
 
 from .conftest import Lab
 

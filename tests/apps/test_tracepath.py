@@ -7,8 +7,8 @@ import re
 import pytest
 from trio.testing import MockClock
 
-from emulator.kernel import veth
-from emulator.kernel.route import Route
+from emulator.kernel.link import veth
+from emulator.kernel.routing.route import Route
 from emulator.packet.address import ipv4_to_int
 
 from .conftest import Lab

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from emulator.bundle.bundle import Bundle, load_bundle
 from emulator.bundle.files import MOST_JSON
 from emulator.bundle.problem import BundleError
-from emulator.kernel.bridge import Bridge
-from emulator.kernel.vlan import Vlan
+from emulator.kernel.link.bridge import Bridge
+from emulator.kernel.link.vlan import Vlan
 from tests.bundle.maker import (
     FORWARDING,
     MACS,

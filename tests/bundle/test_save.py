@@ -8,7 +8,7 @@ from random import Random
 from emulator.bundle.bundle import load_bundle
 from emulator.bundle.files import FILES
 from emulator.bundle.save import saved_files, write_files
-from emulator.kernel.dummy import Dummy
+from emulator.kernel.link.dummy import Dummy
 from emulator.kernel.netns import Netns
 from emulator.packet.address import ipv4_to_int
 from emulator.reachability.cluster import NodeModel

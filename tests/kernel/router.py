@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.neigh import NudState
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
 from emulator.kernel.skb import Skb
 from emulator.packet.address import ipv4_to_int, mac_to_int, parse_interface
 from tests.kernel.frames import ethernet, ipv4, udp

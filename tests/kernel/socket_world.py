@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from emulator.kernel import veth
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.link import Link
+from emulator.kernel.link import veth
+from emulator.kernel.link.link import Link
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
 from emulator.packet.address import ipv4_to_int
 
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"

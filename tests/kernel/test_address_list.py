@@ -8,11 +8,11 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.kernel.address_list import Address, AddressList
-from emulator.kernel.dummy import Dummy
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.address_list import Address, AddressList
+from emulator.kernel.link.dummy import Dummy
 from emulator.kernel.netns import Netns
-from emulator.kernel.route import Scope
+from emulator.kernel.routing.route import Scope
 from emulator.packet.address import MASKS
 
 ADDRESSES = st.builds(

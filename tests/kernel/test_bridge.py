@@ -6,14 +6,14 @@ import random
 
 import pytest
 
-from emulator.kernel.bridge import Bridge
 from emulator.kernel.drop import DropReason
-from emulator.kernel.fdb import AGEING_TIME, CAPACITY
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.bridge import Bridge
+from emulator.kernel.link.fdb import AGEING_TIME, CAPACITY
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
-from emulator.kernel.route import RouteError
+from emulator.kernel.routing.route import RouteError
 from emulator.kernel.skb import Skb
 from emulator.packet.address import ipv4_to_int, mac_to_int
 from tests.kernel.frames import echo, ethernet, ipv4, udp
@@ -182,7 +182,7 @@ def test_bridged_ipv4_passes_the_hooks_with_the_bridge_as_its_link() -> None:
 
 
 def test_a_loop_of_bridges_ends() -> None:
-    from emulator.kernel import veth
+    from emulator.kernel.link import veth
 
     switch = Switch()
     other = Bridge(switch.ns, "br1")

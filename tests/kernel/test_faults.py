@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 
-from emulator.kernel import veth
-from emulator.kernel.bridge import Bridge
 from emulator.kernel.drop import DropReason
-from emulator.kernel.fdb import CAPACITY
 from emulator.kernel.kernel import HOP_LIMIT, Kernel
+from emulator.kernel.link import veth
+from emulator.kernel.link.bridge import Bridge
+from emulator.kernel.link.fdb import CAPACITY
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
-from emulator.kernel.route import Route
+from emulator.kernel.routing.route import Route
 from emulator.packet.address import ipv4_to_int
 from emulator.packet.describe import describe_frame
 from tests.kernel.frames import arp, ethernet

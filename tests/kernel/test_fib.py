@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.dummy import Dummy
-from emulator.kernel.fib import Rule, Table
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.dummy import Dummy
 from emulator.kernel.netns import Netns
-from emulator.kernel.route import Route, RouteError, RouteType, Scope
+from emulator.kernel.routing.fib import Rule, Table
+from emulator.kernel.routing.route import Route, RouteError, RouteType, Scope
 from emulator.packet.address import MASKS, ipv4_to_int
 
 ip = ipv4_to_int

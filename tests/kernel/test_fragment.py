@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.fragment import CONNTRACK_IN, LOCAL_DELIVER, split
-from emulator.kernel.ip_header import parse
+from emulator.kernel.ip.fragment import CONNTRACK_IN, LOCAL_DELIVER, split
+from emulator.kernel.ip.header import parse
 from emulator.kernel.skb import Skb
 from emulator.packet.checksum import is_valid
 from emulator.packet.describe import describe_frame

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.api.codec import MAX_NAME, datagram_room
-from emulator.kernel import gso, veth
-from emulator.kernel.bridge import Bridge
+from emulator.kernel import gso
 from emulator.kernel.drop import DropReason
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link import veth
+from emulator.kernel.link.bridge import Bridge
 from emulator.kernel.netns import Netns
-from emulator.kernel.route import Route
+from emulator.kernel.routing.route import Route
 from emulator.kernel.skb import Skb
 from emulator.kernel.tcp.connection import TcpSocket
 from emulator.packet.address import ipv4_to_int, mac_to_int

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.route import Route, RouteResult
+from emulator.kernel.routing.route import Route, RouteResult
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import ipv4_to_int
 from emulator.packet.checksum import checksum, is_valid, transport_checksum

@@ -8,7 +8,7 @@ from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.reroute import rerouting
 from emulator.kernel.netns import Netns
-from emulator.kernel.route import Route, RouteResult, RouteType
+from emulator.kernel.routing.route import Route, RouteResult, RouteType
 from emulator.kernel.skb import Skb
 from emulator.packet.address import ipv4_to_int
 from emulator.packet.checksum import is_valid

@@ -6,16 +6,16 @@ import random
 
 import pytest
 
-from emulator.kernel import nic as nic_module
-from emulator.kernel import veth
-from emulator.kernel.bridge import Bridge
 from emulator.kernel.drop import DropReason
-from emulator.kernel.dummy import Dummy
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.link import Link
+from emulator.kernel.link import nic as nic_module
+from emulator.kernel.link import veth
+from emulator.kernel.link.bridge import Bridge
+from emulator.kernel.link.dummy import Dummy
+from emulator.kernel.link.link import Link
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
-from emulator.kernel.route import RouteError
+from emulator.kernel.routing.route import RouteError
 from emulator.kernel.skb import Skb
 from emulator.packet.address import ipv4_to_int
 from tests.kernel.router import Router, datagram, run

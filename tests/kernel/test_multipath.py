@@ -7,9 +7,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.kernel.flow_keys import FlowKeys, flow_hash
-from emulator.kernel.multipath import upper_bounds
-from emulator.kernel.route import NextHop, Route, RouteResult
+from emulator.kernel.routing.flow_keys import FlowKeys, flow_hash
+from emulator.kernel.routing.multipath import upper_bounds
+from emulator.kernel.routing.route import NextHop, Route, RouteResult
 from emulator.kernel.siphash import siphash
 from emulator.packet.address import format_ipv4, ipv4_to_int
 from tests.kernel.router import SERVER, Router, datagram

@@ -6,9 +6,9 @@ import random
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.neigh import NudState
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
 from emulator.kernel.record import Record
 from emulator.kernel.skb import Skb
 from emulator.packet.address import ipv4_to_int, mac_to_int

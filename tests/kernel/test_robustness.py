@@ -7,11 +7,11 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.kernel.bridge import Bridge
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.bridge import Bridge
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
-from emulator.kernel.route import Route
+from emulator.kernel.routing.route import Route
 from emulator.packet.address import ipv4_to_int
 from tests.kernel.frames import arp, echo, ethernet, ipv4, udp
 from tests.kernel.router import run, taken

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.route import Route, RouteResult, RouteType
-from emulator.kernel.routing import CACHE_LIMIT
+from emulator.kernel.routing.route import Route, RouteResult, RouteType
+from emulator.kernel.routing.routing import CACHE_LIMIT
 from emulator.packet.address import ipv4_to_int
 from tests.kernel.router import CLIENT, SERVER, Router
 

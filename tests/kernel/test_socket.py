@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from emulator.kernel.socket_base import SocketInfo
+from emulator.kernel.socket.base import SocketInfo
 
 from .socket_world import CLIENT, SERVER, World
 

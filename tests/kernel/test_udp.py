@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.route import Route
+from emulator.kernel.routing.route import Route
 from emulator.kernel.skb import Skb
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import ipv4_to_int

@@ -6,9 +6,9 @@ import random
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.nic import Nic
+from emulator.kernel.link.vlan import Vlan
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
-from emulator.kernel.vlan import Vlan
 from emulator.packet.address import ipv4_to_int, mac_to_int
 from tests.kernel.frames import arp, echo, ethernet, ipv4
 

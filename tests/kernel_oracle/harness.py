@@ -26,14 +26,14 @@ from typing import Self
 
 from pyroute2 import netns as real_netns
 
-from emulator.kernel.bridge import Bridge
-from emulator.kernel.dummy import Dummy
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.link import Link
+from emulator.kernel.link.bridge import Bridge
+from emulator.kernel.link.dummy import Dummy
+from emulator.kernel.link.link import Link
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.neigh import NudState
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
-from emulator.kernel.route import TABLE_MAIN, NextHop, Route, RouteType, Scope
+from emulator.kernel.routing.route import TABLE_MAIN, NextHop, Route, RouteType, Scope
 from emulator.packet.address import ipv4_to_int, mac_to_int, parse_interface
 from emulator.packet.checksum import checksum
 from tests.kernel.frames import arp as arp

@@ -6,7 +6,7 @@ import math
 import re
 import time
 
-from emulator.kernel.netfilter.connection import Connection
+from emulator.kernel.netfilter.conntrack.connection import Connection
 from tests.kernel_oracle.harness import Observed, Testbed, ethernet
 
 MACS = {"a": "02:00:00:00:00:01", "b": "02:00:00:00:00:02", "c": "02:00:00:00:00:03"}

@@ -29,8 +29,8 @@ import msgspec
 from pyroute2 import netns as real_netns
 
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
 from emulator.packet.address import ipv4_to_int
 from emulator.packet.icmp import IcmpHeader
 from emulator.packet.ipv4 import Ipv4Header

@@ -13,8 +13,8 @@ import pytest
 
 from emulator.apps.commands.iptables_error import told
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.netfilter.command import iptables
 from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.iptables.command import iptables
 from emulator.kernel.netns import Netns
 
 pytestmark = pytest.mark.kernel

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from emulator.kernel.fib_rule import Rule
+from emulator.kernel.routing.fib_rule import Rule
 from emulator.packet.address import ipv4_to_int
 from tests.kernel.netfilter import wire
 from tests.kernel.netfilter.wire import ACK, FIN, PSH, RST, SYN

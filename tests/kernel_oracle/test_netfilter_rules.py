@@ -11,7 +11,7 @@ from itertools import groupby
 import pytest
 
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.netfilter.command import iptables
+from emulator.kernel.netfilter.iptables.command import iptables
 from emulator.kernel.netfilter.netfilter import Netfilter
 from emulator.kernel.netns import Netns
 from tests.kernel.netfilter.kube_rules import kube_proxy_rules

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from emulator.kernel.netns import Netns
-from emulator.kernel.route_text import route_line
+from emulator.kernel.routing.route_text import route_line
 from emulator.kube.proxy.modes import MODES
 from emulator.packet.address import format_ipv4, is_loopback
 from emulator.reachability.check import FlowResult, check_flows

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from emulator.api.objects.node import Node
 from emulator.api.objects.view import view
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
 from emulator.kube.cni.bridge import BridgePlugin, NodeNetwork
 from emulator.kube.cni.host_local import AddressesExhaustedError, HostLocal
 from emulator.packet.address import ipv4_to_int

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 import trio
 
-from emulator.kernel import veth
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link import veth
 from emulator.kernel.netns import Netns
 from emulator.packet.address import ipv4_to_int
 from emulator.runtime.machine import Machine

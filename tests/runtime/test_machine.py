@@ -8,8 +8,8 @@ import trio
 from trio.testing import MockClock
 
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
 from emulator.kernel.trace import Step, StepKind
 from emulator.packet.address import ipv4_to_int
 from emulator.runtime.logging import open_log

@@ -15,8 +15,8 @@ from random import Random
 
 import trio
 
-from emulator.kernel.icmp import IcmpError
-from emulator.kernel.link import Link
+from emulator.kernel.ip.icmp import IcmpError
+from emulator.kernel.link.link import Link
 from emulator.kernel.netns import Netns
 from emulator.kernel.skb import Skb
 from emulator.packet.sctp import Chunk, ChunkType, SctpHeader

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command
 from emulator.apps.environment import Invocation
-from emulator.kernel import link_text
-from emulator.kernel.bridge import Bridge, BridgePort
-from emulator.kernel.fdb import FdbEntry
-from emulator.kernel.link import Link
+from emulator.kernel.link import text as link_text
+from emulator.kernel.link.bridge import Bridge, BridgePort
+from emulator.kernel.link.fdb import FdbEntry
+from emulator.kernel.link.link import Link
 from emulator.packet.address import format_mac, multicast_mac
 
 USAGE = """Usage: bridge [ OPTIONS ] OBJECT { COMMAND | help }

@@ -17,9 +17,9 @@ from emulator.apps.commands.conntrack_output import TIMESTAMP, XML, XML_END, XML
 from emulator.apps.commands.conntrack_usage import PROTOCOL_HELP, USAGE, VERSION
 from emulator.apps.environment import Invocation
 from emulator.apps.options import UsageError
-from emulator.kernel.netfilter.connection import Connection
-from emulator.kernel.netfilter.conntrack import Conntrack
-from emulator.kernel.netfilter.event import Event, EventKind
+from emulator.kernel.netfilter.conntrack.connection import Connection
+from emulator.kernel.netfilter.conntrack.conntrack import Conntrack
+from emulator.kernel.netfilter.conntrack.event import Event, EventKind
 
 PROGRAM = "conntrack"
 _HINT = "Try `conntrack -h' or 'conntrack --help' for more information.\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator.apps.commands.conntrack_filter import STATUSES, Family, address, mark_of, nat_target, state_of
 from emulator.apps.commands.conntrack_options import OperationError, Request, number, parameters
-from emulator.kernel.netfilter.connection import (
+from emulator.kernel.netfilter.conntrack.connection import (
     ACCOUNTED,
     ASSURED,
     CHANGED_MARK,
@@ -13,11 +13,11 @@ from emulator.kernel.netfilter.connection import (
     TIMESTAMPED,
     Connection,
 )
-from emulator.kernel.netfilter.conntrack import Conntrack
-from emulator.kernel.netfilter.entry_text import sctp_of, tcp_of
-from emulator.kernel.netfilter.event import EventKind
-from emulator.kernel.netfilter.nat import Range
-from emulator.kernel.netfilter.tuple import GRE, ICMP, PORT_PROTOCOLS, SCTP, TCP, Tuple, invert
+from emulator.kernel.netfilter.conntrack.conntrack import Conntrack
+from emulator.kernel.netfilter.conntrack.entry_text import sctp_of, tcp_of
+from emulator.kernel.netfilter.conntrack.event import EventKind
+from emulator.kernel.netfilter.conntrack.tuple import GRE, ICMP, PORT_PROTOCOLS, SCTP, TCP, Tuple, invert
+from emulator.kernel.netfilter.nat.nat import Range
 from emulator.packet.address import AF_INET
 
 _INVALID = "Operation failed: invalid parameters"

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from emulator.apps.commands.conntrack_options import Request, Warn, number, parameter
 from emulator.apps.options import UsageError
 from emulator.errors import WireError
-from emulator.kernel.netfilter.connection import (
+from emulator.kernel.netfilter.conntrack.connection import (
     ASSURED,
     DST_NAT_DONE,
     FIXED_TIMEOUT,
@@ -17,9 +17,9 @@ from emulator.kernel.netfilter.connection import (
     Connection,
     Status,
 )
-from emulator.kernel.netfilter.sctp_state import SctpState
-from emulator.kernel.netfilter.tcp_state import TcpState
-from emulator.kernel.netfilter.tuple import Tuple
+from emulator.kernel.netfilter.conntrack.sctp_state import SctpState
+from emulator.kernel.netfilter.conntrack.tcp_state import TcpState
+from emulator.kernel.netfilter.conntrack.tuple import Tuple
 from emulator.packet.address import ipv4_to_int, ipv6_to_int, prefix_mask
 from emulator.packet.digits import is_natural
 

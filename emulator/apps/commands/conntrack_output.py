@@ -8,10 +8,17 @@ from types import MappingProxyType
 
 from emulator.apps.commands.conntrack_filter import is_destination_translated, is_source_translated
 from emulator.apps.commands.conntrack_options import NO_LABELS, OperationError, Request, Warn, parameters
-from emulator.kernel.netfilter.connection import ACCOUNTED, ASSURED, FIXED_TIMEOUT, SEEN_REPLY, TIMESTAMPED, Connection
-from emulator.kernel.netfilter.event import Event, EventKind
-from emulator.kernel.netfilter.tcp_state import TcpState
-from emulator.kernel.netfilter.tuple import GRE, ICMP, PORT_PROTOCOLS, PROTOCOL_NAMES, Tuple
+from emulator.kernel.netfilter.conntrack.connection import (
+    ACCOUNTED,
+    ASSURED,
+    FIXED_TIMEOUT,
+    SEEN_REPLY,
+    TIMESTAMPED,
+    Connection,
+)
+from emulator.kernel.netfilter.conntrack.event import Event, EventKind
+from emulator.kernel.netfilter.conntrack.tcp_state import TcpState
+from emulator.kernel.netfilter.conntrack.tuple import GRE, ICMP, PORT_PROTOCOLS, PROTOCOL_NAMES, Tuple
 from emulator.packet.address import format_ipv4
 
 XML, EXTENDED, TIMESTAMP, IDENTITY, KERNEL_TIMESTAMP, LABELS, SAVE = (1 << bit for bit in range(7))

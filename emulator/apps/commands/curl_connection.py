@@ -14,7 +14,7 @@ from emulator.apps.commands.curl_verbose import Verbose
 from emulator.apps.environment import Address, Invocation, ResolveError, TcpStream
 from emulator.apps.http_client import HttpConnection
 from emulator.errors import WireError
-from emulator.kernel.socket_error import os_error
+from emulator.kernel.socket.error import os_error
 from emulator.packet.address import format_ipv4, ipv4_to_int
 
 RESOLVE_FAILED, CONNECT_FAILED, TIMED_OUT, INTERFACE_FAILED, SEND_FAILED = 6, 7, 28, 45, 55

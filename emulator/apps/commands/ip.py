@@ -10,7 +10,7 @@ from typing import cast
 from emulator.apps.commands.ip_context import Context, IpError
 from emulator.apps.environment import Invocation
 from emulator.errors import WireError
-from emulator.kernel.route import RouteError
+from emulator.kernel.routing.route import RouteError
 
 VERSION = "ip utility, iproute2-6.1.0, libbpf 1.1.2\n"
 USAGE = """Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }

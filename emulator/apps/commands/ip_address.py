@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command, unknown_command
 from emulator.apps.commands.ip_link import Filter, as_json, brief_head, head, statistics
-from emulator.kernel.address_list import Address
-from emulator.kernel.link import Link
-from emulator.kernel.link_text import address_row
-from emulator.kernel.route import Scope
+from emulator.kernel.link.address_list import Address
+from emulator.kernel.link.link import Link
+from emulator.kernel.link.text import address_row
+from emulator.kernel.routing.route import Scope
 from emulator.packet.address import MASKS, format_ipv4
 
 _LIFETIME = "       valid_lft forever preferred_lft forever"

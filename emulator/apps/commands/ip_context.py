@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from emulator.apps.environment import Invocation
 from emulator.errors import WireError
-from emulator.kernel.link import Link
+from emulator.kernel.link.link import Link
 from emulator.kernel.netns import Netns
 from emulator.packet.address import ipv4_to_int, mac_to_int, parse_interface
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command, unknown_command
-from emulator.kernel import link_text
-from emulator.kernel.bridge import Bridge
-from emulator.kernel.link import Link
+from emulator.kernel.link import text as link_text
+from emulator.kernel.link.bridge import Bridge
+from emulator.kernel.link.link import Link
 from emulator.packet.address import format_mac
 
 _COLUMNS = (10, 7, 6, 7, 7, 7)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command, unknown_command
-from emulator.kernel.link import Link
+from emulator.kernel.link.link import Link
 from emulator.kernel.neigh import Neighbour, NudState
 from emulator.packet.address import format_ipv4, format_mac
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command
-from emulator.kernel import link_text
+from emulator.kernel.link import text as link_text
 
 
 def run(context: Context, arguments: list[str]) -> None:

@@ -11,7 +11,7 @@ from emulator.apps.commands.ip_route_get import get_route
 from emulator.apps.commands.ip_route_usage import USAGE
 from emulator.apps.commands.ip_route_view import write_routes
 from emulator.apps.commands.ip_route_words import TYPES, read_route
-from emulator.kernel.route import TABLE_MAIN, Route
+from emulator.kernel.routing.route import TABLE_MAIN, Route
 from emulator.packet.address import MASKS
 
 _CHANGES: dict[str, dict[str, bool]] = {

@@ -11,12 +11,12 @@ from emulator.apps.commands import ip_words
 from emulator.apps.commands.ip_context import Context, IpError, Words
 from emulator.apps.commands.ip_route_view import joined, write_routes
 from emulator.kernel.drop import DropReason
-from emulator.kernel.fib_rule import LOCAL_OUTPUT, Flow
-from emulator.kernel.link import Link
-from emulator.kernel.route import TABLE_MAIN, RouteResult, RouteType
-from emulator.kernel.route_text import Field, metric_fields, table_name, tos_name
-from emulator.kernel.routing import Decision
-from emulator.kernel.socket_error import output_error
+from emulator.kernel.link.link import Link
+from emulator.kernel.routing.fib_rule import LOCAL_OUTPUT, Flow
+from emulator.kernel.routing.route import TABLE_MAIN, RouteResult, RouteType
+from emulator.kernel.routing.route_text import Field, metric_fields, table_name, tos_name
+from emulator.kernel.routing.routing import Decision
+from emulator.kernel.socket.error import output_error
 from emulator.packet.address import format_ipv4
 
 _CACHE_FLAGS = {RouteType.LOCAL: ["local"], RouteType.BROADCAST: ["local", "brd"], RouteType.MULTICAST: ["mc"]}

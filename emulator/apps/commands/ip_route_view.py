@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from emulator.apps.commands.ip_context import Context, Json
-from emulator.kernel.route import Route
-from emulator.kernel.route_text import Field, hop_fields, route_fields
+from emulator.kernel.routing.route import Route
+from emulator.kernel.routing.route_text import Field, hop_fields, route_fields
 
 
 def write_routes(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from emulator.apps.commands import ip_words
 from emulator.apps.commands.ip_context import Context, IpError, Words, is_command
-from emulator.kernel.fib import RoutePattern
-from emulator.kernel.link import Link
-from emulator.kernel.route import TABLE_LOCAL, TABLE_MAIN, NextHop, Route, RouteError, RouteType, Scope
+from emulator.kernel.link.link import Link
+from emulator.kernel.routing.fib import RoutePattern
+from emulator.kernel.routing.route import TABLE_LOCAL, TABLE_MAIN, NextHop, Route, RouteError, RouteType, Scope
 
 TYPES = {kind.value: kind for kind in RouteType} | {"brd": RouteType.BROADCAST}
 # In the order of enum RTAX_* (include/uapi/linux/rtnetlink.h), as they are stored and printed.

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from emulator.apps.commands import ip_words
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Words, is_command, unknown_command
-from emulator.kernel.fib import Fib, Rule
-from emulator.kernel.fib_rule import ANY_PORTS, RuleAction, RulePattern
-from emulator.kernel.route import TABLE_MAIN
-from emulator.kernel.rule_text import line, rule_fields
+from emulator.kernel.routing.fib import Fib, Rule
+from emulator.kernel.routing.fib_rule import ANY_PORTS, RuleAction, RulePattern
+from emulator.kernel.routing.route import TABLE_MAIN
+from emulator.kernel.routing.rule_text import line, rule_fields
 from emulator.packet.digits import is_natural
 
 USAGE = """Usage: ip rule { add | del } SELECTOR ACTION

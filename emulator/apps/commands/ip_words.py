@@ -7,11 +7,11 @@ from types import MappingProxyType
 
 from emulator.apps.commands.ip_context import IpError, Words
 from emulator.errors import WireError
-from emulator.kernel.link import Link
+from emulator.kernel.link.link import Link
 from emulator.kernel.netns import Netns
-from emulator.kernel.route import TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, RouteError, Scope
-from emulator.kernel.route_text import DSCP_NAMES
-from emulator.kernel.rule_text import IP_PROTOCOLS
+from emulator.kernel.routing.route import TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, RouteError, Scope
+from emulator.kernel.routing.route_text import DSCP_NAMES
+from emulator.kernel.routing.rule_text import IP_PROTOCOLS
 from emulator.packet.address import parse_interface
 
 TABLES: Mapping[str, int] = MappingProxyType({"default": TABLE_DEFAULT, "main": TABLE_MAIN, "local": TABLE_LOCAL})

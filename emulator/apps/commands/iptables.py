@@ -6,8 +6,8 @@ import trio
 
 from emulator.apps.commands.iptables_error import VERSION, told
 from emulator.apps.environment import Invocation
-from emulator.kernel.netfilter.command import iptables
 from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.iptables.command import iptables
 
 USAGE = """Usage: iptables [-t TABLE] -[ACD] CHAIN RULE
        iptables [-t TABLE] -I CHAIN [NUMBER] RULE

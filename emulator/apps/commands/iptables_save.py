@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from emulator.apps.environment import Invocation
 from emulator.apps.options import UsageError, parse
-from emulator.kernel.netfilter.table import TABLE_KINDS
+from emulator.kernel.netfilter.iptables.table import TABLE_KINDS
 
 VERSION = "iptables-save v1.8.9 (nf_tables)"
 

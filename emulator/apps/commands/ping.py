@@ -15,9 +15,9 @@ from emulator.apps.commands.ping_usage import USAGE, VERSION
 from emulator.apps.dns.client import reverse
 from emulator.apps.environment import Invocation, PingEndpoint, ResolveError
 from emulator.apps.options import UsageError, parse
-from emulator.kernel.ping import PingReply
-from emulator.kernel.route import RTN_BROADCAST
-from emulator.kernel.socket_error import SocketError
+from emulator.kernel.routing.route import RTN_BROADCAST
+from emulator.kernel.socket.error import SocketError
+from emulator.kernel.socket.ping import PingReply
 from emulator.packet.address import format_ipv4, ipv4_to_int
 from emulator.packet.icmp import DESTINATION_UNREACHABLE, TIME_EXCEEDED
 

@@ -10,7 +10,7 @@ from emulator.apps.commands.ss_usage import USAGE, VERSION
 from emulator.apps.environment import Address, Invocation
 from emulator.apps.options import Options, UsageError, parse
 from emulator.apps.services import service_name
-from emulator.kernel.socket_base import SocketInfo
+from emulator.kernel.socket.base import SocketInfo
 
 _SHORT = "04HVaehlnoprstu"
 _LONG = (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from emulator.apps.environment import Address
 from emulator.apps.services import service_port
 from emulator.errors import WireError
-from emulator.kernel.socket_base import SocketInfo
+from emulator.kernel.socket.base import SocketInfo
 from emulator.packet.address import in_network, ipv4_to_int, parse_interface
 
 Condition = Callable[[SocketInfo], bool]

@@ -14,7 +14,7 @@ from emulator.apps.commands.ping_usage import LIBRARIES
 from emulator.apps.dns.client import reverse
 from emulator.apps.environment import Invocation, ResolveError, UdpEndpoint
 from emulator.apps.options import Options, UsageError, parse
-from emulator.kernel.socket_error import SocketError
+from emulator.kernel.socket.error import SocketError
 from emulator.packet.address import ipv4_to_int
 from emulator.packet.icmp import TIME_EXCEEDED
 

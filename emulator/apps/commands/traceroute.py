@@ -11,7 +11,7 @@ import trio
 from emulator.apps.dns.client import reverse
 from emulator.apps.environment import Address, Invocation, PingEndpoint, ResolveError, UdpEndpoint
 from emulator.apps.options import UsageError, number, parse
-from emulator.kernel.socket_error import SocketError
+from emulator.kernel.socket.error import SocketError
 from emulator.packet.icmp import DESTINATION_UNREACHABLE
 
 _SHORT = "4FInUVf:m:N:p:q:s:Tw:"

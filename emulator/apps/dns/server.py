@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from emulator.apps.dns.request import Handler, Request, closest
 from emulator.apps.environment import Network, TcpListener, TcpStream, UdpEndpoint
 from emulator.errors import WireError
-from emulator.kernel.udp import Datagram
+from emulator.kernel.socket.udp import Datagram
 from emulator.packet import dns
 from emulator.packet.dns_edns import COOKIE, EXPIRE, KEEPALIVE, NSID, PADDING, Edns
 from emulator.packet.dns_record import CLASS_IN, OPT

@@ -23,7 +23,7 @@ from emulator.apps.programs.go_http import reply
 from emulator.apps.programs.go_text import logger, parse_duration, to_json
 from emulator.apps.programs.netexec import LOCALHOST
 from emulator.apps.udp_server import Answer, serve_udp
-from emulator.kernel.udp import Datagram
+from emulator.kernel.socket.udp import Datagram
 
 
 async def serve_hostname(container: Container, words: Sequence[str], task_status: trio.TaskStatus[None]) -> int:

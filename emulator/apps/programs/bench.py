@@ -18,7 +18,7 @@ from emulator.apps.http_server import Service, serve_port
 from emulator.apps.options import number, port_number
 from emulator.apps.programs import bench_load
 from emulator.apps.programs.bench_load import ANSWER, ASK, COUNT_EVERY, DATA, HEADER, RESET, TOLD, UnansweredError
-from emulator.kernel.udp import Datagram
+from emulator.kernel.socket.udp import Datagram
 
 HTTP_PORT, UDP_PORT, TCP_PORT = 80, 7000, 7001
 MOST = 10_000_000_000

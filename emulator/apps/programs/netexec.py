@@ -23,7 +23,7 @@ from emulator.apps.programs.go_text import format_duration, logger, now_text, pa
 from emulator.apps.simple_command import run as run_simple_command
 from emulator.apps.termination import terminated
 from emulator.apps.udp_server import serve_udp
-from emulator.kernel.udp import Datagram
+from emulator.kernel.socket.udp import Datagram
 
 FLAGS = {
     "http-port",

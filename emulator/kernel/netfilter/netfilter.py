@@ -10,23 +10,23 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from emulator.kernel.fragment import CONNTRACK_IN, CONNTRACK_OUT
-from emulator.kernel.netfilter.conntrack import Conntrack
+from emulator.kernel.ip.fragment import CONNTRACK_IN, CONNTRACK_OUT
+from emulator.kernel.netfilter.conntrack.conntrack import Conntrack
+from emulator.kernel.netfilter.conntrack.sysctl import register_sysctls
 from emulator.kernel.netfilter.context import Context
 from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_INET_LOCAL_OUT, NF_INET_PRE_ROUTING, Hook, Verdict
-from emulator.kernel.netfilter.nat import Nat
+from emulator.kernel.netfilter.iptables.restore import restore
+from emulator.kernel.netfilter.iptables.save import save
+from emulator.kernel.netfilter.iptables.table import TABLE_KINDS, Table
+from emulator.kernel.netfilter.iptables.trace_event import TraceEvent
+from emulator.kernel.netfilter.nat.nat import Nat
 from emulator.kernel.netfilter.reroute import rerouting
-from emulator.kernel.netfilter.restore import restore
-from emulator.kernel.netfilter.save import save
-from emulator.kernel.netfilter.sysctl import register_sysctls
-from emulator.kernel.netfilter.table import TABLE_KINDS, Table
-from emulator.kernel.netfilter.trace_event import TraceEvent
-from emulator.kernel.route import RouteResult
+from emulator.kernel.routing.route import RouteResult
 from emulator.kernel.skb import IP_CT_ESTABLISHED_REPLY, IP_CT_RELATED_REPLY, IP_CT_UNTRACKED, CtInfo, Skb
 
 if TYPE_CHECKING:
-    from emulator.kernel.netfilter.ignored import IgnoredLine
     from emulator.kernel.netfilter.ipset.sets import Sets
+    from emulator.kernel.netfilter.iptables.ignored import IgnoredLine
     from emulator.kernel.netfilter.ipvs.engine import Ipvs
     from emulator.kernel.netfilter.match.hashlimit_table import HashlimitTable
     from emulator.kernel.netfilter.match.recent import RecentList

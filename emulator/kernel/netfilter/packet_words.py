@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.tuple import ICMP, TCP, UDP, UDPLITE
+from emulator.kernel.netfilter.conntrack.tuple import ICMP, TCP, UDP, UDPLITE
 
 if TYPE_CHECKING:
     from emulator.kernel.skb import Skb

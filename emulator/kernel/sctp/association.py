@@ -11,14 +11,14 @@ from emulator.kernel.sctp import timeouts
 from emulator.kernel.sctp.inbound import Inbound, Message
 from emulator.kernel.sctp.outbound import Outbound, Piece
 from emulator.kernel.sctp.state import CONNECTING, RECEIVING, TRANSMITTING, State
-from emulator.kernel.socket_base import Socket, SocketInfo
-from emulator.kernel.socket_error import os_error
+from emulator.kernel.socket.base import Socket, SocketInfo
+from emulator.kernel.socket.error import os_error
 from emulator.kernel.tcp.deadline import Deadline
 from emulator.packet.sctp import CHUNK_HEADER_LENGTH, HEADER_LENGTH, Chunk, ChunkType
 from emulator.packet.sctp_chunks import DATA_HEADER, Cause, Init, build_parameters
 
 if TYPE_CHECKING:
-    from emulator.kernel.route import RouteResult
+    from emulator.kernel.routing.route import RouteResult
     from emulator.kernel.sctp.listener import SctpListener
     from emulator.kernel.sctp.protocol import Sctp
     from emulator.kernel.trace import Trace

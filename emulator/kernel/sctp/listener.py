@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from emulator.kernel.sctp.state import State
-from emulator.kernel.socket_base import Socket, SocketInfo
+from emulator.kernel.socket.base import Socket, SocketInfo
 
 if TYPE_CHECKING:
     from emulator.kernel.sctp.association import SctpSocket

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from emulator.errors import WireError
 from emulator.kernel.drop import DropReason
-from emulator.kernel.port_table import PortTable
 from emulator.kernel.sctp import chunks as chunk_input
 from emulator.kernel.sctp.association import INBOUND_STREAMS, IP_HEADER, PROTOCOL, STREAMS, SctpSocket
 from emulator.kernel.sctp.cookie import LIFETIME, Cookie, unseal
 from emulator.kernel.sctp.inbound import RECEIVE_BUFFER
 from emulator.kernel.sctp.listener import SctpListener
 from emulator.kernel.sctp.state import State
-from emulator.kernel.socket_base import Address, Socket, parse_address
-from emulator.kernel.socket_error import os_error
+from emulator.kernel.socket.base import Address, Socket, parse_address
+from emulator.kernel.socket.error import os_error
+from emulator.kernel.socket.port_table import PortTable
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import BROADCAST_IPV4, is_multicast
 from emulator.packet.icmp import DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED, PROTOCOL_UNREACHABLE
@@ -28,9 +28,9 @@ from emulator.packet.sctp import TAG_REFLECTED, Chunk, ChunkType, SctpHeader, ha
 from emulator.packet.sctp_chunks import Cause, Init, Parameter, build_parameters
 
 if TYPE_CHECKING:
-    from emulator.kernel.icmp import IcmpError
+    from emulator.kernel.ip.icmp import IcmpError
     from emulator.kernel.netns import Netns
-    from emulator.kernel.route import RouteResult
+    from emulator.kernel.routing.route import RouteResult
     from emulator.kernel.skb import Skb
     from emulator.kernel.trace import Trace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emulator.kernel.socket_base import Address, Socket, SocketInfo
+from emulator.kernel.socket.base import Address, Socket, SocketInfo
 
 if TYPE_CHECKING:
     from emulator.kernel.tcp.connection import TcpSocket

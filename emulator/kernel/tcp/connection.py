@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel import gso
 from emulator.kernel.drop import DropReason
-from emulator.kernel.socket_base import Socket, SocketInfo
-from emulator.kernel.socket_error import os_error
+from emulator.kernel.socket.base import Socket, SocketInfo
+from emulator.kernel.socket.error import os_error
 from emulator.kernel.tcp import input as segment_input
 from emulator.kernel.tcp import output, timeouts
 from emulator.kernel.tcp.deadline import Deadline
@@ -19,7 +19,7 @@ from emulator.kernel.tcp.state import ON_SHUTDOWN, RECEIVING, SENDING, State
 from emulator.kernel.tcp.time_wait import TimeWait
 
 if TYPE_CHECKING:
-    from emulator.kernel.route import RouteResult
+    from emulator.kernel.routing.route import RouteResult
     from emulator.kernel.tcp.listener import TcpListener
     from emulator.kernel.tcp.protocol import Tcp
     from emulator.kernel.tcp.segment import Segment

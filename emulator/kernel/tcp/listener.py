@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.socket_base import Socket, SocketInfo
+from emulator.kernel.socket.base import Socket, SocketInfo
 from emulator.kernel.tcp import output
 from emulator.kernel.tcp.connection import TcpSocket
 from emulator.kernel.tcp.input import negotiate

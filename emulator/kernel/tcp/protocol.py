@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel import gso
 from emulator.kernel.drop import DropReason
-from emulator.kernel.ip_options import echo_options, milliseconds_of_day
-from emulator.kernel.port_table import PortTable, overlap
-from emulator.kernel.socket_base import Address, Socket, parse_address
-from emulator.kernel.socket_error import icmp_errno, os_error
+from emulator.kernel.ip.options import echo_options, milliseconds_of_day
+from emulator.kernel.socket.base import Address, Socket, parse_address
+from emulator.kernel.socket.error import icmp_errno, os_error
+from emulator.kernel.socket.port_table import PortTable, overlap
 from emulator.kernel.tcp import output, segment, timeouts
 from emulator.kernel.tcp.bound import BoundTcp
 from emulator.kernel.tcp.buffers import Buffers
@@ -29,7 +29,7 @@ from emulator.packet.icmp import DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED
 from emulator.packet.tcp import ACK, RST
 
 if TYPE_CHECKING:
-    from emulator.kernel.icmp import IcmpError
+    from emulator.kernel.ip.icmp import IcmpError
     from emulator.kernel.netns import Netns
     from emulator.kernel.skb import Skb
     from emulator.kernel.trace import Trace

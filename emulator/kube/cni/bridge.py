@@ -12,12 +12,12 @@ from ipaddress import IPv4Address, IPv4Network
 from msgspec import Struct
 
 from emulator.api.objects.node import Node
-from emulator.kernel.bridge import Bridge
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.link import Link
+from emulator.kernel.link.bridge import Bridge
+from emulator.kernel.link.link import Link
+from emulator.kernel.link.veth import pair
 from emulator.kernel.netns import Netns
-from emulator.kernel.route import Route
-from emulator.kernel.veth import pair
+from emulator.kernel.routing.route import Route
 from emulator.kube.cni.host_local import HostLocal
 
 BRIDGE_NAME = "cbr0"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from emulator.kernel.dummy import Dummy
-from emulator.kernel.link import Link
+from emulator.kernel.link.dummy import Dummy
+from emulator.kernel.link.link import Link
 from emulator.kernel.netns import Netns
 from emulator.kube.proxy.proxier import Writes
 

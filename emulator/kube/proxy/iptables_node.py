@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Protocol
 
-from emulator.kernel.netfilter.command import iptables
 from emulator.kernel.netfilter.error import RuleError
-from emulator.kernel.netfilter.words import split
+from emulator.kernel.netfilter.iptables.command import iptables
+from emulator.kernel.netfilter.iptables.words import split
 
 if TYPE_CHECKING:
     from emulator.kernel.netns import Netns

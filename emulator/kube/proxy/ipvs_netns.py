@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from emulator.kernel.netfilter.conntrack.tuple import SCTP, TCP, UDP
 from emulator.kernel.netfilter.ipvs.service import Service, ServiceKey
-from emulator.kernel.netfilter.tuple import SCTP, TCP, UDP
 from emulator.kernel.netns import Netns
 from emulator.kube.proxy.ipvs_node import DUMMY, Counts
 from emulator.kube.proxy.ipvs_servers import ServerState

@@ -18,9 +18,9 @@ from emulator.api.objects.node import Node
 from emulator.api.objects.service import Service
 from emulator.api.objects.view import view
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
-from emulator.kernel.udp import UdpSocket
+from emulator.kernel.socket.udp import UdpSocket
 from emulator.kube.cni.bridge import BridgePlugin, NodeNetwork
 from emulator.kube.proxy.apply import apply_writes
 from emulator.kube.proxy.iptables import IptablesProxy

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.apps.environment import Address
-from emulator.kernel.netfilter.connection import ORIGINAL
-from emulator.kernel.netfilter.tuple import Tuple
+from emulator.kernel.netfilter.conntrack.connection import ORIGINAL
+from emulator.kernel.netfilter.conntrack.tuple import Tuple
 from emulator.kernel.netns import Netns
 from emulator.packet.address import AF_INET, format_ipv4, ipv4_to_int
 from emulator.runtime.node.object_cache import ObjectCache

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from emulator.api.messages import FlowRecord, FlowsEvent, FlowTuple, FlowVerdict
 from emulator.kernel.drop import DropReason
 from emulator.kernel.drop_log import DropRecord
-from emulator.kernel.netfilter.connection import ASSURED, SEEN_REPLY, Connection
-from emulator.kernel.netfilter.tuple import ICMP, PROTOCOL_NAMES, TCP, Tuple
+from emulator.kernel.netfilter.conntrack.connection import ASSURED, SEEN_REPLY, Connection
+from emulator.kernel.netfilter.conntrack.tuple import ICMP, PROTOCOL_NAMES, TCP, Tuple
 from emulator.packet.address import format_ipv4
 from emulator.runtime.machine import Machine
 

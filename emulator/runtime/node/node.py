@@ -25,9 +25,9 @@ from emulator.api.objects.node import Node
 from emulator.api.objects.view import view
 from emulator.errors import PodwireError
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
-from emulator.kernel.route import Route
+from emulator.kernel.routing.route import Route
 from emulator.kube import cloud_lease
 from emulator.kube.cni.bridge import BridgePlugin, NodeNetwork
 from emulator.kube.ipam import dns_address

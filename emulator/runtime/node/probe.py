@@ -9,7 +9,7 @@ import trio
 
 from emulator.api.messages import ControlError, ErrorCode, TraceOutcome, TraceStartResult
 from emulator.apps.environment import ResolveError
-from emulator.kernel.socket_error import SocketError
+from emulator.kernel.socket.error import SocketError
 from emulator.kernel.trace import Trace
 from emulator.packet.icmp import error_name
 from emulator.runtime.sockets.network import NetnsNetwork

@@ -16,8 +16,8 @@ from emulator.api.messages import ProxySync
 from emulator.api.objects.meta import Object
 from emulator.api.objects.node import ZONE_LABEL
 from emulator.errors import PodwireError
+from emulator.kernel.netfilter.conntrack.tuple import UDP
 from emulator.kernel.netfilter.error import RestoreError
-from emulator.kernel.netfilter.tuple import UDP
 from emulator.kernel.netns import Netns
 from emulator.kube.proxy import configuration
 from emulator.kube.proxy.apply import apply_writes

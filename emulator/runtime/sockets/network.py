@@ -13,7 +13,7 @@ from emulator.runtime.sockets.tcp_stream import TcpListener, TcpStream
 
 if TYPE_CHECKING:
     from emulator.kernel.netns import Netns
-    from emulator.kernel.socket_base import Address
+    from emulator.kernel.socket.base import Address
     from emulator.kernel.trace import Trace
     from emulator.runtime.machine import Machine
     from emulator.runtime.sockets.sctp_association import SctpAssociation, SctpListener

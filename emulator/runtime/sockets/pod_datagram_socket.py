@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 import trio
 
-from emulator.kernel.socket_base import Address
-from emulator.kernel.socket_error import os_error
-from emulator.kernel.udp import UdpSocket
+from emulator.kernel.socket.base import Address
+from emulator.kernel.socket.error import os_error
+from emulator.kernel.socket.udp import UdpSocket
 from emulator.runtime.sockets import socket_options as options
 from emulator.runtime.sockets.pod_socket import Direction, check_flags, receive_size, shuts_writing
 from emulator.runtime.sockets.socket_options import Option, SocketWithOptions
@@ -18,7 +18,7 @@ from emulator.runtime.sockets.socket_options import Option, SocketWithOptions
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from emulator.kernel.udp import Datagram
+    from emulator.kernel.socket.udp import Datagram
     from emulator.runtime.sockets.network import NetnsNetwork
 
 _DEFAULT_TTL = 64

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from emulator.apps.environment import ResolveError
-from emulator.kernel.socket_error import os_error
+from emulator.kernel.socket.error import os_error
 from emulator.runtime.sockets.pod_datagram_socket import PodDatagramSocket
 from emulator.runtime.sockets.pod_stream_socket import PodStreamSocket
 

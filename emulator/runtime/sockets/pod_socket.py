@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import trio
 
-from emulator.kernel.socket_base import Address, Socket
-from emulator.kernel.socket_error import os_error
+from emulator.kernel.socket.base import Address, Socket
+from emulator.kernel.socket.error import os_error
 from emulator.runtime.sockets.sockets import Waiter
 
 if TYPE_CHECKING:

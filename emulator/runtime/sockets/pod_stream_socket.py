@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import trio
 
-from emulator.kernel.socket_base import Address
-from emulator.kernel.socket_error import os_error
+from emulator.kernel.socket.base import Address
+from emulator.kernel.socket.error import os_error
 from emulator.kernel.tcp.bound import BoundTcp
 from emulator.kernel.tcp.connection import TcpSocket
 from emulator.kernel.tcp.listener import TcpListener

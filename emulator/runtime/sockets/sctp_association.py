@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Self
 
 import trio
 
-from emulator.kernel.socket_error import os_error
+from emulator.kernel.socket.error import os_error
 from emulator.runtime.sockets.sockets import Waiter
 
 if TYPE_CHECKING:
     from emulator.kernel.sctp.association import SctpSocket
     from emulator.kernel.sctp.inbound import Message
     from emulator.kernel.sctp.listener import SctpListener as KernelListener
-    from emulator.kernel.socket_base import Address
+    from emulator.kernel.socket.base import Address
     from emulator.runtime.machine import Machine
 
 

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, overload
 
-from emulator.kernel.socket_error import os_error
+from emulator.kernel.socket.error import os_error
 from emulator.runtime.sockets.pod_socket import PodSocket
 
 if TYPE_CHECKING:

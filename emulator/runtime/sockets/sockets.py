@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import trio
 
-from emulator.kernel.ping import PingSocket
-from emulator.kernel.socket_base import Address, parse_address
-from emulator.kernel.udp import UdpSocket
+from emulator.kernel.socket.base import Address, parse_address
+from emulator.kernel.socket.ping import PingSocket
+from emulator.kernel.socket.udp import UdpSocket
 
 if TYPE_CHECKING:
-    from emulator.kernel.datagram_socket import DatagramSocket
-    from emulator.kernel.ping import PingReply
-    from emulator.kernel.socket_base import Socket
+    from emulator.kernel.socket.base import Socket
+    from emulator.kernel.socket.datagram import DatagramSocket
+    from emulator.kernel.socket.ping import PingReply
+    from emulator.kernel.socket.udp import Datagram
     from emulator.kernel.trace import Trace
-    from emulator.kernel.udp import Datagram
     from emulator.runtime.machine import Machine
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from emulator.kernel.socket_error import os_error
+from emulator.kernel.socket.error import os_error
 from emulator.runtime.sockets.sockets import Waiter
 
 if TYPE_CHECKING:
-    from emulator.kernel.socket_base import Address
+    from emulator.kernel.socket.base import Address
     from emulator.kernel.tcp.connection import TcpSocket
     from emulator.kernel.tcp.listener import TcpListener as KernelListener
     from emulator.runtime.machine import Machine

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.neigh import NudState
-from emulator.kernel.netfilter.connection import Connection
+from emulator.kernel.netfilter.conntrack.connection import Connection
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
 from emulator.kernel.trace import Step
 from emulator.packet.address import ipv4_to_int
 from tests.kernel.netfilter import wire

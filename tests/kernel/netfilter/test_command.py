@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.netfilter.command import iptables
 from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.iptables.command import iptables
 from emulator.kernel.netfilter.match import MATCHES
 from emulator.kernel.netfilter.netfilter import Netfilter
 from emulator.kernel.netfilter.target import TARGETS

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.netfilter import early_drop, expiry
-from emulator.kernel.netfilter import tuple as tuples
-from emulator.kernel.netfilter.connection import Connection, Status
-from emulator.kernel.netfilter.event import EventKind
+from emulator.kernel.netfilter.conntrack import early_drop, expiry
+from emulator.kernel.netfilter.conntrack import tuple as tuples
+from emulator.kernel.netfilter.conntrack.connection import Connection, Status
+from emulator.kernel.netfilter.conntrack.event import EventKind
 from tests.kernel.frames import ipv4
 from tests.kernel.netfilter import wire
 from tests.kernel.netfilter.router import Router

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.neigh import NudState
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
 from emulator.kernel.skb import Skb
 from emulator.kernel.trace import Step, StepKind
 from emulator.packet.address import ipv4_to_int, mac_to_int

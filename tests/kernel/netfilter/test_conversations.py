@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from emulator.kernel.netfilter.connection import Status
+from emulator.kernel.netfilter.conntrack.connection import Status
 from tests.kernel.netfilter.conversations import CONVERSATIONS, DROP_INVALID, Segment
 from tests.kernel.netfilter.router import Router
 

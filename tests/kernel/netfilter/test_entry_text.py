@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.netfilter.connection import Status
-from emulator.kernel.netfilter.entry_text import EntryTextError, read_entries
-from emulator.kernel.netfilter.tcp_state import TcpState
+from emulator.kernel.netfilter.conntrack.connection import Status
+from emulator.kernel.netfilter.conntrack.entry_text import EntryTextError, read_entries
+from emulator.kernel.netfilter.conntrack.tcp_state import TcpState
 from tests.kernel.netfilter import wire
 from tests.kernel.netfilter.router import Router
 

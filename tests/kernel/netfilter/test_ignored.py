@@ -7,9 +7,9 @@ import random
 import pytest
 
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.netfilter.command import iptables
 from emulator.kernel.netfilter.error import RestoreError, Unknown
-from emulator.kernel.netfilter.ignored import IgnoredLine
+from emulator.kernel.netfilter.iptables.command import iptables
+from emulator.kernel.netfilter.iptables.ignored import IgnoredLine
 from emulator.kernel.netfilter.netfilter import Netfilter
 from emulator.kernel.netns import Netns
 from emulator.kernel.trace import StepKind

@@ -9,11 +9,11 @@ import subprocess
 import pytest
 
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.netfilter.command import iptables
+from emulator.kernel.link.veth import pair
 from emulator.kernel.netfilter.error import RuleError
+from emulator.kernel.netfilter.iptables.command import iptables
 from emulator.kernel.netns import Netns
 from emulator.kernel.trace import StepKind
-from emulator.kernel.veth import pair
 from emulator.packet.address import ipv4_to_int
 from tests.kernel.netfilter.rule_files import read_rules
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.netfilter.jhash import jhash2
-from emulator.kernel.netfilter.tuple import Tuple
+from emulator.kernel.jhash import jhash2
+from emulator.kernel.netfilter.conntrack.tuple import Tuple
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import ipv4_to_int
 from tests.kernel.netfilter import wire

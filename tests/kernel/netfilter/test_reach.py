@@ -7,12 +7,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.netfilter.draft import Draft
-from emulator.kernel.netfilter.edit import Edit
 from emulator.kernel.netfilter.error import KernelError, RestoreError
+from emulator.kernel.netfilter.iptables.draft import Draft
+from emulator.kernel.netfilter.iptables.edit import Edit
+from emulator.kernel.netfilter.iptables.reach import check_whole, settle
+from emulator.kernel.netfilter.iptables.restore import Restorer
 from emulator.kernel.netfilter.netfilter import Netfilter
-from emulator.kernel.netfilter.reach import check_whole, settle
-from emulator.kernel.netfilter.restore import Restorer
 from emulator.kernel.netns import Netns
 
 USERS = [f"C{number}" for number in range(6)]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.netfilter import words
 from emulator.kernel.netfilter.error import RestoreError, RuleError
+from emulator.kernel.netfilter.iptables import words
 from emulator.kernel.netfilter.netfilter import Netfilter
 from emulator.kernel.netns import Netns
 from tests.kernel.netfilter.kube_rules import kube_proxy_rules

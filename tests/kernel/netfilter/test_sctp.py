@@ -5,7 +5,7 @@ from __future__ import annotations
 import dpkt.sctp
 import pytest
 
-from emulator.kernel.netfilter.sctp_state import TIMEOUTS, TRANSITIONS, SctpState
+from emulator.kernel.netfilter.conntrack.sctp_state import TIMEOUTS, TRANSITIONS, SctpState
 from emulator.packet.sctp import ChunkType
 from tests.kernel.netfilter import wire
 from tests.kernel.netfilter.router import Router

@@ -10,8 +10,8 @@ import random
 from dataclasses import dataclass
 
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
 from emulator.kernel.tcp.connection import TcpSocket
 from emulator.packet.address import ipv4_to_int
 from emulator.packet.ethernet import EthernetHeader

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.fib import Rule
-from emulator.kernel.fib_rule import RuleAction
+from emulator.kernel.routing.fib import Rule
+from emulator.kernel.routing.fib_rule import RuleAction
 from emulator.packet.address import ipv4_to_int
 from tests.kernel_oracle.drop_trace import DropTrace, drop_trace
 from tests.kernel_oracle.harness import Testbed, ethernet, ipv4, udp

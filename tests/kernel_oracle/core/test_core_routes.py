@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from emulator.kernel.fib import Rule
-from emulator.kernel.route import Route, RouteError, RouteResult, RouteType, Scope
-from emulator.kernel.routing import Decision
+from emulator.kernel.routing.fib import Rule
+from emulator.kernel.routing.route import Route, RouteError, RouteResult, RouteType, Scope
+from emulator.kernel.routing.routing import Decision
 from emulator.packet.address import format_ipv4, ipv4_to_int, parse_interface
 from tests.kernel_oracle.harness import Testbed
 

@@ -10,16 +10,16 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from emulator.kernel.bridge import Bridge
-from emulator.kernel.fib import Rule
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.bridge import Bridge
+from emulator.kernel.link.nic import Nic
 from emulator.kernel.neigh import NudState
+from emulator.kernel.netfilter.conntrack.tuple import Tuple
 from emulator.kernel.netfilter.error import RestoreError
 from emulator.kernel.netfilter.ipset.error import IpsetRestoreError
-from emulator.kernel.netfilter.tuple import Tuple
 from emulator.kernel.netns import Netns
-from emulator.kernel.nic import Nic
-from emulator.kernel.route import Route, RouteType
+from emulator.kernel.routing.fib import Rule
+from emulator.kernel.routing.route import Route, RouteType
 from emulator.packet.address import ipv4_to_int, mac_to_int, parse_interface
 from tests.kernel_oracle import harness
 from tests.kernel_oracle.drawn import case as drawn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from emulator.kernel.netfilter.tuple import ICMP, Tuple
+from emulator.kernel.netfilter.conntrack.tuple import ICMP, Tuple
 
 _USE = re.compile(r" use=\d+")
 _LEFT = re.compile(r" timeout (\d+)")

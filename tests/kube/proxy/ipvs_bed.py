@@ -13,8 +13,8 @@ from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service
 from emulator.api.objects.view import view
 from emulator.kernel.kernel import Kernel
+from emulator.kernel.link.veth import pair
 from emulator.kernel.netns import Netns
-from emulator.kernel.veth import pair
 from emulator.kube.proxy.apply import apply_writes
 from emulator.kube.proxy.ipvs import IpvsProxy
 from emulator.kube.proxy.ipvs_netns import NetnsNode

@@ -17,7 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from emulator.api.messages import ProxySync
 from emulator.api.objects.meta import Object
 from emulator.kernel.kernel import Kernel
-from emulator.kernel.netfilter.command import iptables
+from emulator.kernel.netfilter.iptables.command import iptables
 from emulator.kernel.netns import Netns
 from emulator.kube.proxy import configuration
 from emulator.kube.proxy.iptables import IptablesProxy

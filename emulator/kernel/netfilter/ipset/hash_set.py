@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
+from emulator.kernel.jhash import jhash2
 from emulator.kernel.netfilter.ipset.base import EXTENSIONS, IpSet, Member, count
 from emulator.kernel.netfilter.ipset.create import MOST_PER_BUCKET, SMALLEST_HASHSIZE, CreateOptions
 from emulator.kernel.netfilter.ipset.error import EXISTS, FULL, NOT_ADDED, ElementError, IpsetError
@@ -14,7 +15,6 @@ from emulator.kernel.netfilter.ipset.extension import EXCEPTED, PLAIN, Entry, Gi
 from emulator.kernel.netfilter.ipset.family import Family
 from emulator.kernel.netfilter.ipset.gc import Collector
 from emulator.kernel.netfilter.ipset.table import STEP, HashTable, Keys, Placed
-from emulator.kernel.netfilter.jhash import jhash2
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.ipset.element import Element

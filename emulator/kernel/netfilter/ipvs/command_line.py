@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from emulator.errors import WireError
+from emulator.kernel.netfilter.conntrack.tuple import SCTP, TCP, UDP
 from emulator.kernel.netfilter.ipvs.error import USAGE, IpvsError
 from emulator.kernel.netfilter.ipvs.options import TRY_HELP, check, note, read
 from emulator.kernel.netfilter.ipvs.service import (
@@ -18,7 +19,6 @@ from emulator.kernel.netfilter.ipvs.service import (
     ServiceOptions,
 )
 from emulator.kernel.netfilter.service_names import service_port
-from emulator.kernel.netfilter.tuple import SCTP, TCP, UDP
 from emulator.packet.address import ipv4_to_int
 
 if TYPE_CHECKING:

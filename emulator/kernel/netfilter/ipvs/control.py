@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from emulator.kernel.netfilter.conntrack.tuple import TCP
 from emulator.kernel.netfilter.ipvs.error import (
     INVALID,
     NO_SCHEDULER,
@@ -19,8 +20,7 @@ from emulator.kernel.netfilter.ipvs.error import (
 )
 from emulator.kernel.netfilter.ipvs.scheduler import SCHEDULERS
 from emulator.kernel.netfilter.ipvs.service import Destination, ServerOptions, Service, ServiceKey, ServiceOptions
-from emulator.kernel.netfilter.tuple import TCP
-from emulator.kernel.route import RouteType
+from emulator.kernel.routing.route import RouteType
 
 if TYPE_CHECKING:
     from emulator.kernel.netns import Netns

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from emulator.kernel.netfilter.conntrack.tuple import SCTP, TCP, UDP, Tuple
 from emulator.kernel.netfilter.hook import Hook, Priority
 from emulator.kernel.netfilter.ipvs.connection import IpvsConnection
 from emulator.kernel.netfilter.ipvs.control import Services
@@ -19,7 +20,6 @@ from emulator.kernel.netfilter.ipvs.statistics import Statistics
 from emulator.kernel.netfilter.ipvs.table import ConnectionTable
 from emulator.kernel.netfilter.ipvs.tcp import IpvsTcp
 from emulator.kernel.netfilter.ipvs.udp import IpvsUdp
-from emulator.kernel.netfilter.tuple import SCTP, TCP, UDP, Tuple
 from emulator.packet.address import AF_INET
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from emulator.errors import PodwireError, WireError
+from emulator.kernel.netfilter.conntrack.tuple import SCTP, TCP
 from emulator.kernel.netfilter.ipvs.connection import IpvsConnection
 from emulator.kernel.netfilter.ipvs.service import PROTOCOL_NAMES, ServiceKey
 from emulator.kernel.netfilter.ipvs.tcp import ACTIVE
-from emulator.kernel.netfilter.tuple import SCTP, TCP
 from emulator.packet.address import ipv4_to_int
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.fragment import IPVS_FORWARD, IPVS_IN, IPVS_OUT
-from emulator.kernel.ip_header import IS_FRAGMENT
+from emulator.kernel.ip.fragment import IPVS_FORWARD, IPVS_IN, IPVS_OUT
+from emulator.kernel.ip.header import IS_FRAGMENT
+from emulator.kernel.netfilter.conntrack.tuple import ICMP
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.ipvs.icmp import Errors
 from emulator.kernel.netfilter.ipvs.nfct import uses_old_conntrack
 from emulator.kernel.netfilter.ipvs.protocol import Direction
 from emulator.kernel.netfilter.ipvs.schedule import PORT_UNREACHABLE, UNREACHABLE, Scheduling
 from emulator.kernel.netfilter.ipvs.transmit import Transmitter
-from emulator.kernel.netfilter.tuple import ICMP
 from emulator.kernel.skb import PacketType
 
 if TYPE_CHECKING:

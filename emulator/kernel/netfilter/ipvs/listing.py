@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from emulator.kernel.netfilter.conntrack.tuple import SCTP, TCP, UDP
 from emulator.kernel.netfilter.ipvs.error import NO_SERVICE, IpvsError
 from emulator.kernel.netfilter.ipvs.service import ALL_ONES, PROTOCOL_NAMES, Forwarding
 from emulator.kernel.netfilter.ipvs.tcp import TcpState
 from emulator.kernel.netfilter.ipvs.udp import NORMAL
 from emulator.kernel.netfilter.service_names import service_name
-from emulator.kernel.netfilter.tuple import SCTP, TCP, UDP
 from emulator.packet.address import format_ipv4
 
 if TYPE_CHECKING:

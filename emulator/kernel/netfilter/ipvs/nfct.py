@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.connection import CONFIRMED, DYING, TEMPLATE
+from emulator.kernel.netfilter.conntrack.connection import CONFIRMED, DYING, TEMPLATE
+from emulator.kernel.netfilter.conntrack.tuple import ICMP
 from emulator.kernel.netfilter.ipvs.service import Forwarding
-from emulator.kernel.netfilter.tuple import ICMP
 from emulator.kernel.skb import CtInfo
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter.conntrack.tuple import SCTP, TCP, UDP
 from emulator.kernel.netfilter.hook import Verdict
 from emulator.kernel.netfilter.ipvs.connection import INVALIDATED_PORT, IpvsConnection
 from emulator.kernel.netfilter.ipvs.control import FTP, FTP_DATA
-from emulator.kernel.netfilter.tuple import SCTP, TCP, UDP
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import format_ipv4
 

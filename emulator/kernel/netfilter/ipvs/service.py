@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
+from emulator.kernel.netfilter.conntrack.tuple import SCTP, TCP, UDP
 from emulator.kernel.netfilter.ipvs.statistics import Statistics
-from emulator.kernel.netfilter.tuple import SCTP, TCP, UDP
 from emulator.packet.address import format_ipv4
 
 if TYPE_CHECKING:

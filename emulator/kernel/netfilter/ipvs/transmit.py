@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel import gso
 from emulator.kernel.drop import DropReason
-from emulator.kernel.fragment import pull
-from emulator.kernel.ip_header import DONT_FRAGMENT
+from emulator.kernel.ip.fragment import pull
+from emulator.kernel.ip.header import DONT_FRAGMENT
+from emulator.kernel.netfilter.conntrack.tuple import ICMP
 from emulator.kernel.netfilter.hook import Hook, Verdict
 from emulator.kernel.netfilter.ipvs.nfct import untrack, update_conntrack
 from emulator.kernel.netfilter.ipvs.service import Forwarding
 from emulator.kernel.netfilter.reroute import reroute
-from emulator.kernel.netfilter.tuple import ICMP
-from emulator.kernel.route import RouteResult, RouteType
+from emulator.kernel.routing.route import RouteResult, RouteType
 from emulator.kernel.trace import StepKind
 from emulator.packet.address import format_ipv4, is_loopback
 from emulator.packet.rewrite import rewrite_destination, rewrite_source

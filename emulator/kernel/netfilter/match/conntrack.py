@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from msgspec import Struct
 
-from emulator.kernel.netfilter.connection import Status
+from emulator.kernel.netfilter.conntrack.connection import Status
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Match
 from emulator.kernel.netfilter.match.ctstate import (
@@ -33,7 +33,7 @@ from emulator.kernel.skb import CtInfo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emulator.kernel.netfilter.connection import Connection
+    from emulator.kernel.netfilter.conntrack.connection import Connection
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.netfilter import Netfilter

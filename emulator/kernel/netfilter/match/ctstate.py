@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.connection import DST_NAT, SRC_NAT
+from emulator.kernel.netfilter.conntrack.connection import DST_NAT, SRC_NAT
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.skb import IP_CT_UNTRACKED, CtInfo
 

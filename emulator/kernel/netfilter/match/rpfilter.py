@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.hook import Hook
 from emulator.kernel.netfilter.match.base import Match
-from emulator.kernel.route import RouteType
+from emulator.kernel.routing.route import RouteType
 from emulator.kernel.skb import PacketType
 from emulator.packet.address import is_broadcast, is_multicast, is_zeronet
 

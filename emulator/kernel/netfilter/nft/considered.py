@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.considered import Miss
+from emulator.kernel.netfilter.iptables.considered import Miss
 from emulator.kernel.netfilter.nft.datatype import IFINDEX, PROTOCOL, Datatype, Scalar
 from emulator.kernel.netfilter.nft.dynamic import Dynamic
 from emulator.kernel.netfilter.nft.expression import Concatenation, Expression, Masked

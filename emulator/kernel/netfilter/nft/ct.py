@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from emulator.kernel.netfilter.conntrack.tuple import Tuple
 from emulator.kernel.netfilter.match.ctstate import BY_INFO
 from emulator.kernel.netfilter.nft import datatype as types
 from emulator.kernel.netfilter.nft.datatype import Datatype, Order, integer
 from emulator.kernel.netfilter.nft.expression import Expression, Getter, Key
-from emulator.kernel.netfilter.tuple import Tuple
 from emulator.kernel.skb import CtInfo
 
 if TYPE_CHECKING:
-    from emulator.kernel.netfilter.connection import Connection
+    from emulator.kernel.netfilter.conntrack.connection import Connection
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.skb import Skb

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.fib_rule import LOCAL_OUTPUT, Flow
 from emulator.kernel.netfilter.hook import Hook
 from emulator.kernel.netfilter.nft import datatype as types
 from emulator.kernel.netfilter.nft.datatype import Datatype
 from emulator.kernel.netfilter.nft.expression import Expression, Getter, Key
 from emulator.kernel.netfilter.nft.symbols import FIB_TYPES
-from emulator.kernel.route import RouteType
+from emulator.kernel.routing.fib_rule import LOCAL_OUTPUT, Flow
+from emulator.kernel.routing.route import RouteType
 from emulator.packet.address import is_broadcast, is_multicast, is_zeronet
 
 if TYPE_CHECKING:
-    from emulator.kernel.link import Link
+    from emulator.kernel.link.link import Link
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.skb import Skb

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.jhash import jhash
+from emulator.kernel.jhash import jhash
 from emulator.kernel.netfilter.nft.datatype import Datatype, Order, integer
 from emulator.kernel.netfilter.nft.expression import Expression, Getter, Key
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.connection import CHANGED_MARK
+from emulator.kernel.netfilter.conntrack.connection import CHANGED_MARK
 from emulator.kernel.netfilter.nft.datatype import MARK, Datatype, Scalar
 from emulator.kernel.netfilter.nft.expression import Expression, Getter, Key
 from emulator.kernel.netfilter.nft.lookup import bind_value, set_names_of, sets_of

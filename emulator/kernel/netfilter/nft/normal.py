@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from emulator.kernel.netfilter.conntrack.tuple import TCP
 from emulator.kernel.netfilter.nft.dynamic import Dynamic
 from emulator.kernel.netfilter.nft.expression import Concatenation, Expression
 from emulator.kernel.netfilter.nft.lookup import VerdictMap
@@ -19,7 +20,6 @@ from emulator.kernel.netfilter.nft.payload import TRANSPORT_NAMES, Payload
 from emulator.kernel.netfilter.nft.protocols import says_transport
 from emulator.kernel.netfilter.nft.statement import Reject, Statement
 from emulator.kernel.netfilter.nft.translate import Translate
-from emulator.kernel.netfilter.tuple import TCP
 
 _WIDEST = 32  # bits that are compared at once
 _ANSWERED = {"icmp": (2, "ip"), "icmpv6": (10, "ip6")}

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from emulator.kernel.netfilter.conntrack.tuple import ICMP, PORT_PROTOCOLS, SCTP, TCP, UDP
 from emulator.kernel.netfilter.nft import datatype as types
 from emulator.kernel.netfilter.nft.datatype import Datatype, integer
 from emulator.kernel.netfilter.nft.expression import Expression, Getter, Key
-from emulator.kernel.netfilter.tuple import ICMP, PORT_PROTOCOLS, SCTP, TCP, UDP
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulator.kernel.netfilter.conntrack.tuple import ICMP, PORT_PROTOCOLS, TCP
 from emulator.kernel.netfilter.nft.ct import Ct
 from emulator.kernel.netfilter.nft.expression import Concatenation, Expression
 from emulator.kernel.netfilter.nft.match import Match
 from emulator.kernel.netfilter.nft.meta import Meta
 from emulator.kernel.netfilter.nft.payload import ICMPV6, TRANSPORT_NAMES, Payload
-from emulator.kernel.netfilter.tuple import ICMP, PORT_PROTOCOLS, TCP
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.nft.reader import Scope

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from emulator.kernel.netfilter.conntrack.tuple import TCP
 from emulator.kernel.netfilter.nft.element import Counted
 from emulator.kernel.netfilter.nft.symbols import ICMP_CODES
 from emulator.kernel.netfilter.nft.verdict import CONTINUE, DROP, NO_MATCH, Outcome
 from emulator.kernel.netfilter.target.log import Log
 from emulator.kernel.netfilter.target.reject import Reject as RejectTarget
-from emulator.kernel.netfilter.tuple import TCP
 from emulator.kernel.netfilter.value import AbstractStructMeta
 from emulator.kernel.skb import CtInfo
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.hook import Verdict
-from emulator.kernel.netfilter.nat import Range
+from emulator.kernel.netfilter.nat.nat import Range
 from emulator.kernel.netfilter.nft.datatype import IPV4, IPV6, SERVICE
 from emulator.kernel.netfilter.nft.expression import Expression, Getter
 from emulator.kernel.netfilter.nft.lookup import bind_value, set_names_of, sets_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from emulator.kernel.netfilter.connection import Template
+from emulator.kernel.netfilter.conntrack.connection import Template
 from emulator.kernel.netfilter.error import KernelError, RuleError
 from emulator.kernel.netfilter.options import parse_integer
 from emulator.kernel.netfilter.target.base import Target

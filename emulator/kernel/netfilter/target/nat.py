@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.hook import Hook, Verdict
-from emulator.kernel.netfilter.nat import ANY_RANGE, Range
+from emulator.kernel.netfilter.nat.nat import ANY_RANGE, Range
 from emulator.kernel.netfilter.target.base import Target
 from emulator.kernel.netfilter.target.nat_range import (
     format_flags,
@@ -20,7 +20,7 @@ from emulator.kernel.netfilter.target.nat_range import (
     parse_ports,
     parse_range,
 )
-from emulator.kernel.route import Scope
+from emulator.kernel.routing.route import Scope
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.error import RuleError
-from emulator.kernel.netfilter.nat import Range
+from emulator.kernel.netfilter.nat.nat import Range
 from emulator.kernel.netfilter.options import parse_address, parse_port
 from emulator.packet.address import format_ipv4
 

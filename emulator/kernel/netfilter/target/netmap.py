@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.netfilter.hook import Hook, Verdict
-from emulator.kernel.netfilter.nat import Range
+from emulator.kernel.netfilter.nat.nat import Range
 from emulator.kernel.netfilter.options import U32, format_network, parse_address
 from emulator.kernel.netfilter.target.base import Target
 from emulator.packet.address import MASKS

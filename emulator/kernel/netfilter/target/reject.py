@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel import gso
 from emulator.kernel.drop import DropReason
-from emulator.kernel.netfilter.connection import CONFIRMED
+from emulator.kernel.netfilter.conntrack.connection import CONFIRMED
+from emulator.kernel.netfilter.conntrack.proto_tcp import set_closing
+from emulator.kernel.netfilter.conntrack.tcp_window import ACK, RST, Segment
+from emulator.kernel.netfilter.conntrack.tuple import ICMP, TCP, UDP
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.hook import Hook, Verdict
-from emulator.kernel.netfilter.proto_tcp import set_closing
 from emulator.kernel.netfilter.target.base import Target
-from emulator.kernel.netfilter.tcp_window import ACK, RST, Segment
-from emulator.kernel.netfilter.tuple import ICMP, TCP, UDP
 from emulator.kernel.skb import CtInfo
 from emulator.kernel.trace import StepKind
 from emulator.packet.checksum import is_valid, pseudo_header_sum, transport_checksum

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter.conntrack.tcp_window import SYN
+from emulator.kernel.netfilter.conntrack.tuple import TCP
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.hook import Hook
 from emulator.kernel.netfilter.options import parse_integer
 from emulator.kernel.netfilter.target.base import Target
-from emulator.kernel.netfilter.tcp_window import SYN
-from emulator.kernel.netfilter.tuple import TCP
 from emulator.packet.checksum import transport_checksum, update_checksum
 from emulator.packet.ipv4 import fill_checksum
 

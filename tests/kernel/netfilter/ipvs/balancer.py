@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.kernel.dummy import Dummy
+from emulator.kernel.link.dummy import Dummy
 from emulator.kernel.netfilter.ipvs.connection import IpvsConnection
 from emulator.kernel.netfilter.ipvs.service import Destination, Service, ServiceKey
 from emulator.packet.address import format_ipv4, ipv4_to_int

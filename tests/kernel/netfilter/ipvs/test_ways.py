@@ -8,8 +8,8 @@ import dpkt
 import pytest
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.fib_rule import Rule
-from emulator.kernel.route import Route
+from emulator.kernel.routing.fib_rule import Rule
+from emulator.kernel.routing.route import Route
 from emulator.packet.address import ipv4_to_int
 from emulator.packet.checksum import checksum
 from tests.kernel.netfilter import wire
