@@ -18,6 +18,9 @@ class StoreReader(Protocol):
     def list(self, kind: str, namespace: str | None = None) -> Iterable[Object]:
         """Return the objects of a kind, of one namespace or of all."""
 
+    def kinds(self) -> Iterable[str]:
+        """Return the keys of the kinds of which there are objects."""
+
     def find(self, index: Index, value: Hashable) -> Sequence[Object]:
         """Return the objects that have `value` in `index`."""
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from emulator.api.custom_kinds import DEFINITION, kind_in
 from emulator.api.merge import three_way
 from emulator.api.messages import ApplyAction, ApplyOutcome, ControlError, ErrorCode, Object
 from emulator.api.normalize import normalized, reference_of
@@ -13,15 +14,16 @@ from emulator.api.service_update import without_stale_fields
 from emulator.api.store import Store
 from emulator.api.validate import validate
 
+_FIRST = frozenset({"Namespace", DEFINITION})
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def apply(store: Store, objects: Sequence[Object]) -> list[ApplyOutcome]:
     """Apply what a user wrote: all objects, or none if one is refused. Raises PodwireError.
 
-    Namespaces come first, whatever their place; the outcomes are in the order of `objects`.
+    Namespaces and definitions come first, whatever their place; the outcomes are in the order of `objects`.
     """
-    order = sorted(range(len(objects)), key=lambda index: objects[index].get("kind") != "Namespace")
+    order = sorted(range(len(objects)), key=lambda index: objects[index].get("kind") not in _FIRST)
     outcomes: dict[int, ApplyOutcome] = {}
     with store.transaction():
         for index in order:
@@ -34,7 +36,7 @@ def _apply(store: Store, obj: Object) -> ApplyOutcome:
     if isinstance(metadata, Mapping) and metadata.get("generateName") and not metadata.get("name"):
         prefix = metadata["generateName"]
         raise ControlError(ErrorCode.INVALID, f"from {prefix}: cannot use generateName with apply; give it a name")
-    modified = _annotated(normalized(obj))
+    modified = _annotated(normalized(obj, kind_in(store, obj)))
     reference = reference_of(modified)
     old = store.get(*reference)
     if old is None:

@@ -6,6 +6,7 @@ Read by `apply` (what may be kept), `get` (which word means which kind) and the 
 from __future__ import annotations
 
 import difflib
+import re
 from functools import cache
 from types import MappingProxyType
 
@@ -27,6 +28,13 @@ class Kind(Struct, frozen=True):
     """For a kind without effect: what does not happen because of that, for the user; may be empty."""
     in_all: bool = False
     """Whether `get all` shows it."""
+    custom: bool = False
+    """Whether it is none of Kubernetes' own: a CustomResourceDefinition brings it, or should."""
+
+    @property
+    def key(self) -> str:
+        """What the store and the control protocol call it; of custom kinds two groups may have one of the same name."""
+        return f"{self.kind}.{self.group}" if self.custom else self.kind
 
     @property
     def singular(self) -> str:
@@ -153,6 +161,14 @@ KINDS: tuple[Kind, ...] = (
     Kind("APIService", "apiregistration.k8s.io/v1", "apiservices", namespaced=False),
     Kind("RuntimeClass", "node.k8s.io/v1", "runtimeclasses", namespaced=False),
     Kind(
+        "CustomResourceDefinition",
+        "apiextensions.k8s.io/v1",
+        "customresourcedefinitions",
+        ("crd", "crds"),
+        namespaced=False,
+        note="objects of its kind are kept, but no controller acts on them",
+    ),
+    Kind(
         "CertificateSigningRequest", "certificates.k8s.io/v1", "certificatesigningrequests", ("csr",), namespaced=False
     ),
     Kind("FlowSchema", "flowcontrol.apiserver.k8s.io/v1", "flowschemas", namespaced=False),
@@ -176,7 +192,21 @@ KINDS: tuple[Kind, ...] = (
 )
 
 BUILT_IN_REFUSED = "it is not emulated; leave this object out"
-CUSTOM_RESOURCES_REFUSED = "custom resources are not emulated; leave this object out"
+CUSTOM_KEPT = "no controller acts on custom resources"
+
+# Groups of Kubernetes itself, those too of which there is no kind here; others may be anybody's, even below k8s.io.
+BUILT_IN_GROUPS = frozenset(
+    {
+        *(kind.group for kind in KINDS),
+        "authentication.k8s.io",
+        "authorization.k8s.io",
+        "events.k8s.io",
+        "internal.apiserver.k8s.io",
+        "resource.k8s.io",
+        "storagemigration.k8s.io",
+    }
+)
+_VERSION = re.compile(r"v[1-9][0-9]*((alpha|beta)[1-9][0-9]*)?\Z")
 
 
 @cache
@@ -199,12 +229,38 @@ def find_kind(name: str) -> Kind | None:
 
 
 def kind_of(api_version: str, kind: str) -> Kind | None:
-    """Return the kind of an object by its `apiVersion` and `kind`; None if the cluster does not know it."""
-    return _by_type().get((api_version, kind))
+    """Return the kind of an object by its `apiVersion` and `kind`; None if it is none of Kubernetes'.
+
+    A kind of a group that is not Kubernetes' own is taken for a custom one, in a namespace and with a guessed
+    plural: what its definition says is `custom_kinds`' business.
+    """
+    known = _by_type().get((api_version, kind))
+    return known if known is not None or not _may_be_custom(api_version, kind) else _guessed(api_version, kind)
+
+
+@cache
+def _guessed(api_version: str, kind: str) -> Kind:
+    return Kind(kind, api_version, plural_of(kind.lower()), note=CUSTOM_KEPT, custom=True)
+
+
+def plural_of(singular: str) -> str:
+    """Return the plural that a kind's name is guessed to have, as English has it."""
+    if singular.endswith("s"):
+        return f"{singular}es"
+    return f"{singular[:-1]}ies" if singular.endswith("y") and singular[-2:-1] not in "aeiou" else f"{singular}s"
+
+
+def _may_be_custom(api_version: str, kind: str) -> bool:
+    """Whether this may be a custom kind, and no misspelt one of Kubernetes'."""
+    group, slash, version = api_version.partition("/")
+    if not slash or not kind or "." not in group or group in BUILT_IN_GROUPS or not _VERSION.match(version):
+        return False
+    own = [known.group for known in KINDS if known.kind == kind and known.group]
+    return not difflib.get_close_matches(group, own, n=1, cutoff=0.85)
 
 
 def is_list(api_version: str, kind: str) -> bool:
-    """Whether an object is a list (`List`, `PodList`) whose `items` are the objects."""
+    """Whether an object with `items` is a list (`List`, `PodList`) of them."""
     return kind == "List" or (kind.endswith("List") and kind_of(api_version, kind[:-4]) is not None)
 
 
@@ -216,15 +272,13 @@ def suggest(name: str) -> str | None:
 
 def is_foreign(api_version: str, kind: str) -> bool:
     """Whether an object is of a kind that we do not have, and no misspelt one of those that we do."""
-    refused = (CUSTOM_RESOURCES_REFUSED, BUILT_IN_REFUSED)
-    return kind_of(api_version, kind) is None and why_unknown(api_version, kind).endswith(refused)
+    known = kind_of(api_version, kind)
+    return known.custom if known is not None else why_unknown(api_version, kind).endswith(BUILT_IN_REFUSED)
 
 
 def why_unknown(api_version: str, kind: str) -> str:
     """Return what to tell the user of an object whose type `kind_of` does not know."""
     text = f"no matches for kind {quoted(kind)} in version {quoted(api_version)}"
-    if kind == "CustomResourceDefinition":
-        return f"{text}: {CUSTOM_RESOURCES_REFUSED}"
     group = api_version.rpartition("/")[0]
     same = [known.api_version for known in KINDS if known.kind == kind]
     if same:
@@ -232,7 +286,4 @@ def why_unknown(api_version: str, kind: str) -> str:
     close = difflib.get_close_matches(kind, {known.kind for known in KINDS}, n=1, cutoff=0.7)
     if close and any(known.group == group for known in KINDS):
         return f"{text}; did you mean {close[0]}?"
-    if "." not in group:
-        return text
-    # Groups of Kubernetes itself end so; CRDs of its projects do too, but are approved one by one.
-    return f"{text}: {BUILT_IN_REFUSED if group.endswith('.k8s.io') else CUSTOM_RESOURCES_REFUSED}"
+    return f"{text}: {BUILT_IN_REFUSED}" if "." in group and group in BUILT_IN_GROUPS else text

@@ -172,7 +172,7 @@ def _unpacked(node: Node) -> Iterator[Node]:
 def _is_list(node: MappingNode) -> bool:
     words = [node.entries.get(name) for name in ("apiVersion", "kind")]
     texts = [word.value if isinstance(word, ScalarNode) and isinstance(word.value, str) else "" for word in words]
-    return is_list(texts[0], texts[1])
+    return is_list(texts[0], texts[1]) and (texts[1] == "List" or "items" in node.entries)
 
 
 def _object(node: Node) -> Object:

@@ -8,6 +8,7 @@ from typing import Any
 
 from emulator.api import kinds
 from emulator.api.history import Reference
+from emulator.api.kinds import Kind
 from emulator.api.messages import ControlError, ErrorCode, Object
 
 DEFAULT_GRACE = 30
@@ -17,7 +18,8 @@ DEFAULT_GRACE = 30
 def reference_of(obj: Mapping[str, Any]) -> Reference:
     """Return what names `obj`."""
     metadata = obj["metadata"]
-    return Reference(obj["kind"], metadata.get("namespace", ""), metadata["name"])
+    known = kinds.kind_of(obj.get("apiVersion", ""), obj["kind"])
+    return Reference(obj["kind"] if known is None else known.key, metadata.get("namespace", ""), metadata["name"])
 
 
 def rfc3339(seconds: float) -> str:
@@ -26,20 +28,19 @@ def rfc3339(seconds: float) -> str:
 
 
 def resource_of(kind: str) -> str:
-    """Return plural and group, as Kubernetes' errors name a kind; the kind in lower case if it is unknown."""
+    """Return plural and group, as Kubernetes' errors name a kind (by `Kind.key`)."""
     known = kinds.find_kind(kind)
-    return known.resource if known is not None else kind.lower()
+    if known is not None:
+        return known.resource
+    singular, _, group = kind.lower().partition(".")
+    return f"{kinds.plural_of(singular)}.{group}"
 
 
-def normalized(obj: Object) -> Object:
-    """Return a copy, writable in its top level and metadata, without status, with a namespace where the kind has one.
+def normalized(obj: Object, known: Kind) -> Object:
+    """Return a copy, writable in its top level and metadata, without status, with a namespace where its kind has one.
 
-    Raises ControlError (INVALID) for an unknown kind or an object without a name.
+    Raises ControlError (INVALID) for an object without a name.
     """
-    api_version, kind = str(obj.get("apiVersion", "")), str(obj.get("kind", ""))
-    known = kinds.kind_of(api_version, kind)
-    if known is None:
-        raise ControlError(ErrorCode.INVALID, kinds.why_unknown(api_version, kind))
     metadata = obj.get("metadata")
     if not isinstance(metadata, Mapping):
         raise ControlError(ErrorCode.INVALID, f"{known.resource}: metadata: Required value")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from emulator.api.admission import Admit
+from emulator.api.custom_kinds import kind_in
 from emulator.api.history import History, Reference, StoreEvent
 from emulator.api.index import Index, IndexEntries
 from emulator.api.merge import merge_patch
@@ -97,6 +98,10 @@ class Store:
     def count(self, index: Index, value: Hashable) -> int:
         """Return how many objects have `value` in `index`."""
         return self._entries(index).count(value)
+
+    def kinds(self) -> Iterator[str]:
+        """Return the keys of the kinds of which there are objects."""
+        return (key for key, spaces in self._objects.items() if any(spaces.values()))
 
     def everything(self) -> Iterator[Object]:
         """Return all objects of all kinds."""
@@ -247,7 +252,7 @@ class Store:
         metadata = obj.get("metadata")
         if isinstance(metadata, Mapping) and metadata.get("generateName") and not metadata.get("name"):
             obj = {**obj, "metadata": {**metadata, "name": f"{metadata['generateName']}{self._suffix()}"}}
-        return normalized(obj)
+        return normalized(obj, kind_in(self, obj))
 
     def _admitted(self, obj: Object, old: Object | None) -> Object:
         """Return what admission makes of `obj`, as a copy writable in its top level and metadata."""
@@ -366,7 +371,7 @@ class Store:
 
     def _check_current(self, old: Object, resource_version: str, uid: str) -> None:
         metadata = old["metadata"]
-        name = f'{resource_of(old["kind"])} "{metadata["name"]}"'
+        name = f'{resource_of(reference_of(old).kind)} "{metadata["name"]}"'
         if uid and uid != metadata["uid"]:
             why = f"the object with uid {uid} is gone, another has its name"
             raise ControlError(ErrorCode.CONFLICT, f"Operation cannot be fulfilled on {name}: {why}")

@@ -24,6 +24,7 @@ _CHECKS: Mapping[str, Callable[[Cursor], None]] = MappingProxyType(
     {
         "ConfigMap": cluster.check_config_map,
         "CronJob": workload.check_cron_job,
+        "CustomResourceDefinition": cluster.check_definition,
         "DaemonSet": workload.check_daemon_set,
         "Deployment": workload.check_deployment,
         "EndpointSlice": service.check_endpoint_slice,
@@ -72,6 +73,9 @@ def examine(obj: Any) -> tuple[list[Problem], list[Problem]]:
     kind = kind_of(obj["apiVersion"], obj["kind"])
     if kind is None:
         return [Problem(("kind",), why_unknown(obj["apiVersion"], obj["kind"]))], []
+    if kind.custom:
+        check_metadata(root.get("metadata"), kind)
+        return root.problems, []
     root.problems.extend(islice(_schema_problems(obj, kind), MAX_SCHEMA_PROBLEMS))
     check_metadata(root.get("metadata"), kind)
     spec = root.get("spec")

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import click
 
-from emulator.api.messages import APPLY, LIST, ApplyOutcome, ApplyParams, ListParams, Object
+from emulator.api.kinds import Kind
+from emulator.api.messages import APPLY, KINDS, LIST, ApplyOutcome, ApplyParams, Empty, ListParams, Object
 from emulator.cli.client import Client
 from emulator.cli.command import command, pass_session
-from emulator.cli.manifests import check_places, described, kept_notes, read_files
+from emulator.cli.manifests import check_places, described, kept_notes, kind_of_object, read_files
 from emulator.cli.options import namespace_option, output_option
 from emulator.cli.output import note, print_json, print_lines, print_yaml
 from emulator.cli.session import Session
@@ -56,6 +57,7 @@ def apply(
 
     items = in_namespace(read_files(filenames, recursive=recursive), namespace)
     objects = [item.object for item in items]
+    custom: Sequence[Kind] | None = None
     if dry_run == "client":
         _show(objects, ["checked (dry run)"] * len(objects), output)
     else:
@@ -63,8 +65,10 @@ def apply(
             check_places(items, _names(client, "Node"), _names(client, "Namespace"))
             params = ApplyParams(objects=objects, dry_run=dry_run == "server")
             outcomes = client.call(APPLY, params, TIMEOUT).outcomes
+            if any(kind_of_object(obj).custom for obj in objects) and dry_run == "none":
+                custom = client.call(KINDS, Empty()).kinds
         _show([outcome.object for outcome in outcomes], [_word(outcome, dry_run) for outcome in outcomes], output)
-    for line in kept_notes(objects) + stand_in_notes(objects):
+    for line in kept_notes(objects, custom) + stand_in_notes(objects):
         note(f"note: {line}")
 
 

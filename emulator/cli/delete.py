@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import click
 
+from emulator.api.custom_kinds import DEFINITION
 from emulator.api.kinds import Kind
 from emulator.api.messages import (
     DELETE,
@@ -41,6 +42,9 @@ emulator delete deploy/web svc/web
 emulator delete -f configs/web.yaml
 emulator delete pods -l app=web --grace-period 0 --force
 """
+
+
+_LAST = frozenset({"Namespace", DEFINITION})
 
 
 class Victim(NamedTuple):
@@ -80,8 +84,11 @@ def delete(
     ignore_not_found: bool,
     output: str | None,
 ) -> int:
-    """Delete objects. Pods get time to end, and what is owned by what is deleted goes with it."""
-    asked = parse_resources(resources) if resources or not filenames else []
+    """Delete objects. Pods get time to end, and what is owned by what is deleted goes with it.
+
+    Of files, namespaces and custom kinds go last, after what is in them.
+    """
+    asked = parse_resources(resources, session) if resources or not filenames else []
     _check(asked, bool(filenames), bool(selector), everything)
     grace = 0 if force and grace_period is None else grace_period
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -111,7 +118,8 @@ def _of_files(filenames: Sequence[str], recursive: bool, namespace: str | None) 
     from emulator.api.manifest import in_namespace
     from emulator.cli.manifests import kind_of_object, read_files
 
-    for item in in_namespace(read_files(filenames, recursive=recursive), namespace):
+    items = in_namespace(read_files(filenames, recursive=recursive), namespace)
+    for item in sorted(items, key=lambda item: item.object["kind"] in _LAST):
         metadata = item.object["metadata"]
         yield Victim(kind_of_object(item.object), metadata.get("namespace", ""), metadata["name"])
 
@@ -122,7 +130,7 @@ def _of_words(client: Client, asked: Sequence[Resource], namespace: str, selecto
         if name:
             yield Victim(kind, own, name)
             continue
-        params = ListParams(kind=kind.kind, namespace=own if kind.namespaced else None, label_selector=selector)
+        params = ListParams(kind=kind.key, namespace=own if kind.namespaced else None, label_selector=selector)
         for obj in client.call(LIST, params).items:
             yield Victim(kind, own, obj["metadata"]["name"])
 
@@ -134,7 +142,7 @@ def _delete(
     staying = []
     failed = False
     for victim in victims:
-        params = DeleteParams(kind=victim.kind.kind, name=victim.name, namespace=victim.namespace, grace=grace)
+        params = DeleteParams(kind=victim.kind.key, name=victim.name, namespace=victim.namespace, grace=grace)
         try:
             result = client.call(DELETE, params)
         except ControlError as error:
@@ -160,7 +168,7 @@ def _line(victim: Victim, output: str | None, *, forced: bool) -> str:
 def _wait_gone(client: Client, victim: Victim, uid: str, deadline: float | None) -> None:
     """Wait until this very object is gone. Raises ControlError (UNAVAILABLE) at the deadline."""
     params = WatchParams(
-        kind=victim.kind.kind,
+        kind=victim.kind.key,
         namespace=victim.namespace if victim.kind.namespaced else None,
         field_selector=f"metadata.name={victim.name}",
     )

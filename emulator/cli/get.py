@@ -59,7 +59,7 @@ def get(
 
     KIND is a kind of object in any of its names (pods, po, deployment, svc, nodes …), several with commas, or `all`.
     """
-    asked = parse_resources(resources)
+    asked = parse_resources(resources, session)
     scope = None if all_namespaces else namespace or DEFAULT_NAMESPACE
     wanted = Wanted(scope, selector, field_selector, output, not no_headers, show_labels)
     if all_namespaces and any(resource.name for resource in asked):
@@ -112,7 +112,7 @@ def fetch(
             continue
         namespace = wanted.namespace or "" if kind.namespaced else ""
         try:
-            found.append(client.call(GET, GetParams(kind=kind.kind, name=name, namespace=namespace)).object)
+            found.append(client.call(GET, GetParams(kind=kind.key, name=name, namespace=namespace)).object)
         except ControlError as error:
             if error.code is not ErrorCode.NOT_FOUND:
                 raise
@@ -122,7 +122,7 @@ def fetch(
 
 def _list(client: Client, kind: Kind, wanted: Wanted) -> list[Object]:
     params = ListParams(
-        kind=kind.kind,
+        kind=kind.key,
         namespace=wanted.namespace if kind.namespaced else None,
         label_selector=wanted.selector,
         field_selector=wanted.fields,

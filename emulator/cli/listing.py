@@ -38,7 +38,7 @@ def tables(groups: Sequence[tuple[Kind, list[Object]]], wanted: Wanted, *, prefi
 
 def header_of(kind: Kind, wanted: Wanted) -> list[str]:
     """Return the column names of a kind."""
-    columns = columns_of(kind.kind)
+    columns = columns_of(kind.key)
     names = [*columns.names, *(columns.wide if wanted.output == "wide" else ())]
     first = ["NAMESPACE"] if wanted.namespace is None and kind.namespaced else []
     return first + names + (["LABELS"] if wanted.labels else [])
@@ -46,7 +46,7 @@ def header_of(kind: Kind, wanted: Wanted) -> list[str]:
 
 def row(kind: Kind, obj: Object, wanted: Wanted, now: float, *, prefixed: bool = False) -> list[str]:
     """Return the cells of an object; `prefixed` puts the kind before its name."""
-    columns = columns_of(kind.kind)
+    columns = columns_of(kind.key)
     cells = columns.row(obj, now)
     if wanted.output != "wide":
         cells = cells[: len(columns.names)]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from emulator.api.custom_kinds import DEFINITION, UNDEFINED, defined_kinds
 from emulator.api.kinds import Kind, kind_of
 from emulator.api.manifest import SUFFIXES, ManifestObject, read_manifest, read_manifests
 from emulator.api.messages import Object
@@ -96,11 +99,19 @@ def described(obj: Object) -> str:
     return kind_of_object(obj).described(obj["metadata"]["name"])
 
 
-def kept_notes(objects: Sequence[Object]) -> list[str]:
-    """Return one line for each kind among the objects that has no effect here."""
+def kept_notes(objects: Sequence[Object], custom: Iterable[Kind] | None = None) -> list[str]:
+    """Return one line for each kind among the objects that has no effect here.
+
+    `custom` are the custom kinds of the cluster; those that the objects themselves define are, where there is none.
+    """
+    if custom is None:
+        custom = [kind for obj in objects if obj["kind"] == DEFINITION for kind in defined_kinds(obj)]
+    defined = {kind.key: kind for kind in custom}
     by_kind: dict[str, tuple[Kind, list[str]]] = {}
     for obj in objects:
         kind = kind_of_object(obj)
+        if kind.custom:
+            kind = defined.get(kind.key) or replace(kind, note=UNDEFINED)
         if kind.kept_note:
             by_kind.setdefault(kind.resource, (kind, []))[1].append(obj["metadata"]["name"])
     return [f"{kind.resource} {', '.join(names)}: {kind.kept_note}" for kind, names in by_kind.values()]

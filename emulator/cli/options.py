@@ -97,8 +97,8 @@ def complete_resource(ctx: click.Context, parameter: click.Parameter, incomplete
     if "/" in incomplete:
         kind = find_kind(incomplete.partition("/")[0])
         prefix = f"{incomplete.partition('/')[0]}/"
-        return [] if kind is None else _complete(ctx, kind.kind, incomplete, prefix, kind.namespaced)
+        return [] if kind is None else _complete(ctx, kind.key, incomplete, prefix, kind.namespaced)
     if words:
         kind = find_kind(words[0])
-        return [] if kind is None else _complete(ctx, kind.kind, incomplete, own=kind.namespaced)
+        return [] if kind is None else _complete(ctx, kind.key, incomplete, own=kind.namespaced)
     return sorted({kind.plural for kind in KINDS if kind.plural.startswith(incomplete)})

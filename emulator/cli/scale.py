@@ -40,7 +40,7 @@ def scale(
     with session.controller() as client:
         for kind, name in asked:
             params = ScaleParams(
-                kind=kind.kind,
+                kind=kind.key,
                 name=name,
                 namespace=namespace or DEFAULT_NAMESPACE,
                 replicas=replicas,

@@ -111,7 +111,7 @@ def _hint(client: Client, name: str, namespace: str) -> str:
 
 def _pod_of(client: Client, kind: Kind, name: str, namespace: str) -> Target:
     """Return a pod of a workload or Service: one that is ready, where there is one."""
-    spec = client.call(GET, GetParams(kind=kind.kind, name=name, namespace=namespace)).object.get("spec", {})
+    spec = client.call(GET, GetParams(kind=kind.key, name=name, namespace=namespace)).object.get("spec", {})
     selector = spec.get("selector") or {}
     if kind.kind != "Service":
         selector = selector.get("matchLabels") or {}

@@ -36,12 +36,12 @@ def _follow(client: Client, kind: Kind, wanted: Wanted, screen: _Screen) -> None
     """List, then watch from there, until the controller has forgotten too much."""
     namespace = wanted.namespace if kind.namespaced else None
     listing = ListParams(
-        kind=kind.kind, namespace=namespace, label_selector=wanted.selector, field_selector=wanted.fields
+        kind=kind.key, namespace=namespace, label_selector=wanted.selector, field_selector=wanted.fields
     )
     found = client.call(LIST, listing)
     screen.show(found.items)
     watching = WatchParams(
-        kind=kind.kind,
+        kind=kind.key,
         namespace=namespace,
         label_selector=wanted.selector,
         field_selector=wanted.fields,

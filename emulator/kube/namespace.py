@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from emulator.api.kinds import KINDS
 from emulator.api.objects.meta import Object
 from emulator.kube.ownership import key_of
-from emulator.kube.reconciler import Change, Delete, Key, Moment, Reader
+from emulator.kube.reconciler import Change, Delete, Key, Moment, Reader, Requeue
 
 _DEFAULT_GRACE = 30
+_AGAIN = 1.0
+"""Seconds between looks at a namespace of a cluster that has custom resources."""
 # Owners before what they own, so that nothing is made anew.
 _FIRST = ("CronJob", "Deployment", "StatefulSet", "DaemonSet", "Job", "ReplicaSet", "ReplicationController", "Service")
 _NAMESPACED = tuple(dict.fromkeys((*_FIRST, *(kind.kind for kind in KINDS if kind.namespaced))))
@@ -38,10 +40,15 @@ class NamespaceController:
         namespace = reader.get(key.kind, key.namespace, key.name)
         if namespace is None or not namespace["metadata"].get("deletionTimestamp"):
             return []
-        contents = [obj for kind in _NAMESPACED for obj in reader.list(kind, key.name)]
+        custom = sorted(kind for kind in reader.kinds() if "." in kind)
+        contents = [obj for kind in (*_NAMESPACED, *custom) for obj in reader.list(kind, key.name)]
         if not contents:
             return [Delete(key)]
-        return [Delete(key_of(obj), _grace(obj)) for obj in contents if not obj["metadata"].get("deletionTimestamp")]
+        deletions: list[Change] = [
+            Delete(key_of(obj), _grace(obj)) for obj in contents if not obj["metadata"].get("deletionTimestamp")
+        ]
+        # Events of custom kinds do not come here.
+        return [*deletions, Requeue(key, _AGAIN)] if custom else deletions
 
 
 def _grace(obj: Object) -> int | None:

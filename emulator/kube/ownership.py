@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from emulator.api.normalize import reference_of
 from emulator.api.objects.meta import Object, ObjectMeta
 from emulator.api.objects.view import view
 from emulator.kube.indexes import BY_CONTROLLER
@@ -19,8 +20,7 @@ SAFE_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 def key_of(obj: Object) -> Key:
     """Return the key of a whole object."""
-    metadata = obj["metadata"]
-    return Key(obj["kind"], metadata.get("namespace", ""), metadata["name"])
+    return Key(*reference_of(obj))
 
 
 def owner_key(obj: Object, kind: str) -> Iterator[Key]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.api.kinds import KINDS, find_kind, is_list, kind_of, suggest
+from emulator.api.kinds import KINDS, find_kind, is_list, kind_of, plural_of, suggest
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,37 @@ def test_lists() -> None:
     assert is_list("v1", "PodList")
     assert not is_list("v1", "Pod")
     assert not is_list("apps/v1", "PodList")
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "resource"),
+    [
+        ("cilium.io/v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies.cilium.io"),
+        ("gateway.networking.k8s.io/v1beta1", "HTTPRoute", "httproutes.gateway.networking.k8s.io"),
+        ("crd.projectcalico.org/v1", "NetworkPolicy", "networkpolicies.crd.projectcalico.org"),
+        ("serving.knative.dev/v1", "Service", "services.serving.knative.dev"),
+    ],
+)
+def test_kinds_of_other_groups_are_custom(api_version: str, kind: str, resource: str) -> None:
+    """A real API server knows them by their definitions; the plural is guessed."""
+    found = kind_of(api_version, kind)
+    assert found is not None
+    assert found.custom
+    assert found.namespaced
+    assert found.resource == resource
+    assert found.key == f"{kind}.{api_version.partition('/')[0]}"
+
+
+def test_own_kinds_go_by_their_name_alone() -> None:
+    found = kind_of("apps/v1", "Deployment")
+    assert found is not None
+    assert found.key == "Deployment"
+
+
+def test_guessed_plurals() -> None:
+    assert [plural_of(word) for word in ("ingress", "policy", "gateway", "crontab")] == [
+        "ingresses",
+        "policies",
+        "gateways",
+        "crontabs",
+    ]

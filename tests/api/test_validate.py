@@ -234,12 +234,10 @@ def test_service_names_start_with_a_letter() -> None:
     [
         ("extensions/v1beta1", "Deployment", "; use apps/v1"),
         ("v1", "Deploymnt", "; did you mean Deployment?"),
-        (
-            "apiextensions.k8s.io/v1",
-            "CustomResourceDefinition",
-            ": custom resources are not emulated; leave this object out",
-        ),
-        ("cilium.io/v2", "CiliumNetworkPolicy", ": custom resources are not emulated; leave this object out"),
+        ("apiextensions.k8s.io/v1beta1", "CustomResourceDefinition", "; use apiextensions.k8s.io/v1"),
+        ("cilium.io", "Widget", ""),
+        ("cilium.io/2", "Widget", ""),
+        ("networking.k8s.oi/v1", "Ingress", "; use networking.k8s.io/v1"),
         ("resource.k8s.io/v1", "DeviceClass", ": it is not emulated; leave this object out"),
         ("v1", "Zebra", ""),
     ],

@@ -162,3 +162,71 @@ def test_describe_says_which_probes_count_as_passed(ask: Ask) -> None:
     text = ask.ok("describe", "pods", "-l", "app=probed")
     assert "count as passed: main readinessProbe" in text
     ask.ok("delete", "deploy", "probed")
+
+
+CUSTOM = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: crontabs.stable.example.com}
+spec:
+  group: stable.example.com
+  scope: Cluster
+  names: {kind: CronTab, plural: crontabs, shortNames: [ct], categories: [all]}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, default: {}}}}}
+---
+apiVersion: stable.example.com/v1
+kind: CronTab
+metadata: {name: nightly}
+spec: {cron: 0 0 * * *}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front}
+spec: {selector: {istio: ingressgateway}}
+"""
+
+
+def test_custom_resources_are_kept_and_found_by_their_names(ask: Ask, tmp_path: Path) -> None:
+    """Of Istio's gateway there is no definition here: a real API server would refuse it, we keep it and say so."""
+    file = tmp_path / "custom.yaml"
+    file.write_text(CUSTOM)
+    done = ask("apply", "-f", str(file))
+    assert done.out.splitlines() == [
+        "customresourcedefinition.apiextensions.k8s.io/crontabs.stable.example.com created",
+        "crontab.stable.example.com/nightly created",
+        "gateway.networking.istio.io/front created",
+    ]
+    why = "kept, has no effect: no controller acts on custom resources"
+    assert done.err.splitlines() == [
+        "note: customresourcedefinitions.apiextensions.k8s.io crontabs.stable.example.com: kept, has no effect: "
+        "objects of its kind are kept, but no controller acts on them",
+        f"note: crontabs.stable.example.com nightly: {why}",
+        f"note: gateways.networking.istio.io front: {why}; "
+        "it has no CustomResourceDefinition here, so that a real API server refuses it",
+    ]
+    assert {line.split()[1] for line in ask.lines("apply", "-f", str(file))} == {"unchanged"}
+    assert ask.ok("get", "ct,gateways", "-o", "name").splitlines() == [
+        "crontab.stable.example.com/nightly",
+        "gateway.networking.istio.io/front",
+    ]
+    assert "crontab.stable.example.com/nightly" in ask.ok("get", "all", "-o", "name")
+    assert "cron: 0 0 * * *" in ask.ok("describe", "crontab", "nightly")
+    assert ask.lines("delete", "-f", str(file)) == [
+        'crontab.stable.example.com "nightly" deleted',
+        'gateway.networking.istio.io "front" deleted',
+        'customresourcedefinition.apiextensions.k8s.io "crontabs.stable.example.com" deleted',
+    ]
+    assert "resource type" in ask("get", "crontabs").err
+    assert 'gateways.networking.istio.io "front" not found' in ask("delete", "-f", str(file)).err
+
+
+def test_a_namespace_in_a_file_goes_after_what_is_in_it(ask: Ask, tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    inside = CONFIG_MAP.replace("{name: settings}", "{name: settings, namespace: shop}")
+    file.write_text(f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop}}\n---\n{inside}")
+    ask.ok("apply", "-f", str(file))
+    assert ask.lines("delete", "-f", str(file)) == ['configmap "settings" deleted', 'namespace "shop" deleted']

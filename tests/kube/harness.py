@@ -49,6 +49,9 @@ class Cluster:
     def list(self, kind: str, namespace: str | None = None) -> Iterable[Object]:
         return [obj for key, obj in self.objects.items() if key.kind == kind and namespace in (None, key.namespace)]
 
+    def kinds(self) -> Iterable[str]:
+        return {key.kind for key in self.objects}
+
     def find(self, index: Index, value: Hashable) -> Sequence[Object]:
         return [obj for obj in self.list(index.kind) if value in index.values(obj)]
 

@@ -71,3 +71,17 @@ def check_network_policy(policy: Cursor) -> None:
                 number = port.get("port")
                 for problem in formats.port_number(number.number) if number.number is not None else ():
                     number.invalid(problem)
+
+
+def check_definition(definition: Cursor) -> None:
+    """Check a CustomResourceDefinition's name and that one of its versions is the stored one."""
+    spec = definition.get("spec")
+    name, plural, group = definition.get("metadata", "name"), spec.get("names", "plural"), spec.get("group")
+    if name.text and plural.text and group.text and name.text != f"{plural.text}.{group.text}":
+        name.invalid('must be spec.names.plural+"."+spec.group')
+    versions = spec.get("versions")
+    stored = sum(version.get("storage").value is True for version in versions)
+    if versions.given and stored != 1:
+        Cursor(stored, versions.path, versions.problems).invalid(
+            "must have exactly one version marked as storage version"
+        )

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from emulator.api.kinds import Kind
 from emulator.api.messages.envelope import Empty, Method, Object
 
 
@@ -135,6 +136,12 @@ class ApplyResult(Struct, frozen=True, kw_only=True):
     outcomes: tuple[ApplyOutcome, ...]
 
 
+class KindsResult(Struct, frozen=True, kw_only=True):
+    """The custom kinds of the cluster, one version of each."""
+
+    kinds: tuple[Kind, ...]
+
+
 class EventType(enum.Enum):
     """What happened to a watched object; BOOKMARK only says how far the watch has come."""
 
@@ -177,4 +184,5 @@ UPDATE_STATUS = Method("update_status", UpdateStatusParams, Empty, ObjectResult)
 PATCH = Method("patch", PatchParams, Empty, ObjectResult)
 DELETE = Method("delete", DeleteParams, Empty, DeleteResult)
 SCALE = Method("scale", ScaleParams, Empty, ObjectResult)
+KINDS = Method("kinds", Empty, Empty, KindsResult)
 WATCH = Method("watch", WatchParams, WatchEvent, Empty)

@@ -7,6 +7,7 @@ import time
 import click
 
 from emulator.api.messages import GET, LIST, GetParams, ListParams, Object
+from emulator.api.normalize import reference_of
 from emulator.cli.client import Client
 from emulator.cli.command import command, pass_session
 from emulator.cli.describe.page import Page, conditions, head
@@ -41,7 +42,7 @@ def describe(
     session: Session, resources: tuple[str, ...], namespace: str | None, selector: str, output: str | None
 ) -> None:
     """Tell all about some objects: pods, Services, nodes, workloads and others; `-o json` gives them whole."""
-    asked = parse_resources(resources)
+    asked = parse_resources(resources, session)
     if selector and any(resource.name for resource in asked):
         raise click.UsageError("a name cannot be given together with a selector")
     with session.controller() as client:
@@ -63,14 +64,14 @@ def _find(client: Client, resource: Resource, namespace: str, selector: str) -> 
     kind, name = resource
     own = namespace if kind.namespaced else ""
     if name:
-        return [client.call(GET, GetParams(kind=kind.kind, name=name, namespace=own)).object]
-    params = ListParams(kind=kind.kind, namespace=own if kind.namespaced else None, label_selector=selector)
+        return [client.call(GET, GetParams(kind=kind.key, name=name, namespace=own)).object]
+    params = ListParams(kind=kind.key, namespace=own if kind.namespaced else None, label_selector=selector)
     return client.call(LIST, params).items
 
 
 def _write(page: Page, obj: Object, client: Client) -> None:
     """Write the page of an object; that of a kind without a page of its own is its spec."""
-    kind = obj["kind"]
+    kind = reference_of(obj).kind
     if kind == "Pod":
         from emulator.cli.describe.events import add_events, events_of
         from emulator.cli.describe.pod import describe_pod

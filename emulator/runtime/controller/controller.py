@@ -34,6 +34,7 @@ from emulator.api.store import Store
 from emulator.errors import PodwireError
 from emulator.kube import addons
 from emulator.kube.admission import ClusterAdmission
+from emulator.kube.custom_resources import CustomResourceController
 from emulator.kube.daemonset import DaemonSetController
 from emulator.kube.deployment import DeploymentController
 from emulator.kube.endpoints_mirror import EndpointsMirror
@@ -86,6 +87,7 @@ def reconcilers(config: ClusterConfig) -> list[Reconciler]:
         LoadBalancerController(config.load_balancer_pool, networks),
         NodeLifecycleController(),
         NamespaceController(),
+        CustomResourceController(),
         EventExpiry(),
     ]
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from emulator.api import kinds, messages
+from emulator.api import messages
 from emulator.api.apply import apply
+from emulator.api.custom_kinds import custom_kinds, find_custom
 from emulator.api.history import Reference
+from emulator.api.kinds import find_kind
 from emulator.api.merge import merge_patch
 from emulator.api.messages import (
     ApplyParams,
@@ -20,6 +22,7 @@ from emulator.api.messages import (
     Empty,
     ErrorCode,
     GetParams,
+    KindsResult,
     ListParams,
     ListResult,
     Object,
@@ -64,17 +67,18 @@ class ObjectMethods:
         methods.add(messages.PATCH, self.patch)
         methods.add(messages.DELETE, self.delete)
         methods.add(messages.SCALE, self.scale)
+        methods.add(messages.KINDS, self.kinds)
         methods.add(messages.WATCH, self.watch)
 
     async def get(self, params: GetParams, _exchange: Exchange[Empty]) -> ObjectResult:
         """Return one object."""
-        obj = self._store.need(*_reference(params.kind, params.namespace, params.name))
+        obj = self._store.need(*self._reference(params.kind, params.namespace, params.name))
         await self._committer.flush()
         return ObjectResult(object=obj)
 
     async def list(self, params: ListParams, _exchange: Exchange[Empty]) -> ListResult:
         """Return objects by namespace and name."""
-        kind = canonical_kind(params.kind)
+        kind = canonical_kind(self._store, params.kind).key
         selects = predicate(params)
         found = [obj for obj in self._store.list(kind, params.namespace) if selects(obj)]
         found.sort(key=lambda obj: (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
@@ -101,7 +105,7 @@ class ObjectMethods:
 
     async def update_status(self, params: UpdateStatusParams, _exchange: Exchange[Empty]) -> ObjectResult:
         """Replace a status."""
-        reference = _reference(params.kind, params.namespace, params.name)
+        reference = self._reference(params.kind, params.namespace, params.name)
 
         def write() -> Object:
             return self._store.update_status(
@@ -114,7 +118,7 @@ class ObjectMethods:
         """Apply a merge patch."""
         if params.subresource not in ("", "status"):
             raise ControlError(ErrorCode.INVALID, f'subresource: Invalid value: "{params.subresource}": must be status')
-        reference = _reference(params.kind, params.namespace, params.name)
+        reference = self._reference(params.kind, params.namespace, params.name)
         if not params.subresource:
             old = self._store.need(*reference)
             _checked(without_stale_fields(merge_patch(old, params.patch), old))
@@ -126,7 +130,7 @@ class ObjectMethods:
 
     async def delete(self, params: DeleteParams, _exchange: Exchange[Empty]) -> DeleteResult:
         """Delete an object; `gone` tells whether it went at once."""
-        reference = _reference(params.kind, params.namespace, params.name)
+        reference = self._reference(params.kind, params.namespace, params.name)
 
         def write() -> DeleteResult:
             last = self._store.delete(reference, grace=params.grace, uid=params.uid)
@@ -136,7 +140,7 @@ class ObjectMethods:
 
     async def scale(self, params: ScaleParams, _exchange: Exchange[Empty]) -> ObjectResult:
         """Set a workload's replicas."""
-        reference = _reference(params.kind, params.namespace, params.name)
+        reference = self._reference(params.kind, params.namespace, params.name)
         if reference.kind not in SCALABLE:
             raise ControlError(ErrorCode.INVALID, f"{resource_of(reference.kind)} cannot be scaled")
         if params.replicas < 0:
@@ -149,9 +153,22 @@ class ObjectMethods:
         patch = {"spec": {"replicas": params.replicas}}
         return ObjectResult(object=await self._write(lambda: self._store.patch(reference, patch), dry_run=False))
 
+    async def kinds(self, _params: Empty, _exchange: Exchange[Empty]) -> KindsResult:
+        """Return the custom kinds."""
+        found = tuple(custom_kinds(self._store))
+        await self._committer.flush()
+        return KindsResult(kinds=found)
+
     async def watch(self, params: WatchParams, exchange: Exchange[WatchEvent]) -> Empty:
         """Send changes until cancelled."""
         return await self._watches.watch(params, exchange, self._committer)
+
+    def _reference(self, kind: str, namespace: str, name: str) -> Reference:
+        """Return what a client names; without a namespace it means `default`, where the kind has one."""
+        if "." in kind and find_kind(kind) is None and find_custom(kind, custom_kinds(self._store)) is None:
+            return Reference(kind, namespace or "default", name)  # there is no such object, which is what will be told
+        known = canonical_kind(self._store, kind)
+        return Reference(known.key, (namespace or "default") if known.namespaced else "", name)
 
     async def _write(self, write: Callable[[], T], *, dry_run: bool) -> T:
         """Do one write, and return its result once it is committed."""
@@ -159,15 +176,6 @@ class ObjectMethods:
             result = write()
         await self._committer.flush()
         return result
-
-
-def _reference(kind: str, namespace: str, name: str) -> Reference:
-    """Return what a client names; without a namespace it means `default`, where the kind has one."""
-    canonical = canonical_kind(kind)
-    known = kinds.find_kind(canonical)
-    if known is not None and not known.namespaced:
-        return Reference(canonical, "", name)
-    return Reference(canonical, namespace or "default", name)
 
 
 @contextmanager

@@ -12,7 +12,9 @@ import trio
 
 from emulator.api import kinds
 from emulator.api.codec import encode_value
+from emulator.api.custom_kinds import custom_kinds, find_custom
 from emulator.api.history import StoreEvent
+from emulator.api.kinds import Kind
 from emulator.api.messages import (
     ControlError,
     Empty,
@@ -35,14 +37,14 @@ ENCODED = 256
 Predicate = Callable[[Object], bool]
 
 
-def canonical_kind(name: str) -> str:
+def canonical_kind(store: Store, name: str) -> Kind:
     """Return the kind that a client names. Raises ControlError (INVALID)."""
-    known = kinds.find_kind(name)
+    known = kinds.find_kind(name) or find_custom(name, custom_kinds(store))
     if known is None:
         hint = kinds.suggest(name)
         text = f'the server doesn\'t have a resource type "{name}"' + (f"; did you mean {hint}?" if hint else "")
         raise ControlError(ErrorCode.INVALID, text)
-    return known.kind
+    return known
 
 
 def predicate(params: ListParams | WatchParams) -> Predicate:
@@ -107,7 +109,7 @@ class Watches:
 
         Raises ControlError: EXPIRED when events since the asked revision are forgotten.
         """
-        kind = canonical_kind(params.kind)
+        kind = canonical_kind(self._store, params.kind).key
         selects = predicate(params)
         first: Sequence[WatchEvent] = ()
         if params.revision:
