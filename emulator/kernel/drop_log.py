@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
+from emulator.kernel.netfilter.conntrack.connection import REPLY, TEMPLATE
+from emulator.kernel.skb import CtInfo
 from emulator.packet.describe import describe_frame
 
 if TYPE_CHECKING:
+    from emulator.kernel.netfilter.conntrack.connection import Connection
     from emulator.kernel.netns import Netns
     from emulator.kernel.skb import Skb
 
@@ -30,11 +33,14 @@ class DropRecord:
     daddr: int
     sport: int
     dport: int
+    connection: Connection | None = None  # that the packet belongs to, be it in the table yet or not
+    answers: int = 0  # packets that had come back on it until then, this one among them
 
     @classmethod
     def of(cls, netns: Netns, skb: Skb, reason: DropReason) -> DropRecord:
         """Note a packet as it is now."""
         link = skb.in_link or skb.out_link
+        connection = _connection_of(skb)
         return cls(
             netns.kernel.now,
             netns.name,
@@ -47,9 +53,19 @@ class DropRecord:
             skb.daddr,
             skb.sport,
             skb.dport,
+            connection,
+            0 if connection is None else connection.packets[REPLY],
         )
 
     @property
     def line(self) -> str:
         """The packet in one line, as tcpdump prints it."""
         return describe_frame(self.frame)
+
+
+def _connection_of(skb: Skb) -> Connection | None:
+    """Return a packet's connection; None for ICMP errors, which only are about one, and for templates of `-j CT`."""
+    connection = skb.ct
+    if connection is None or connection.status & TEMPLATE or skb.ctinfo in (CtInfo.RELATED, CtInfo.RELATED_REPLY):
+        return None
+    return connection

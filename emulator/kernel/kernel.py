@@ -20,6 +20,7 @@ from emulator.kernel.trace import Step, Trace
 if TYPE_CHECKING:
     from emulator.kernel.drop_log import DropRecord
     from emulator.kernel.link.link import Link
+    from emulator.kernel.netfilter.conntrack.refusal import Refusal
     from emulator.kernel.netns import Netns
     from emulator.kernel.skb import Skb
 
@@ -75,7 +76,8 @@ class Kernel:
         self.timers = TimerHeap()
         self.namespaces: dict[str, Netns] = {}
         self.steps: list[Step] = []  # of traced packets, until the runtime takes them
-        self.drop_log: deque[DropRecord] = deque(maxlen=DROP_LOG_LIMIT)  # the runtime drains it
+        self.drop_log: deque[DropRecord] = deque(maxlen=DROP_LOG_LIMIT)  # the runtime drains both
+        self.refusals: deque[Refusal] = deque(maxlen=DROP_LOG_LIMIT)
         self.faults: deque[Fault] = deque(maxlen=FAULT_LIMIT)
         self.fault_count = 0
         self._backlog: deque[tuple[Link, Skb]] = deque()

@@ -41,7 +41,11 @@ def flow(
     )
 
 
+VERDICTS = {"NETFILTER_REJECT": FlowVerdict.REJECTED, "NO_SOCKET": FlowVerdict.REFUSED}
+
+
 def drop(node: str, identity: str, source: Address, destination: Address, reason: str, **fields: Any) -> FlowRecord:
-    """Packets of one kind that were dropped."""
-    settings = {"verdict": FlowVerdict.DROPPED, "drop_reason": reason, "state": "", "reply_packets": 0} | fields
+    """A flow whose packets ended on a node."""
+    verdict = VERDICTS.get(reason, FlowVerdict.DROPPED)
+    settings = {"verdict": verdict, "reason": reason, "state": "", "reply_packets": 0, "dropped": 1} | fields
     return flow(node, identity, source, destination, **settings)

@@ -5,7 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.api.messages import FlowRecord, FlowsEvent
+from emulator.api.messages import FlowRecord, FlowsEvent, FlowVerdict
 from emulator.api.objects import Node, Pod, Service, view
 from tests.tui.records import Address, drop, flow
 from tui.model.filter import Filter, parse
@@ -73,17 +73,25 @@ def test_without_nat_the_node_of_the_source_comes_first() -> None:
     assert (row.nodes, row.packets, row.endpoint, row.nat) == (("node-a", "node-b"), 3, "", "")
 
 
-def test_drops_are_rows_of_their_own_with_their_verdict() -> None:
-    flows = model(
-        flow("node-a", "1", CLIENT, ENDPOINT),
-        drop("node-b", "2", CLIENT, ENDPOINT, "NETFILTER_DROP"),
-        drop("node-b", "3", CLIENT, ENDPOINT, "NETFILTER_REJECT"),
-    )
-    assert sorted((row.verdict, row.reason) for row in flows.rows()) == [
-        ("DROPPED", "NETFILTER_DROP"),
-        ("FORWARDED", ""),
-        ("REJECTED", "NETFILTER_REJECT"),
-    ]
+def test_what_ended_a_flow_is_the_verdict_of_its_one_row() -> None:
+    near = flow("node-a", "1", CLIENT, VIP, to=ENDPOINT)
+    mute = {"to": ENDPOINT, "reply_packets": 0, "state": "SYN_SENT"}
+    reset = {"to": ENDPOINT, "verdict": FlowVerdict.REFUSED, "reason": "TCP_RESET"}
+    cases = [
+        ((near,), ("FORWARDED", "")),
+        ((flow("node-a", "1", CLIENT, VIP, **mute), drop("node-b", "2", CLIENT, ENDPOINT, "NETFILTER_DROP")),
+         ("DROPPED", "NETFILTER_DROP")),
+        ((flow("node-a", "1", CLIENT, VIP, **reset), drop("node-b", "2", CLIENT, ENDPOINT, "NO_SOCKET")),
+         ("REFUSED", "NO_SOCKET")),
+        ((flow("node-a", "1", CLIENT, VIP, **reset), flow("node-b", "2", CLIENT, ENDPOINT, **mute)),
+         ("REFUSED", "TCP_RESET")),
+        ((drop("node-a", "1", CLIENT, VIP, "NETFILTER_REJECT"),), ("REJECTED", "NETFILTER_REJECT")),
+    ]  # fmt: skip
+    for records, outcome in cases:
+        for told in (records, records[::-1]):
+            row = only(model(*told))
+            assert (row.verdict, row.reason) == outcome
+            assert row.destination == "default/svc/web:80"
 
 
 def test_counters_change_in_place_and_ends_split_rows() -> None:
@@ -186,7 +194,7 @@ def test_filters() -> None:
         "port:80": "t",
         "port:8": "",
         "port:53": "u",
-        "verdict:drop": "u",
+        "verdict:refused": "u",
         "verdict:forwarded": "t",
         "protocol:udp": "u",
         "protocol:ud": "",

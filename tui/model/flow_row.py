@@ -10,8 +10,6 @@ from emulator.api.messages import FlowRecord, FlowTuple, FlowVerdict
 from tui.model.names import Names, Place
 from tui.model.text import number
 
-REJECTED = "NETFILTER_REJECT"
-
 RecordKey = tuple[str, str]  # node, identity
 TupleKey = tuple[str, str, int, str, int]  # protocol, source, port, destination, port
 
@@ -47,9 +45,7 @@ class Entry:
 
     @property
     def ties(self) -> tuple[TupleKey, ...]:
-        """What ties records together. Drops stand for themselves: they are kinds of packets, not connections."""
-        if self.record.verdict is FlowVerdict.DROPPED:
-            return ()
+        """What ties records together: a packet's tuple before and after this node."""
         return (self.original, self.translated) if self.is_translated else (self.original,)
 
 
@@ -122,7 +118,7 @@ def make_row(order: tuple[RecordKey, ...], entries: Mapping[RecordKey, Entry], n
     if last != original:
         endpoint, nat = f"{places[3].name}{number(last[4])}", nat_text(original, last)
     nodes = tuple(dict.fromkeys(node for node, _ in order))
-    verdict, reason = verdict_of(head.record), head.record.drop_reason
+    verdict, reason = outcome(entries[key].record for key in order)
     addresses = f"{original[1]}{number(original[2])} {original[3]}{number(original[4])}"
     words = (original[0], verdict, reason, source, destination, endpoint, nat, addresses, *nodes)
     row = FlowRow(
@@ -136,7 +132,7 @@ def make_row(order: tuple[RecordKey, ...], entries: Mapping[RecordKey, Entry], n
         nat=nat,
         nodes=nodes,
         stale=stale,
-        is_far=last == original and places[0].node not in ("", *nodes) and verdict == "FORWARDED",
+        is_far=last == original and places[0].node not in ("", *nodes),
         pods=_names_of("pod", places),
         services=_names_of("service", places),
         ports=(original[2], original[4], last[2], last[4]),
@@ -159,9 +155,16 @@ def _last_translation(order: tuple[RecordKey, ...], entries: Mapping[RecordKey, 
     return current
 
 
-def verdict_of(record: FlowRecord) -> str:
-    """Return FORWARDED, DROPPED or REJECTED."""
-    return "REJECTED" if record.drop_reason == REJECTED else record.verdict.name
+def outcome(records: Iterable[FlowRecord]) -> tuple[str, str]:
+    """Return verdict and reason of a flow whose records come in the order of its way.
+
+    The last node that dropped packets knows best, then the last one that saw an answer which refuses the flow.
+    """
+    bad = [record for record in records if record.verdict is not FlowVerdict.FORWARDED]
+    if not bad:
+        return FlowVerdict.FORWARDED.name, ""
+    record = ([record for record in bad if record.dropped] or bad)[-1]
+    return record.verdict.name, record.reason
 
 
 def nat_text(before: TupleKey, after: TupleKey) -> str:

@@ -103,7 +103,7 @@ class FlowModel:
         before = self._entries.get(key)
         if before is not None:
             told = before.record
-            if told.original == record.original and told.reply == record.reply and told.verdict is record.verdict:
+            if _shape(told) == _shape(record):
                 before.record = record
                 self._counted.add(key)
                 return
@@ -165,3 +165,8 @@ class FlowModel:
             entries = [self._entries[key] for key in self._members[row_key] if key in self._entries]
             if row_key in self._entries:  # else it is about to be made again
                 self._rows[row_key].count(self._entries[row_key], entries)
+
+
+def _shape(record: FlowRecord) -> tuple[object, ...]:
+    """Return what a row is made of, its counters and state aside."""
+    return record.original, record.reply, record.verdict, record.reason, bool(record.dropped)

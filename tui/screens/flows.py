@@ -19,12 +19,12 @@ from tui.feed import FLOWS_INTERVAL, Feed, failure_text
 from tui.model.cluster import ClusterModel
 from tui.model.columns import Column
 from tui.model.filter import FIELDS, Filter, parse
-from tui.model.flow_row import FlowRow, conntrack_line, verdict_of
+from tui.model.flow_row import FlowRow, conntrack_line
 from tui.model.text import count
 from tui.screens.detail import Ask, Lines
 from tui.screens.page import Page
 
-_STYLES = {"FORWARDED": "good", "DROPPED": "bad", "REJECTED": "warning"}
+_STYLES = {"FORWARDED": "good", "DROPPED": "bad", "REJECTED": "warning", "REFUSED": "warning"}
 
 MOST_ROWS = 2_000
 """Rows that are brought up to date at one tick, so that keys are answered while thousands of flows come at once."""
@@ -150,7 +150,9 @@ class FlowsPage(Page[FlowRow]):
         ]
         for record in self.model.flows.records(key):
             counters = f"{record.packets} packets there, {record.reply_packets} back"
-            lines.append((f"on {record.node}", f"{counters}, namespace {record.netns}"))
+            fate = f", {record.verdict.name} {record.reason}" if record.reason else ""
+            fate += f", {record.dropped} packets ended there" if record.dropped else ""
+            lines.append((f"on {record.node}", f"{counters}, namespace {record.netns}{fate}"))
         after = f" ⇒ {row.endpoint}" if row.endpoint else ""
         return f"{row.protocol} {row.source} → {row.destination}{after}", lines
 
@@ -161,8 +163,6 @@ class FlowsPage(Page[FlowRow]):
     async def _entries(self, key: Any) -> Lines:
         lines: Lines = []
         for record in self.model.flows.records(key):
-            if verdict_of(record) != "FORWARDED":
-                continue
             try:
                 entries, note = await self.feed.conntrack(record), "no entry now, as last told:"
             except (OSError, PodwireError) as error:

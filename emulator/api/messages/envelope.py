@@ -13,7 +13,7 @@ from emulator.errors import PodwireError
 Object = dict[str, Any]
 """A whole Kubernetes object: JSON types only."""
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised with every change that an older side would misread; the two sides of a connection must be equal in it."""
 
 

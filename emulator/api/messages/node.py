@@ -147,10 +147,12 @@ class TraceStep(Struct, frozen=True, kw_only=True):
 
 
 class FlowVerdict(enum.Enum):
-    """What became of a flow's packets."""
+    """What became of a flow, by the last that is known of it."""
 
     FORWARDED = "forwarded"
-    DROPPED = "dropped"
+    DROPPED = "dropped"  # here, in silence
+    REJECTED = "rejected"  # by a rule, or by an ICMP error of somebody on the way
+    REFUSED = "refused"  # by the destination: a TCP reset or port unreachable was the only answer
 
 
 class FlowTuple(Struct, frozen=True, kw_only=True):
@@ -163,10 +165,11 @@ class FlowTuple(Struct, frozen=True, kw_only=True):
 
 
 class FlowRecord(Struct, frozen=True, kw_only=True):
-    """One connection that a node tracks, or one kind of packet that it drops.
+    """One flow of a node: a connection that it tracks, or one that it dropped or that was refused.
 
     `original` is as the first packet came in, `reply` as answers come in before NAT is undone: without NAT it is the
-    original turned round. `identity` is stable on its node while the flow lives; times are seconds.
+    original turned round. `identity` is stable on its node while the flow lives; times are seconds. `reason` belongs
+    to verdicts other than FORWARDED: a DropReason, TCP_RESET or the name of an ICMP error.
     """
 
     identity: str
@@ -176,12 +179,13 @@ class FlowRecord(Struct, frozen=True, kw_only=True):
     original: FlowTuple
     reply: FlowTuple
     verdict: FlowVerdict
-    drop_reason: str = ""
+    reason: str = ""
     state: str = ""  # TCP state as conntrack names it; ASSURED, UNREPLIED for others
     packets: int = 0
     bytes: int = 0
     reply_packets: int = 0
     reply_bytes: int = 0
+    dropped: int = 0  # packets that ended on this node
     first_seen: float = 0.0  # wall clock
     age: float = 0.0
 

@@ -27,7 +27,8 @@ from emulator.apps.environment import Command
 from emulator.runtime.cloud.hosts import RunningHost
 from emulator.runtime.control.server import Exchange, Methods
 from emulator.runtime.machine import Machine
-from emulator.runtime.node.flows import LEAST_INTERVAL, FlowTable, FlowWatch
+from emulator.runtime.node.flow_table import FlowTable
+from emulator.runtime.node.flows import LEAST_INTERVAL, FlowWatch
 from emulator.runtime.node.machine_services import MachineServices, Place
 from emulator.runtime.node.traces import TraceBoard
 from emulator.runtime.state_directory import CLOUD

@@ -45,7 +45,7 @@ from emulator.runtime.machine import Machine
 from emulator.runtime.node.controller_link import Connect, ControllerLink, Subscription
 from emulator.runtime.node.endpoints import EndpointNames
 from emulator.runtime.node.event_writer import EventWriter
-from emulator.runtime.node.flows import FlowTable
+from emulator.runtime.node.flow_table import FlowTable
 from emulator.runtime.node.health_server import HealthServer, NodeFollower
 from emulator.runtime.node.names import ClusterDirectory
 from emulator.runtime.node.object_cache import ObjectCache

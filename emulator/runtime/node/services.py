@@ -31,7 +31,8 @@ from emulator.apps.environment import Command
 from emulator.runtime.control.server import Exchange, Methods
 from emulator.runtime.machine import Machine
 from emulator.runtime.node.endpoints import EndpointNames
-from emulator.runtime.node.flows import LEAST_INTERVAL, FlowTable, FlowWatch
+from emulator.runtime.node.flow_table import FlowTable
+from emulator.runtime.node.flows import LEAST_INTERVAL, FlowWatch
 from emulator.runtime.node.log_reader import send_logs
 from emulator.runtime.node.machine_services import MachineServices, Place
 from emulator.runtime.node.pods import PodRunner

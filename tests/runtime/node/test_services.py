@@ -158,8 +158,8 @@ async def test_dropped_packets_are_flows_with_their_reason(cluster: Cluster, aut
         event = await exchange.next_event()
     assert event is not None
     dropped = [each for each in event.changed if each.original.destination == vip]
-    assert [each.verdict for each in dropped] == [FlowVerdict.DROPPED]
-    assert dropped[0].drop_reason == "NETFILTER_REJECT"
+    assert [each.verdict for each in dropped] == [FlowVerdict.REJECTED]
+    assert dropped[0].reason == "NETFILTER_REJECT"
 
 
 async def test_traces_that_cannot_be_are_refused(cluster: Cluster, autojump_clock: MockClock) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.conntrack import tuple as tuples
 from emulator.kernel.netfilter.conntrack.connection import CONFIRMED, ORIGINAL, REPLY
+from emulator.kernel.netfilter.conntrack.refusal import ICMP_REFUSALS, note_refusal
 from emulator.kernel.netfilter.conntrack.tracker import Tracked
 from emulator.kernel.skb import CtInfo
 from emulator.packet.checksum import is_valid
@@ -55,6 +56,7 @@ def examine(conntrack: Conntrack, skb: Skb, zones: tuple[int, int], *, verify: b
     tuple_of_direction = connection.reply if direction == REPLY else connection.original
     if skb.daddr != tuple_of_direction.daddr:  # quotes a connection that the error's receiver has no part in
         return IcmpVerdict.INVALID
+    note_refusal(conntrack, connection, direction, ICMP_REFUSALS.get((data[transport], data[transport + 1])))
     skb.ct = connection
     skb.ctinfo = CtInfo.RELATED if direction == ORIGINAL else CtInfo.RELATED_REPLY
     return IcmpVerdict.RELATED

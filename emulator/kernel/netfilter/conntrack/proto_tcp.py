@@ -14,6 +14,7 @@ from emulator.kernel.netfilter.conntrack.connection import (
     REPLY,
     SEEN_REPLY,
 )
+from emulator.kernel.netfilter.conntrack.refusal import TCP_RESET, note_refusal
 from emulator.kernel.netfilter.conntrack.tcp_state import (
     CLOSE_INITIATED,
     CLOSING,
@@ -305,6 +306,8 @@ def _accept(
     status = connection.status
     if not status & SEEN_REPLY:
         if segment.flags & RST:  # a RST as the only answer: there is no connection
+            connection.count(direction, len(skb.data) - skb.network)
+            note_refusal(conntrack, connection, direction, TCP_RESET)
             conntrack.delete(connection)
             return TRACKED
         if segment.kind is SegmentKind.SYN and old is TcpState.SYN_SENT:  # no new lease for a repeated SYN
