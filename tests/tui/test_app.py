@@ -47,7 +47,7 @@ def play(cluster: Processes, scenario: Scenario, size: tuple[int, int] = (80, 24
     asyncio.run(main())
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 5.0) -> None:
+async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait for what the app shows to become so."""
     deadline = time.monotonic() + seconds
     while not condition():
