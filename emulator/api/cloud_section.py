@@ -12,7 +12,7 @@ from emulator.api.checks import formats
 from emulator.api.networks import INTERNET_NETWORKS, apart
 from emulator.api.problem import Path as FieldPath
 from emulator.api.problem import listed, quoted
-from emulator.api.toml_reader import TomlReader
+from emulator.api.toml.reader import TomlReader
 
 INTERNET, NODE = "internet", "node"
 SIDES = (INTERNET, NODE)

@@ -18,8 +18,8 @@ from emulator.api.cloud_section import CLOUD_KEYS, NODE, CloudConfig, read_cloud
 from emulator.api.networks import BALANCER_POOLS, balancer_pool, check_networks
 from emulator.api.problem import Path as FieldPath
 from emulator.api.problem import listed, printable, quoted
-from emulator.api.toml_file import parse_toml, read_toml_text
-from emulator.api.toml_reader import NOT_AVAILABLE, TomlReader
+from emulator.api.toml.file import parse_toml, read_toml_text
+from emulator.api.toml.reader import NOT_AVAILABLE, TomlReader
 from emulator.errors import ManifestError
 
 DEFAULT_NAME = "podwire"
@@ -234,7 +234,7 @@ class _Reader(TomlReader):
 
     def _traffic(self, value: Any, directory: Path) -> Iterable[Path]:
         """Read [traffic]; what is wrong in one of its files is told with the rest."""
-        from emulator.api.traffic_file import read_traffic_file  # few clusters have traffic of their own
+        from emulator.api.traffic.file import read_traffic_file  # few clusters have traffic of their own
 
         table = self.table(("traffic",), value)
         self.check_keys(("traffic",), table, TRAFFIC_KEYS)

@@ -11,12 +11,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from emulator.api.admission import StoreReader
-from emulator.api.index import Index
 from emulator.api.kinds import CUSTOM_KEPT, Kind, kind_of, why_unknown
 from emulator.api.messages import ControlError, ErrorCode
 from emulator.api.objects.meta import Object
 from emulator.api.problem import quoted
+from emulator.api.store.admission import StoreReader
+from emulator.api.store.index import Index
 
 DEFINITION = "CustomResourceDefinition"
 UNDEFINED = f"{CUSTOM_KEPT}; it has no CustomResourceDefinition here, so that a real API server refuses it"

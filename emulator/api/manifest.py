@@ -16,8 +16,8 @@ from emulator.api.kinds import is_foreign, is_list, kind_of
 from emulator.api.objects.meta import Object
 from emulator.api.problem import Problem, format_path, printable
 from emulator.api.validate import examine, validate
-from emulator.api.yaml_compose import compose
-from emulator.api.yaml_node import MappingNode, Node, ScalarNode, SequenceNode, line_of, node_at, to_value
+from emulator.api.yaml.compose import compose
+from emulator.api.yaml.node import MappingNode, Node, ScalarNode, SequenceNode, line_of, node_at, to_value
 from emulator.errors import ManifestError
 
 MAX_BYTES = 16 * 1024 * 1024

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from emulator.api.messages import TraceStep
-from emulator.api.trace_text import Names, Style, render
+from emulator.api.trace.text import Names, Style, render
 
 if TYPE_CHECKING:
     from emulator.kernel.trace import Step

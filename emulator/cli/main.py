@@ -32,10 +32,10 @@ MODULES = {
     "logs": ("emulator.cli.logs:logs", "Print a container's log."),
     "trace": ("emulator.cli.trace:trace", "Follow one packet there and its reply back, every hop and rule."),
     "replay": ("emulator.cli.replay:replay", "Put captured packets through a node's saved state, offline."),
-    "proxy": ("emulator.cli.proxy:proxy", "kube-proxy's rules for a node from YAML, and where flows go by them."),
+    "proxy": ("emulator.cli.proxy.main:proxy", "kube-proxy's rules for a node from YAML, and where flows go by them."),
     "traffic": ("emulator.cli.traffic:traffic", "Send traffic from pods by a script, with a report."),
     "tui": ("emulator.cli.tui:tui", "Watch the cluster: flows, nodes, pods, Services."),
-    "bench": ("emulator.cli.bench:bench", "Measure how fast clusters start and packets go."),
+    "bench": ("emulator.cli.bench.main:bench", "Measure how fast clusters start and packets go."),
     "completion": ("emulator.cli.completion:completion", "Print the completion script of a shell."),
     "version": ("emulator.cli.version:version", "Print the versions of the command and the cluster."),
 }

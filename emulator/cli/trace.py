@@ -20,8 +20,8 @@ from emulator.api.messages import (
     plain,
 )
 from emulator.api.problem import printable
-from emulator.api.trace_text import Line, Style, in_order, render
-from emulator.api.trace_verdict import verdict
+from emulator.api.trace.text import Line, Style, in_order, render
+from emulator.api.trace.verdict import verdict
 from emulator.cli.client import TIMEOUT
 from emulator.cli.command import command, pass_session
 from emulator.cli.exit_status import FAILED, OK

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import click
 
 from emulator.api.messages import CONTROLLER_STATUS, LIST, Empty, HostOverview, ListParams, Object
-from emulator.api.trace_text import Names
+from emulator.api.trace.text import Names
 from emulator.cli.client import Client
 from emulator.cli.command import mistyped
 from emulator.cli.session import CLOUD

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 from types import MappingProxyType
 
-from emulator.api.index import Index
 from emulator.api.objects.endpointslice import SERVICE_NAME_LABEL
 from emulator.api.objects.meta import Object
+from emulator.api.store.index import Index
 
 
 def _controllers(obj: Object) -> Iterator[str]:

@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from emulator.api.normalize import reference_of
 from emulator.api.objects.meta import Object, ObjectMeta
 from emulator.api.objects.view import view
+from emulator.api.store.normalize import reference_of
 from emulator.kube.indexes import BY_CONTROLLER
 from emulator.kube.reconciler import Key, Reader
 

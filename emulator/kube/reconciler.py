@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from emulator.api.index import Index
 from emulator.api.objects.meta import Object
+from emulator.api.store.index import Index
 from emulator.errors import PodwireError
 
 

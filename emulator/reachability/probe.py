@@ -19,8 +19,8 @@ from emulator.bundle.local import take_deliveries
 from emulator.errors import PodwireError
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.iptables.rule import Rule
+from emulator.kernel.netfilter.nft.statement.translate import Translate
 from emulator.kernel.netfilter.nft.table import NftRule
-from emulator.kernel.netfilter.nft.translate import Translate
 from emulator.kernel.netfilter.target.nat import Masquerade, Snat
 from emulator.kernel.record import Record
 from emulator.kernel.skb import Skb

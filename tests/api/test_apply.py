@@ -3,10 +3,10 @@ import random
 
 import pytest
 
-from emulator.api.apply import LAST_APPLIED, apply
-from emulator.api.history import Reference
 from emulator.api.messages import ApplyAction
-from emulator.api.store import Store
+from emulator.api.store.apply import LAST_APPLIED, apply
+from emulator.api.store.history import Reference
+from emulator.api.store.store import Store
 from emulator.errors import PodwireError
 
 

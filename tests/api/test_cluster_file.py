@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from emulator.api import cloud_section, cluster_file, toml_file
+from emulator.api import cloud_section, cluster_file
 from emulator.api.cloud_section import INTERNET, NODE, CloudConfig, HostConfig
 from emulator.api.cluster_file import ClusterConfig, NodeConfig, parse_cluster_file, read_cluster_file
 from emulator.api.manifest import read_manifests
+from emulator.api.toml import file as toml_file
 from emulator.errors import ManifestError
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from emulator.api.apply import apply
 from emulator.api.custom_kinds import DEFINITION, custom_kinds, defined_kinds, find_custom, kind_in
 from emulator.api.messages import ApplyAction, ControlError, Object
-from emulator.api.normalize import reference_of
-from emulator.api.store import Store
+from emulator.api.store.apply import apply
+from emulator.api.store.normalize import reference_of
+from emulator.api.store.store import Store
 from emulator.api.validate import validate
 
 

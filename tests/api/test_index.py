@@ -7,9 +7,9 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.api.history import Reference
-from emulator.api.index import Index
-from emulator.api.store import Store
+from emulator.api.store.history import Reference
+from emulator.api.store.index import Index
+from emulator.api.store.store import Store
 from emulator.errors import PodwireError
 
 LABELS = Index("ConfigMap", lambda obj: (obj["metadata"].get("labels") or {}).items())

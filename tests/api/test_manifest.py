@@ -12,7 +12,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.api import yaml_compose
 from emulator.api.manifest import (
     MAX_BYTES,
     ManifestObject,
@@ -21,6 +20,7 @@ from emulator.api.manifest import (
     read_manifest,
     read_manifests,
 )
+from emulator.api.yaml import compose as yaml_compose
 from emulator.errors import ManifestError
 
 DATA = Path(__file__).parent.parent / "data" / "manifests"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.api.merge import merge_patch, three_way
+from emulator.api.store.merge import merge_patch, three_way
 
 values = st.recursive(
     st.integers(0, 3) | st.text("ab", max_size=1) | st.lists(st.integers(0, 2), max_size=2),

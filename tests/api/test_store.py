@@ -2,10 +2,10 @@ import random
 
 import pytest
 
-from emulator.api.history import Reference
 from emulator.api.messages import ControlError, ErrorCode, EventType
-from emulator.api.normalize import reference_of
-from emulator.api.store import Store
+from emulator.api.store.history import Reference
+from emulator.api.store.normalize import reference_of
+from emulator.api.store.store import Store
 
 
 class Clock:

@@ -6,10 +6,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from emulator.api.apply import apply
-from emulator.api.history import Reference
 from emulator.api.messages import ControlError, ErrorCode, EventType
-from emulator.api.store import Store
+from emulator.api.store.apply import apply
+from emulator.api.store.history import Reference
+from emulator.api.store.store import Store
 
 names = st.sampled_from(["a", "b", "c"])
 data = st.dictionaries(st.sampled_from(["x", "y"]), st.sampled_from(["1", "2"]))

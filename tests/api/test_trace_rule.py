@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from emulator.api.messages import TraceOutcome
-from emulator.api.trace_rule import miss_text, rule_text
-from emulator.api.trace_verdict import verdict
+from emulator.api.trace.rule import miss_text, rule_text
+from emulator.api.trace.verdict import verdict
 from tests.api.test_trace_text import NAMES, step
 
 TABLE = {"table": "ip kube-proxy"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.api.messages import TraceStep
-from emulator.api.trace_text import Names, Style, in_order, named, render
+from emulator.api.trace.text import Names, Style, in_order, named, render
 
 SYN = "IP 10.244.0.2.40000 > 10.96.0.9.80: Flags [S], length 0"
 NAMES = Names(

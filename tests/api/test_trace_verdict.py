@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from emulator.api.messages import TraceOutcome
-from emulator.api.trace_text import Style
-from emulator.api.trace_verdict import verdict
+from emulator.api.trace.text import Style
+from emulator.api.trace.verdict import verdict
 from tests.api.test_trace_text import NAMES, STEPS, step
 
 SILENT = "no answer within 3 s"

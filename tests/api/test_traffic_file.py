@@ -1,10 +1,10 @@
 import pytest
 
 from emulator.api.messages import LoadPace
-from emulator.api.traffic import Verb
-from emulator.api.traffic_assertion import METRICS, AssertionSyntaxError, parse_assertion
-from emulator.api.traffic_file import parse_traffic_file, read_traffic_file
-from emulator.api.traffic_url import UrlError, parse_target_url
+from emulator.api.traffic.assertion import METRICS, AssertionSyntaxError, parse_assertion
+from emulator.api.traffic.file import parse_traffic_file, read_traffic_file
+from emulator.api.traffic.traffic import Verb
+from emulator.api.traffic.url import UrlError, parse_target_url
 from emulator.errors import ManifestError
 
 LOAD = '[[loads]]\nfrom = "pod/client"\nto = "http://web/"\n'

@@ -21,7 +21,7 @@ from emulator.kernel.netns import Netns
 from emulator.kernel.routing.route import Route
 from emulator.packet.address import ipv4_to_int
 from emulator.packet.dns_record import PTR, SOA, A, Record, Soa, reverse_name
-from emulator.runtime.machine import Machine
+from emulator.runtime.machine.machine import Machine
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings
 from emulator.runtime.underlay.memory import MemoryNetwork

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from emulator.cli.bench import forward_lines
-from emulator.cli.bench_services import services_lines
+from emulator.cli.bench.main import forward_lines
+from emulator.cli.bench.services import services_lines
 from emulator.runtime.bench.forward import ForwardReport
 from emulator.runtime.bench.services import ModeReport, ServicesReport, percentile
 from emulator.runtime.bench.spread import Spread

@@ -9,7 +9,7 @@ import click
 import pytest
 from trio.testing import MockClock
 
-from emulator.api.trace_text import in_order
+from emulator.api.trace.text import in_order
 from emulator.cli.target import Target
 from emulator.cli.trace import _as_text, _rendered
 from emulator.cli.trace import trace as trace_command

@@ -8,9 +8,9 @@ from collections.abc import Hashable, Iterable, Sequence
 from ipaddress import IPv4Network
 from typing import Any
 
-from emulator.api.index import Index
 from emulator.api.objects.meta import Object
-from emulator.kube.admission import ClusterAdmission
+from emulator.api.store.index import Index
+from emulator.kube.admission.admission import ClusterAdmission
 from emulator.kube.ownership import key_of
 from emulator.kube.reconciler import (
     Change,

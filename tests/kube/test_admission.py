@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from emulator.api.objects.meta import Object
 from emulator.kube import ipam
-from emulator.kube.admission import ClusterAdmission
+from emulator.kube.admission.admission import ClusterAdmission
 from emulator.kube.reconciler import AdmissionError
 
 from .harness import Cluster, deployment, node, service

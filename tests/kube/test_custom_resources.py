@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from emulator.api.custom_kinds import DEFINITION
 from emulator.api.objects.meta import Object
-from emulator.kube.custom_resources import CLEANUP, CustomResourceController
-from emulator.kube.namespace import NamespaceController
+from emulator.kube.controllers.custom_resources import CLEANUP, CustomResourceController
+from emulator.kube.controllers.namespace import NamespaceController
 from emulator.kube.reconciler import Delete, Key, Moment, Requeue
 from tests.api.test_custom_kinds import definition, resource
 

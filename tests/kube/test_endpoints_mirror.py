@@ -9,8 +9,8 @@ import pytest
 from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.meta import Object
 from emulator.api.objects.view import view
-from emulator.kube.endpoints_mirror import MANAGER, EndpointsMirror
-from emulator.kube.endpointslice import EndpointSliceController
+from emulator.kube.controllers.endpoints_mirror import MANAGER, EndpointsMirror
+from emulator.kube.controllers.endpointslice import EndpointSliceController
 from emulator.kube.proxy.service_port import endpoints_by_port
 from emulator.kube.reconciler import Key
 

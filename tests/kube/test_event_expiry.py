@@ -1,6 +1,6 @@
 """Events go an hour after they last happened."""
 
-from emulator.kube.event_expiry import KEPT, EventExpiry
+from emulator.kube.controllers.event_expiry import KEPT, EventExpiry
 from emulator.kube.ownership import key_of
 from emulator.kube.reconciler import Delete, Key, Moment, Requeue
 from tests.kube.harness import Cluster

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from emulator.api.objects.meta import Object
-from emulator.kube.load_balancer import PENDING, LoadBalancerController
+from emulator.kube.controllers.load_balancer import PENDING, LoadBalancerController
 from emulator.kube.reconciler import Key
 
 from .harness import Cluster, service

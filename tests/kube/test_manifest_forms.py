@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from emulator.api.apply import apply
 from emulator.api.manifest import in_namespace, read_manifests
 from emulator.api.messages import ApplyAction
-from emulator.api.store import Store
+from emulator.api.store.apply import apply
+from emulator.api.store.store import Store
 from emulator.kube import addons
-from emulator.kube.admission import ClusterAdmission
+from emulator.kube.admission.admission import ClusterAdmission
 
 DATA = Path(__file__).parent.parent / "data" / "manifests"
 FILES = sorted(DATA.rglob("*.yaml"))

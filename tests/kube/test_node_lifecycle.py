@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emulator.api.objects.meta import Object
-from emulator.kube.node_lifecycle import NodeLifecycleController
+from emulator.kube.controllers.node_lifecycle import NodeLifecycleController
 from emulator.kube.ownership import key_of
 from emulator.kube.reconciler import Delete, Key, Moment, Requeue
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from emulator.api.objects.meta import Object
-from emulator.kube.daemonset import DaemonSetController
+from emulator.kube.controllers.daemonset import DaemonSetController
+from emulator.kube.controllers.statefulset import StatefulSetController
 from emulator.kube.ownership import key_of
 from emulator.kube.reconciler import Moment
-from emulator.kube.scheduler import Scheduler
-from emulator.kube.statefulset import StatefulSetController
+from emulator.kube.scheduler.scheduler import Scheduler
 
 from .harness import Cluster, deployment, make_ready, node
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from emulator.api.apply import apply
 from emulator.api.objects.meta import Object
-from emulator.api.store import Store
-from emulator.kube.admission import ClusterAdmission
+from emulator.api.store.apply import apply
+from emulator.api.store.store import Store
+from emulator.kube.admission.admission import ClusterAdmission
 from emulator.kube.ipam import NODE_PORTS
 from emulator.kube.reconciler import AdmissionError
 

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.api.objects.meta import Object
-from emulator.kube.deployment import DeploymentController
-from emulator.kube.endpointslice import EndpointSliceController
+from emulator.kube.controllers.deployment import DeploymentController
+from emulator.kube.controllers.endpointslice import EndpointSliceController
+from emulator.kube.controllers.replicaset import ReplicaSetController
 from emulator.kube.ownership import key_of
 from emulator.kube.reconciler import Create, Key, Moment, Requeue
-from emulator.kube.replicaset import ReplicaSetController
-from emulator.kube.scheduler import NOT_REGISTERED, Scheduler
+from emulator.kube.scheduler.scheduler import NOT_REGISTERED, Scheduler
 
 from .harness import Cluster, deployment, make_ready, node, service
 

@@ -13,7 +13,7 @@ from emulator.kernel.kernel import Kernel
 from emulator.kernel.link import veth
 from emulator.kernel.netns import Netns
 from emulator.packet.address import ipv4_to_int
-from emulator.runtime.machine import Machine
+from emulator.runtime.machine.machine import Machine
 from emulator.runtime.pytest_plugin import cluster, cluster_config, podwire_needs_trio
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings

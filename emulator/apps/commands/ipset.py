@@ -9,7 +9,7 @@ from emulator.apps.environment import Input, Invocation
 from emulator.kernel.netfilter.ipset.command import Settings, parse_line, run
 from emulator.kernel.netfilter.ipset.error import USAGE, IpsetError, IpsetRestoreError
 from emulator.kernel.netfilter.ipset.restore import Restorer
-from emulator.kernel.netfilter.ipset.types import SET_TYPES
+from emulator.kernel.netfilter.ipset.type import SET_TYPES
 
 VERSION = "7.17"
 _HINT = "Try `ipset help' for more information.\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.kernel.netfilter.ipset.base import IpSet
-from emulator.kernel.netfilter.ipset.types import SET_TYPES
+from emulator.kernel.netfilter.ipset.type import SET_TYPES
 
 _USAGE = """Usage: ipset [options] COMMAND
 

@@ -8,7 +8,7 @@ from emulator.apps.environment import Input, Invocation
 from emulator.apps.options import Options, UsageError, parse
 from emulator.kernel.netfilter.nft.engine import Nft
 from emulator.kernel.netfilter.nft.error import NftError
-from emulator.kernel.netfilter.nft.json_reader import script
+from emulator.kernel.netfilter.nft.json.reader import script
 
 VERSION = "nftables v1.0.6 (Lester Gooch #5)"
 USAGE = """Usage: nft [ options ] [ cmds... ]
@@ -84,7 +84,7 @@ async def _run(invocation: Invocation, options: Options) -> str:
 
 
 def _load(nft: Nft, text: str, file: str, options: Options) -> str:
-    from emulator.kernel.netfilter.nft.command import run
+    from emulator.kernel.netfilter.nft.script.command import run
 
     return run(
         nft,

@@ -7,7 +7,7 @@ import time
 import click
 
 from emulator.api.messages import GET, LIST, GetParams, ListParams, Object
-from emulator.api.normalize import reference_of
+from emulator.api.store.normalize import reference_of
 from emulator.cli.client import Client
 from emulator.cli.command import command, pass_session
 from emulator.cli.describe.page import Page, conditions, head

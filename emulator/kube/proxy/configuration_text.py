@@ -67,8 +67,8 @@ def read_settings(text: str, mode: str, base: ProxySettings) -> ProxySettings:
 
 
 def _parse(text: str) -> _Configuration:
-    from emulator.api.yaml_compose import compose
-    from emulator.api.yaml_node import to_value
+    from emulator.api.yaml.compose import compose
+    from emulator.api.yaml.node import to_value
 
     documents, problems = compose(text)
     if problems:

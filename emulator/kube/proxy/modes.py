@@ -21,14 +21,14 @@ class UnknownModeError(PodwireError):
 
 
 def _iptables(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> Proxier:
-    from emulator.kube.proxy.iptables import IptablesProxy
-    from emulator.kube.proxy.iptables_node import NetnsRules
+    from emulator.kube.proxy.iptables.iptables import IptablesProxy
+    from emulator.kube.proxy.iptables.node import NetnsRules
 
     return IptablesProxy(node, settings, None if netns is None else NetnsRules(netns))
 
 
 def _nftables(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> Proxier:
-    from emulator.kube.proxy.nftables import NftablesProxy
+    from emulator.kube.proxy.nftables.nftables import NftablesProxy
 
     if netns is None:
         return NftablesProxy(node, settings)
@@ -37,9 +37,9 @@ def _nftables(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> 
 
 
 def _ipvs(node: ProxyNode, settings: ProxySettings, netns: Netns | None) -> Proxier:
-    from emulator.kube.proxy.ipvs import IpvsProxy
-    from emulator.kube.proxy.ipvs_netns import NetnsNode
-    from emulator.kube.proxy.ipvs_node import FreshNode
+    from emulator.kube.proxy.ipvs.ipvs import IpvsProxy
+    from emulator.kube.proxy.ipvs.netns import NetnsNode
+    from emulator.kube.proxy.ipvs.node import FreshNode
 
     return IpvsProxy(node, settings, FreshNode(node) if netns is None else NetnsNode(netns))
 

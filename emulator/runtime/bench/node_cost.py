@@ -23,7 +23,7 @@ from emulator.kernel.netns import Netns
 from emulator.kernel.socket.udp import UdpSocket
 from emulator.kube.cni.bridge import BridgePlugin, NodeNetwork
 from emulator.kube.proxy.apply import apply_writes
-from emulator.kube.proxy.iptables import IptablesProxy
+from emulator.kube.proxy.iptables.iptables import IptablesProxy
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.runtime.bench.cluster import BenchError

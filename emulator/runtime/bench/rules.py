@@ -20,7 +20,7 @@ from emulator.api.objects.service import Service
 from emulator.api.objects.view import view
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
-from emulator.kube.proxy.iptables import IptablesProxy
+from emulator.kube.proxy.iptables.iptables import IptablesProxy
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.runtime.bench.cluster import BenchError

@@ -27,11 +27,11 @@ from emulator.runtime.cloud.hosts import HostRunner
 from emulator.runtime.cloud.services import CloudServices
 from emulator.runtime.control.server import serve
 from emulator.runtime.logging import open_log
-from emulator.runtime.machine import Machine
-from emulator.runtime.node.controller_link import Connect, ControllerLink, Subscription
-from emulator.runtime.node.object_cache import ObjectCache
-from emulator.runtime.node.peers import node_peers, on_change
-from emulator.runtime.node.traces import TraceBoard
+from emulator.runtime.machine.controller_link import Connect, ControllerLink, Subscription
+from emulator.runtime.machine.machine import Machine
+from emulator.runtime.machine.object_cache import ObjectCache
+from emulator.runtime.machine.peers import node_peers, on_change
+from emulator.runtime.machine.traces import TraceBoard
 from emulator.runtime.programs import find_command, find_program
 from emulator.runtime.state_directory import CLOUD
 from emulator.runtime.supervisor import arguments

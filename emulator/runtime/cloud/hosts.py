@@ -12,8 +12,8 @@ from emulator.apps.environment import Container, DnsAnswer, Program
 from emulator.cloud.cloud import Cloud
 from emulator.cloud.plan import Host
 from emulator.cloud.zone import InternetZone
-from emulator.runtime.machine import Machine
-from emulator.runtime.node.containers import ContainerLog, Exit, RunningContainer
+from emulator.runtime.machine.containers import ContainerLog, Exit, RunningContainer
+from emulator.runtime.machine.machine import Machine
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings
 from emulator.runtime.supervisor.process_table import Backoff

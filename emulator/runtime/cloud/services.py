@@ -26,11 +26,11 @@ from emulator.api.messages import (
 from emulator.apps.environment import Command
 from emulator.runtime.cloud.hosts import RunningHost
 from emulator.runtime.control.server import Exchange, Methods
-from emulator.runtime.machine import Machine
-from emulator.runtime.node.flow_table import FlowTable
-from emulator.runtime.node.flows import LEAST_INTERVAL, FlowWatch
-from emulator.runtime.node.machine_services import MachineServices, Place
-from emulator.runtime.node.traces import TraceBoard
+from emulator.runtime.machine.flow_table import FlowTable
+from emulator.runtime.machine.flows import LEAST_INTERVAL, FlowWatch
+from emulator.runtime.machine.machine import Machine
+from emulator.runtime.machine.services import MachineServices, Place
+from emulator.runtime.machine.traces import TraceBoard
 from emulator.runtime.state_directory import CLOUD
 
 
@@ -68,7 +68,7 @@ class CloudServices(MachineServices):
         """Return the network of a host, or of a part of the network. ControlError (NOT_FOUND)."""
         del namespace
         found = self._find(name)
-        return found.network, found.name, None
+        return Place(found.network, found.name)
 
     async def version(self, _params: Empty, _exchange: Exchange[Empty]) -> VersionResult:
         """Say who answers."""

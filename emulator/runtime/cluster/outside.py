@@ -17,7 +17,7 @@ from emulator.cloud.plan import gateway_address
 from emulator.errors import PodwireError
 from emulator.kernel.netns import Netns
 from emulator.kernel.routing.route import Route
-from emulator.runtime.machine import Machine
+from emulator.runtime.machine.machine import Machine
 from emulator.runtime.programs import find_command
 from emulator.runtime.sockets.network import NetnsNetwork
 

@@ -15,8 +15,8 @@ from emulator.api.messages import (
     RenewParams,
     RenewResult,
 )
-from emulator.api.normalize import reference_of
-from emulator.api.store import Store
+from emulator.api.store.normalize import reference_of
+from emulator.api.store.store import Store
 from emulator.kube.cloud_lease import cloud_lease
 from emulator.runtime.control.server import Exchange
 from emulator.runtime.controller.committer import Committer

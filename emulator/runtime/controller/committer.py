@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from emulator.api.history import StoreEvent
-from emulator.api.store import Store
+from emulator.api.store.history import StoreEvent
+from emulator.api.store.store import Store
 from emulator.runtime.controller.database import Database
 
 

@@ -29,25 +29,25 @@ from emulator.api.messages import (
     RenewResult,
     VersionResult,
 )
-from emulator.api.normalize import reference_of
-from emulator.api.store import Store
+from emulator.api.store.normalize import reference_of
+from emulator.api.store.store import Store
 from emulator.errors import PodwireError
 from emulator.kube import addons
-from emulator.kube.admission import ClusterAdmission
-from emulator.kube.custom_resources import CustomResourceController
-from emulator.kube.daemonset import DaemonSetController
-from emulator.kube.deployment import DeploymentController
-from emulator.kube.endpoints_mirror import EndpointsMirror
-from emulator.kube.endpointslice import EndpointSliceController
-from emulator.kube.event_expiry import EventExpiry
-from emulator.kube.load_balancer import LoadBalancerController
-from emulator.kube.namespace import NamespaceController
-from emulator.kube.node_lifecycle import NodeLifecycleController
+from emulator.kube.admission.admission import ClusterAdmission
+from emulator.kube.controllers.custom_resources import CustomResourceController
+from emulator.kube.controllers.daemonset import DaemonSetController
+from emulator.kube.controllers.deployment import DeploymentController
+from emulator.kube.controllers.endpoints_mirror import EndpointsMirror
+from emulator.kube.controllers.endpointslice import EndpointSliceController
+from emulator.kube.controllers.event_expiry import EventExpiry
+from emulator.kube.controllers.load_balancer import LoadBalancerController
+from emulator.kube.controllers.namespace import NamespaceController
+from emulator.kube.controllers.node_lifecycle import NodeLifecycleController
+from emulator.kube.controllers.replicaset import ReplicaSetController
+from emulator.kube.controllers.statefulset import StatefulSetController
 from emulator.kube.proxy import configuration
 from emulator.kube.reconciler import Reconciler
-from emulator.kube.replicaset import ReplicaSetController
-from emulator.kube.scheduler import Scheduler
-from emulator.kube.statefulset import StatefulSetController
+from emulator.kube.scheduler.scheduler import Scheduler
 from emulator.kube.view_cache import ViewCache
 from emulator.runtime.control.server import Exchange, Methods, serve
 from emulator.runtime.controller.cloud_registry import CloudRegistry

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from emulator.api.history import StoreEvent
 from emulator.api.messages import EventType, Object
+from emulator.api.store.history import StoreEvent
 from emulator.errors import PodwireError
 
 FORMAT = 1

@@ -11,10 +11,10 @@ from random import Random
 
 import trio
 
-from emulator.api.history import Reference, StoreEvent
 from emulator.api.messages import ControlError, ErrorCode, EventType
-from emulator.api.normalize import rfc3339
-from emulator.api.store import Store
+from emulator.api.store.history import Reference, StoreEvent
+from emulator.api.store.normalize import rfc3339
+from emulator.api.store.store import Store
 from emulator.errors import PodwireError
 from emulator.kube.reconciler import Change, Create, Delete, Key, Moment, Reconciler, Replace, Requeue, UpdateStatus
 

@@ -12,7 +12,6 @@ import trio
 import emulator
 from emulator.api.cloud_section import NODE
 from emulator.api.cluster_file import ClusterConfig
-from emulator.api.history import Reference
 from emulator.api.messages import (
     MAC_ANNOTATION,
     UNDERLAY_ANNOTATION,
@@ -25,13 +24,14 @@ from emulator.api.messages import (
     RenewParams,
     RenewResult,
 )
-from emulator.api.normalize import rfc3339
 from emulator.api.objects import HOSTNAME_LABEL, ZONE_LABEL
-from emulator.api.store import Store
+from emulator.api.store.history import Reference
+from emulator.api.store.normalize import rfc3339
+from emulator.api.store.store import Store
 from emulator.cloud.plan import plan_hosts
 from emulator.kube.ipam import free_node_address, free_pod_cidr
 from emulator.kube.ownership import with_condition
-from emulator.kube.scheduler import NOT_REGISTERED
+from emulator.kube.scheduler.scheduler import NOT_REGISTERED
 from emulator.runtime import lag
 from emulator.runtime.control.server import Exchange
 from emulator.runtime.controller.committer import Committer

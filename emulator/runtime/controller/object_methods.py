@@ -7,11 +7,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from emulator.api import messages
-from emulator.api.apply import apply
 from emulator.api.custom_kinds import custom_kinds, find_custom
-from emulator.api.history import Reference
 from emulator.api.kinds import find_kind
-from emulator.api.merge import merge_patch
 from emulator.api.messages import (
     ApplyParams,
     ApplyResult,
@@ -34,10 +31,13 @@ from emulator.api.messages import (
     WatchEvent,
     WatchParams,
 )
-from emulator.api.normalize import resource_of
 from emulator.api.objects import without_nulls
 from emulator.api.service_update import without_stale_fields
-from emulator.api.store import Store
+from emulator.api.store.apply import apply
+from emulator.api.store.history import Reference
+from emulator.api.store.merge import merge_patch
+from emulator.api.store.normalize import resource_of
+from emulator.api.store.store import Store
 from emulator.api.validate import validate
 from emulator.runtime.control.server import Exchange, Methods
 from emulator.runtime.controller.committer import Committer

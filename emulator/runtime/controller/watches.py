@@ -13,7 +13,6 @@ import trio
 from emulator.api import kinds
 from emulator.api.codec import encode_value
 from emulator.api.custom_kinds import custom_kinds, find_custom
-from emulator.api.history import StoreEvent
 from emulator.api.kinds import Kind
 from emulator.api.messages import (
     ControlError,
@@ -27,7 +26,8 @@ from emulator.api.messages import (
     plain,
 )
 from emulator.api.selectors import parse_field_selector, parse_selector
-from emulator.api.store import Store
+from emulator.api.store.history import StoreEvent
+from emulator.api.store.store import Store
 from emulator.runtime.control.server import Exchange
 from emulator.runtime.controller.committer import Committer
 

@@ -11,7 +11,7 @@ from emulator.kernel.netfilter.conntrack.connection import ORIGINAL
 from emulator.kernel.netfilter.conntrack.tuple import Tuple
 from emulator.kernel.netns import Netns
 from emulator.packet.address import AF_INET, format_ipv4, ipv4_to_int
-from emulator.runtime.node.object_cache import ObjectCache
+from emulator.runtime.machine.object_cache import ObjectCache
 
 _SEVERAL = ("", "")
 

@@ -13,16 +13,14 @@ import trio
 
 from emulator.api.messages import ControlError, ErrorCode
 from emulator.api.messages.load import MOST_RATE, MOST_UNDER_WAY, LoadClient, LoadNews, LoadParams
-from emulator.apps.environment import Network
 from emulator.apps.load.client import Client
 from emulator.apps.load.generator import Generator
 from emulator.apps.load.requests import PROTOCOLS, requests_to
 from emulator.runtime.control.server import Exchange
-from emulator.runtime.node.command import while_open
+from emulator.runtime.machine.command import while_open
+from emulator.runtime.machine.services import Place
 from emulator.runtime.node.endpoints import EndpointNames
-from emulator.runtime.node.running_pod import RunningPod
 
-Place = tuple[Network, RunningPod | None]
 LEAST_INTERVAL = 0.1
 
 
@@ -30,7 +28,7 @@ class NodeLoad:
     """One load on one node."""
 
     def __init__(self, params: LoadParams, find: Callable[[LoadClient], Place], endpoints: EndpointNames) -> None:
-        """`find` gives a client's network; ControlError (NOT_FOUND) for a pod that is not here."""
+        """`find` gives a client's place; ControlError (NOT_FOUND) for a pod that is not here."""
         _check(params)
         self._params = params
         self._places = [find(client) for client in params.clients]
@@ -43,7 +41,7 @@ class NodeLoad:
     def _generator(self, client: LoadClient, place: Place, endpoints: EndpointNames) -> Generator:
         pace = self._params.pace
         surroundings = Client(
-            network=place[0],
+            network=place.network,
             find_endpoint=partial(endpoints.find, namespace=client.namespace),
             keep=pace.keep,
             lookup_each=pace.lookup_each,
@@ -62,12 +60,12 @@ class NodeLoad:
         return self._news()
 
     async def _run_one(self, number: int) -> None:
-        pod = self._places[number][1]
+        closed = self._places[number].closed
         generator = self._generators[number]
         async with AsyncExitStack() as stack:
             stack.push_async_callback(generator.aclose)
-            await while_open(pod, generator.run)
-        if pod is not None and pod.closed.is_set():
+            await while_open(closed, generator.run)
+        if closed is not None and closed.is_set():
             self._gone.append(number)
 
     async def _tell(self, exchange: Exchange[LoadNews]) -> None:

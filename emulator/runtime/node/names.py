@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service
 from emulator.kube.service_directory import KINDS, ServiceIndex
-from emulator.runtime.node.object_cache import ObjectCache
+from emulator.runtime.machine.object_cache import ObjectCache
 
 
 class ClusterDirectory:

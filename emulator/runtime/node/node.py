@@ -41,21 +41,21 @@ from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.packet.address import format_ipv4, format_mac
 from emulator.runtime.control.server import serve
 from emulator.runtime.logging import open_log
-from emulator.runtime.machine import Machine
-from emulator.runtime.node.controller_link import Connect, ControllerLink, Subscription
+from emulator.runtime.machine.controller_link import Connect, ControllerLink, Subscription
+from emulator.runtime.machine.flow_table import FlowTable
+from emulator.runtime.machine.machine import Machine
+from emulator.runtime.machine.object_cache import ObjectCache
+from emulator.runtime.machine.peers import cloud_peers, node_peers, on_change
+from emulator.runtime.machine.traces import TraceBoard
 from emulator.runtime.node.endpoints import EndpointNames
-from emulator.runtime.node.event_writer import EventWriter
-from emulator.runtime.node.flow_table import FlowTable
 from emulator.runtime.node.health_server import HealthServer, NodeFollower
+from emulator.runtime.node.kubelet.event_writer import EventWriter
+from emulator.runtime.node.kubelet.pods import PodRunner
+from emulator.runtime.node.kubelet.running_pod import PodHost
+from emulator.runtime.node.kubelet.status_writer import StatusWriter
 from emulator.runtime.node.names import ClusterDirectory
-from emulator.runtime.node.object_cache import ObjectCache
-from emulator.runtime.node.peers import cloud_peers, node_peers, on_change
-from emulator.runtime.node.pods import PodRunner
-from emulator.runtime.node.running_pod import PodHost
 from emulator.runtime.node.service_proxy import ServiceProxy
 from emulator.runtime.node.services import NodeParts, NodeServices
-from emulator.runtime.node.status_writer import StatusWriter
-from emulator.runtime.node.traces import TraceBoard
 from emulator.runtime.programs import find_command, find_program
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings

@@ -29,8 +29,8 @@ from emulator.kube.proxy.proxier import Proxier, Writes
 from emulator.kube.proxy.service_port import ServicePortName
 from emulator.kube.proxy.settings import SYNC_PERIOD, ProxyNode, ProxySettings
 from emulator.kube.proxy.tracker import ServiceTracker
-from emulator.runtime.machine import Machine
-from emulator.runtime.node.object_cache import ObjectCache
+from emulator.runtime.machine.machine import Machine
+from emulator.runtime.machine.object_cache import ObjectCache
 
 WATCHED = ("Service", "EndpointSlice")
 CONFIGURED_BY = "ConfigMap"

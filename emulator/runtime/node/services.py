@@ -29,16 +29,15 @@ from emulator.api.messages import (
 )
 from emulator.apps.environment import Command
 from emulator.runtime.control.server import Exchange, Methods
-from emulator.runtime.machine import Machine
+from emulator.runtime.machine.flow_table import FlowTable
+from emulator.runtime.machine.flows import LEAST_INTERVAL, FlowWatch
+from emulator.runtime.machine.machine import Machine
+from emulator.runtime.machine.services import MachineServices, Place
+from emulator.runtime.machine.traces import TraceBoard
 from emulator.runtime.node.endpoints import EndpointNames
-from emulator.runtime.node.flow_table import FlowTable
-from emulator.runtime.node.flows import LEAST_INTERVAL, FlowWatch
-from emulator.runtime.node.log_reader import send_logs
-from emulator.runtime.node.machine_services import MachineServices, Place
-from emulator.runtime.node.pods import PodRunner
-from emulator.runtime.node.running_pod import RunningPod
+from emulator.runtime.node.kubelet.log_reader import send_logs
+from emulator.runtime.node.kubelet.pods import PodRunner
 from emulator.runtime.node.service_proxy import ServiceProxy
-from emulator.runtime.node.traces import TraceBoard
 from emulator.runtime.sockets.network import NetnsNetwork
 
 _SYNCS = 256  # of kube-proxy that wait for who watches them
@@ -150,18 +149,17 @@ class NodeServices(MachineServices):
         """Make a load from pods; its news stream, and Ctrl-C ends it with the last of them."""
         from emulator.runtime.node.load import NodeLoad  # a node of which nobody wants it does without
 
-        def find(client: LoadClient) -> tuple[NetnsNetwork, RunningPod | None]:
-            network, _, pod = self.place(client.namespace, client.pod)
-            return network, pod
+        def find(client: LoadClient) -> Place:
+            return self.place(client.namespace, client.pod)
 
         return await NodeLoad(params, find, self._parts.endpoints).run(exchange)
 
     def place(self, namespace: str, name: str) -> Place:
         """Return the network and host name of a pod, or of the node where no pod is named."""
         if not name:
-            return self._parts.network, self._parts.name, None
+            return Place(self._parts.network, self._parts.name)
         running = self._parts.pods.find(namespace, name)
         if running is None:
             message = f'pods "{name}" not found on node {self._parts.name} in namespace {namespace}'
             raise ControlError(ErrorCode.NOT_FOUND, message)
-        return running.network, running.pod.spec.hostname or name, running
+        return Place(running.network, running.hostname, running.closed)

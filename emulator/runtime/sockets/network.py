@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from emulator.kernel.netns import Netns
     from emulator.kernel.socket.base import Address
     from emulator.kernel.trace import Trace
-    from emulator.runtime.machine import Machine
+    from emulator.runtime.machine.machine import Machine
     from emulator.runtime.sockets.sctp_association import SctpAssociation, SctpListener
 
 ANY = "0.0.0.0"

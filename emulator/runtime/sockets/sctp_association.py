@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emulator.kernel.sctp.inbound import Message
     from emulator.kernel.sctp.listener import SctpListener as KernelListener
     from emulator.kernel.socket.base import Address
-    from emulator.runtime.machine import Machine
+    from emulator.runtime.machine.machine import Machine
 
 
 class SctpAssociation:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from emulator.kernel.socket.ping import PingReply
     from emulator.kernel.socket.udp import Datagram
     from emulator.kernel.trace import Trace
-    from emulator.runtime.machine import Machine
+    from emulator.runtime.machine.machine import Machine
 
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from emulator.kernel.socket.base import Address
     from emulator.kernel.tcp.connection import TcpSocket
     from emulator.kernel.tcp.listener import TcpListener as KernelListener
-    from emulator.runtime.machine import Machine
+    from emulator.runtime.machine.machine import Machine
 
 DEFAULT_RECEIVE = 65_536
 

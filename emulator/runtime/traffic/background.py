@@ -54,7 +54,7 @@ async def run_background(cluster: Cluster, files: Sequence[Path], log: logging.L
 
 
 async def _repeat(cluster: Cluster, file: Path, log: logging.Logger) -> None:
-    from emulator.api.traffic_file import read_traffic_file
+    from emulator.api.traffic.file import read_traffic_file
     from emulator.errors import PodwireError
     from emulator.runtime.traffic.stage import run_scenario
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from emulator.api.kinds import Kind, find_kind
 from emulator.api.manifest import in_namespace, read_manifests
 from emulator.api.messages import Object
-from emulator.api.traffic import Phase, Verb
+from emulator.api.traffic.traffic import Phase, Verb
 from emulator.errors import PodwireError
 from emulator.runtime.cluster.cluster import Cluster
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
-from emulator.api.traffic_assertion import Assertion, Unit
+from emulator.api.traffic.assertion import Assertion, Unit
 from emulator.apps.load.tally import Tally
 from emulator.runtime.traffic.report import Cell, Check
 

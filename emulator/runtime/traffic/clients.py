@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from emulator.api.kinds import find_kind
 from emulator.api.messages import ControlError, LoadClient, Object
-from emulator.api.traffic import LoadSpec
+from emulator.api.traffic.traffic import LoadSpec
 from emulator.errors import PodwireError
 from emulator.runtime.cluster.cluster import Cluster
 

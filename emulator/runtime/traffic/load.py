@@ -19,9 +19,9 @@ from typing import Any
 import trio
 
 from emulator.api.messages import LoadPace, LoadTarget
-from emulator.api.traffic import DEFAULT_DURATION, DEFAULT_NAMESPACE, LoadSpec, Phase, Verb
-from emulator.api.traffic_assertion import Assertion, parse_assertion
-from emulator.api.traffic_url import parse_target_url
+from emulator.api.traffic.assertion import Assertion, parse_assertion
+from emulator.api.traffic.traffic import DEFAULT_DURATION, DEFAULT_NAMESPACE, LoadSpec, Phase, Verb
+from emulator.api.traffic.url import parse_target_url
 from emulator.apps.load.tally import Tally
 from emulator.errors import PodwireError
 from emulator.runtime.cluster.cluster import Cluster

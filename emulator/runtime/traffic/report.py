@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from emulator.api.traffic_assertion import Assertion
+from emulator.api.traffic.assertion import Assertion
 from emulator.apps.load.tally import Tally
 
 PERCENTILES = (("p50", 0.50), ("p90", 0.90), ("p99", 0.99), ("max", 1.0))

@@ -12,8 +12,8 @@ from functools import partial
 import trio
 
 from emulator.api.messages import LOAD_RUN, ControlError, LoadClient, LoadNews, LoadParams
-from emulator.api.traffic import LoadSpec, Phase
-from emulator.api.traffic_assertion import Assertion, parse_assertion
+from emulator.api.traffic.assertion import Assertion, parse_assertion
+from emulator.api.traffic.traffic import LoadSpec, Phase
 from emulator.apps.load.generator import Generator, Request
 from emulator.apps.load.tally import Tally
 from emulator.errors import PodwireError

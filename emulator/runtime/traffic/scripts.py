@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emulator.api.traffic import Scenario
-from emulator.api.traffic_file import read_traffic_file
+from emulator.api.traffic.file import read_traffic_file
+from emulator.api.traffic.traffic import Scenario
 from emulator.errors import PodwireError
 
 if TYPE_CHECKING:

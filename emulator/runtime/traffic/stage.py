@@ -9,7 +9,7 @@ import trio
 
 from emulator.api.manifest import in_namespace, read_manifests
 from emulator.api.messages import ApplyAction, ControlError, ErrorCode, Object
-from emulator.api.traffic import Scenario
+from emulator.api.traffic.traffic import Scenario
 from emulator.errors import PodwireError
 from emulator.runtime.cluster.cluster import Cluster
 from emulator.runtime.traffic.changes import is_rolled_out

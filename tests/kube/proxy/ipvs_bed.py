@@ -16,12 +16,12 @@ from emulator.kernel.kernel import Kernel
 from emulator.kernel.link.veth import pair
 from emulator.kernel.netns import Netns
 from emulator.kube.proxy.apply import apply_writes
-from emulator.kube.proxy.ipvs import IpvsProxy
-from emulator.kube.proxy.ipvs_netns import NetnsNode
-from emulator.kube.proxy.ipvs_node import DUMMY
-from emulator.kube.proxy.ipvs_servers import ServerState
-from emulator.kube.proxy.ipvs_service import Frontend, Scheduling
-from emulator.kube.proxy.ipvs_sets import SETS
+from emulator.kube.proxy.ipvs.ipvs import IpvsProxy
+from emulator.kube.proxy.ipvs.netns import NetnsNode
+from emulator.kube.proxy.ipvs.node import DUMMY
+from emulator.kube.proxy.ipvs.servers import ServerState
+from emulator.kube.proxy.ipvs.service import Frontend, Scheduling
+from emulator.kube.proxy.ipvs.sets import SETS
 from emulator.kube.proxy.proxier import Writes
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.kube.proxy.tracker import ServiceTracker

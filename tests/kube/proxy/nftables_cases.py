@@ -7,7 +7,7 @@ from typing import Any
 from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service
 from emulator.api.objects.view import view
-from emulator.kube.proxy.nftables import NftablesProxy
+from emulator.kube.proxy.nftables.nftables import NftablesProxy
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.kube.proxy.tracker import ServiceTracker
 

@@ -5,8 +5,8 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from emulator.api.store import Store
-from emulator.kube.admission import ClusterAdmission
+from emulator.api.store.store import Store
+from emulator.kube.admission.admission import ClusterAdmission
 from emulator.kube.proxy.configuration import KEY, config_map, is_configuration, mode_of, settings_of, with_mode
 from emulator.kube.proxy.configuration_text import ConfigurationError
 from emulator.kube.proxy.settings import ProxySettings

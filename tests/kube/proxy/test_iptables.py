@@ -9,7 +9,7 @@ import pytest
 from emulator.api.objects.endpointslice import EndpointSlice
 from emulator.api.objects.service import Service
 from emulator.api.objects.view import view
-from emulator.kube.proxy.iptables import IptablesProxy
+from emulator.kube.proxy.iptables.iptables import IptablesProxy
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
 from emulator.kube.proxy.tracker import ServiceTracker
 

@@ -14,7 +14,7 @@ from emulator.api.objects.service import Service
 from emulator.api.objects.view import view
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
-from emulator.kube.proxy.iptables import IptablesProxy
+from emulator.kube.proxy.iptables.iptables import IptablesProxy
 from emulator.kube.proxy.service_port import service_ports
 from emulator.kube.proxy.settings import ProxySettings
 from emulator.kube.proxy.tracker import ServiceTracker

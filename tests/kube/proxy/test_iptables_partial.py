@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
 from emulator.kube.proxy.apply import apply_writes
-from emulator.kube.proxy.iptables import IptablesProxy
-from emulator.kube.proxy.iptables_node import NetnsRules
+from emulator.kube.proxy.iptables.iptables import IptablesProxy
+from emulator.kube.proxy.iptables.node import NetnsRules
 from emulator.kube.proxy.settings import FULL_SYNC_PERIOD, SYNC_PERIOD, ProxySettings
 from emulator.kube.proxy.tracker import ServiceTracker
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from emulator.kube.proxy.apply import apply_writes
-from emulator.kube.proxy.ipvs import IpvsProxy
-from emulator.kube.proxy.ipvs_node import FreshNode
-from emulator.kube.proxy.ipvs_service import Frontend
+from emulator.kube.proxy.ipvs.ipvs import IpvsProxy
+from emulator.kube.proxy.ipvs.node import FreshNode
+from emulator.kube.proxy.ipvs.service import Frontend
 from emulator.kube.proxy.proxier import Writes
 from emulator.kube.proxy.settings import ProxySettings
 from emulator.packet.address import ipv4_to_int

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.kube.proxy.ipvs_counted import Counted
+from emulator.kube.proxy.ipvs.counted import Counted
 from emulator.kube.proxy.proxier import Writes
 from tests.kube.proxy.ipvs_bed import Bed, service, slice_of
 

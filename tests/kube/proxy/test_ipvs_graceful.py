@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.kube.proxy.ipvs import IpvsProxy
-from emulator.kube.proxy.ipvs_service import Frontend
+from emulator.kube.proxy.ipvs.ipvs import IpvsProxy
+from emulator.kube.proxy.ipvs.service import Frontend
 from emulator.kube.proxy.proxier import Writes
 from emulator.kube.proxy.settings import ProxySettings
 from tests.kube.proxy.ipvs_bed import NODE, Bed, service, slice_of, spec

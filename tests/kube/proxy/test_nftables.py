@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from emulator.kube.proxy import nftables_names as names
+from emulator.kube.proxy.nftables import names
 from emulator.kube.proxy.service_port import Endpoint, ServicePortName
 from emulator.kube.proxy.settings import ProxySettings
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.netns import Netns
 from emulator.kube.proxy.modes import make_proxier
-from emulator.kube.proxy.nftables import STALE_FOR, NftablesProxy
+from emulator.kube.proxy.nftables.nftables import STALE_FOR, NftablesProxy
 from emulator.kube.proxy.settings import FULL_SYNC_PERIOD
 from emulator.kube.proxy.tracker import ServiceTracker
 

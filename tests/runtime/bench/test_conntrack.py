@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.cli.bench_conntrack import conntrack_lines
+from emulator.cli.bench.conntrack import conntrack_lines
 from emulator.kernel.netfilter.conntrack.connection import Status
 from emulator.runtime.bench.conntrack import KINDS, MASQUERADE, Cost, _Bed, measure, measure_kind
 

@@ -5,8 +5,8 @@ import trio
 
 from emulator.api import messages
 from emulator.api.messages import ControlError
-from emulator.kube.node_lifecycle import EVICTION_DELAY
-from emulator.kube.scheduler import ARRIVAL_SECONDS
+from emulator.kube.controllers.node_lifecycle import EVICTION_DELAY
+from emulator.kube.scheduler.scheduler import ARRIVAL_SECONDS
 from emulator.runtime.controller.nodes import LEASE_DURATION
 from tests.runtime.lab import SERVICE, become_ready, config_map, deployment, get, lab, objects, ready
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from emulator.api.normalize import reference_of
-from emulator.api.store import Store
+from emulator.api.store.normalize import reference_of
+from emulator.api.store.store import Store
 from emulator.runtime.controller.database import Database, DatabaseError
 
 
@@ -61,7 +61,7 @@ def test_only_the_last_form_of_a_batch_counts():
 WRITER = """
 import random, sys
 from pathlib import Path
-from emulator.api.store import Store
+from emulator.api.store.store import Store
 from emulator.runtime.controller.database import Database
 
 database = Database(Path(sys.argv[1]))

@@ -6,8 +6,8 @@ import pytest
 import trio
 import trio.lowlevel
 
-from emulator.api.history import Reference
-from emulator.api.store import Store
+from emulator.api.store.history import Reference
+from emulator.api.store.store import Store
 from emulator.kube.reconciler import Create, Delete, Key, Replace, Requeue, UpdateStatus
 from emulator.runtime.controller.manager import Manager
 from tests.runtime.lab import LOGGER, config_map

@@ -8,9 +8,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from emulator.api import messages
 from emulator.api.codec import encode_frame
-from emulator.api.history import Reference
 from emulator.api.messages import ControlError, ErrorCode, EventType
-from emulator.api.store import Store
+from emulator.api.store.history import Reference
+from emulator.api.store.store import Store
 from emulator.runtime.control.client import open_client
 from emulator.runtime.control.server import Methods, serve_connection
 from emulator.runtime.controller.committer import Committer

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from emulator.api import messages
 from emulator.api.messages import FlowRecord, FlowsWatchParams, FlowVerdict
 from emulator.runtime.cluster.cluster import Cluster
-from emulator.runtime.node import flow_table
+from emulator.runtime.machine import flow_table
 
 OBJECTS = """
 apiVersion: v1

@@ -20,16 +20,16 @@ from emulator.kernel.kernel import Kernel
 from emulator.kernel.netfilter.iptables.command import iptables
 from emulator.kernel.netns import Netns
 from emulator.kube.proxy import configuration
-from emulator.kube.proxy.iptables import IptablesProxy
-from emulator.kube.proxy.iptables_node import NetnsRules
+from emulator.kube.proxy.iptables.iptables import IptablesProxy
+from emulator.kube.proxy.iptables.node import NetnsRules
 from emulator.kube.proxy.modes import UnknownModeError
 from emulator.kube.proxy.proxier import Proxier, Writes
 from emulator.kube.proxy.settings import FULL_SYNC_PERIOD, SYNC_PERIOD, ProxyNode, ProxySettings
 from emulator.kube.proxy.sysctls import conntrack_sysctls
 from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.runtime.logging import open_log
-from emulator.runtime.machine import Machine
-from emulator.runtime.node.object_cache import ObjectCache
+from emulator.runtime.machine.machine import Machine
+from emulator.runtime.machine.object_cache import ObjectCache
 from emulator.runtime.node.service_proxy import CONFIGURED_BY, LONGEST_PAUSE, WATCHED, ServiceProxy
 from emulator.runtime.underlay.memory import MemoryNetwork
 

@@ -17,7 +17,7 @@ from emulator.api.messages import (
     TraceStartParams,
 )
 from emulator.runtime.cluster.cluster import Cluster
-from emulator.runtime.node import flows
+from emulator.runtime.machine import flows
 
 PODS = """
 apiVersion: v1

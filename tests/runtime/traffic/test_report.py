@@ -1,6 +1,6 @@
 import pytest
 
-from emulator.api.traffic_assertion import parse_assertion
+from emulator.api.traffic.assertion import parse_assertion
 from emulator.apps.load.tally import Tally
 from emulator.runtime.traffic.checks import check
 from emulator.runtime.traffic.report import Cell, Event, Report

@@ -13,7 +13,7 @@ from emulator.kernel.netfilter.ipset.number import check_name
 from emulator.kernel.netfilter.ipset.parser import parse_create
 from emulator.kernel.netfilter.ipset.restore import Restorer
 from emulator.kernel.netfilter.ipset.text import Mode, Style, show_sets
-from emulator.kernel.netfilter.ipset.types import SET_TYPES
+from emulator.kernel.netfilter.ipset.type import SET_TYPES
 
 if TYPE_CHECKING:
     from emulator.kernel.kernel import Kernel

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.iptables.considered import Miss
 from emulator.kernel.netfilter.nft.datatype import IFINDEX, PROTOCOL, Datatype, Scalar
-from emulator.kernel.netfilter.nft.dynamic import Dynamic
-from emulator.kernel.netfilter.nft.expression import Concatenation, Expression, Masked
-from emulator.kernel.netfilter.nft.generated import Jhash, Numgen
-from emulator.kernel.netfilter.nft.lookup import MapLookup, VerdictMap, bind_value
-from emulator.kernel.netfilter.nft.mangle import Bitwise, SetMark
-from emulator.kernel.netfilter.nft.match import FlagMatch, Match
-from emulator.kernel.netfilter.nft.statement import Rejected
-from emulator.kernel.netfilter.nft.translate import Translate
-from emulator.kernel.netfilter.nft.verdict import Outcome
+from emulator.kernel.netfilter.nft.expression.expression import Concatenation, Expression, Masked
+from emulator.kernel.netfilter.nft.expression.generated import Jhash, Numgen
+from emulator.kernel.netfilter.nft.expression.lookup import MapLookup, VerdictMap, bind_value
+from emulator.kernel.netfilter.nft.statement.dynamic import Dynamic
+from emulator.kernel.netfilter.nft.statement.mangle import Bitwise, SetMark
+from emulator.kernel.netfilter.nft.statement.match import FlagMatch, Match
+from emulator.kernel.netfilter.nft.statement.statement import Rejected
+from emulator.kernel.netfilter.nft.statement.translate import Translate
+from emulator.kernel.netfilter.nft.statement.verdict import Outcome
 from emulator.kernel.trace import StepKind
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.nft.element import Element
-    from emulator.kernel.netfilter.nft.expression import Key
-    from emulator.kernel.netfilter.nft.statement import Statement
+    from emulator.kernel.netfilter.nft.expression.expression import Key
+    from emulator.kernel.netfilter.nft.statement.statement import Statement
     from emulator.kernel.netfilter.nft.table import NftChain, NftRule, NftTable
     from emulator.kernel.skb import Skb
 

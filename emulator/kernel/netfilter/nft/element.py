@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from emulator.kernel.netfilter.nft.datatype import Datatype, Scalar
+from emulator.kernel.netfilter.nft.statement.verdict import Outcome
 from emulator.kernel.netfilter.nft.time import format_time
-from emulator.kernel.netfilter.nft.verdict import Outcome
 
 if TYPE_CHECKING:
-    from emulator.kernel.netfilter.nft.limit import Limit
-    from emulator.kernel.netfilter.nft.statement import Step
+    from emulator.kernel.netfilter.nft.statement.limit import Limit
+    from emulator.kernel.netfilter.nft.statement.statement import Step
 
 
 class Span(NamedTuple):

@@ -47,13 +47,13 @@ class Nft:
 
         The text may be what `nft list ruleset` prints. `check` changes nothing (`nft -c`).
         """
-        from emulator.kernel.netfilter.nft.command import run
+        from emulator.kernel.netfilter.nft.script.command import run
 
         return run(self, text, file, check=check)
 
     def load_json(self, text: str, *, check: bool = False) -> str:
         """Run the JSON of libnftables (`nft -j list ruleset` prints some), all of it or nothing. NftError."""
-        from emulator.kernel.netfilter.nft.json_reader import script
+        from emulator.kernel.netfilter.nft.json.reader import script
 
         return self.load(script(text), file="json", check=check)
 
@@ -65,7 +65,7 @@ class Nft:
 
     def list_json(self, *, stateless: bool = False) -> str:
         """Print all tables as `nft -j list ruleset` does."""
-        from emulator.kernel.netfilter.nft.json_writer import ruleset
+        from emulator.kernel.netfilter.nft.json.writer import ruleset
 
         return ruleset(self, stateless=stateless)
 

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from emulator.kernel.netfilter.conntrack.tuple import TCP
-from emulator.kernel.netfilter.nft.dynamic import Dynamic
-from emulator.kernel.netfilter.nft.expression import Concatenation, Expression
-from emulator.kernel.netfilter.nft.lookup import VerdictMap
-from emulator.kernel.netfilter.nft.mangle import SetMark
-from emulator.kernel.netfilter.nft.match import FlagMatch, Match
-from emulator.kernel.netfilter.nft.meta import Meta
-from emulator.kernel.netfilter.nft.payload import TRANSPORT_NAMES, Payload
+from emulator.kernel.netfilter.nft.expression.expression import Concatenation, Expression
+from emulator.kernel.netfilter.nft.expression.lookup import VerdictMap
+from emulator.kernel.netfilter.nft.expression.meta import Meta
+from emulator.kernel.netfilter.nft.expression.payload import TRANSPORT_NAMES, Payload
 from emulator.kernel.netfilter.nft.protocols import says_transport
-from emulator.kernel.netfilter.nft.statement import Reject, Statement
-from emulator.kernel.netfilter.nft.translate import Translate
+from emulator.kernel.netfilter.nft.statement.dynamic import Dynamic
+from emulator.kernel.netfilter.nft.statement.mangle import SetMark
+from emulator.kernel.netfilter.nft.statement.match import FlagMatch, Match
+from emulator.kernel.netfilter.nft.statement.statement import Reject, Statement
+from emulator.kernel.netfilter.nft.statement.translate import Translate
 
 _WIDEST = 32  # bits that are compared at once
 _ANSWERED = {"icmp": (2, "ip"), "icmpv6": (10, "ip6")}

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.conntrack.tuple import ICMP, PORT_PROTOCOLS, TCP
-from emulator.kernel.netfilter.nft.ct import Ct
-from emulator.kernel.netfilter.nft.expression import Concatenation, Expression
-from emulator.kernel.netfilter.nft.match import Match
-from emulator.kernel.netfilter.nft.meta import Meta
-from emulator.kernel.netfilter.nft.payload import ICMPV6, TRANSPORT_NAMES, Payload
+from emulator.kernel.netfilter.nft.expression.ct import Ct
+from emulator.kernel.netfilter.nft.expression.expression import Concatenation, Expression
+from emulator.kernel.netfilter.nft.expression.meta import Meta
+from emulator.kernel.netfilter.nft.expression.payload import ICMPV6, TRANSPORT_NAMES, Payload
+from emulator.kernel.netfilter.nft.statement.match import Match
 
 if TYPE_CHECKING:
-    from emulator.kernel.netfilter.nft.reader import Scope
-    from emulator.kernel.netfilter.nft.statement import Statement
+    from emulator.kernel.netfilter.nft.script.reader import Scope
+    from emulator.kernel.netfilter.nft.statement.statement import Statement
 
 _NAMES = {**TRANSPORT_NAMES, ICMP: "icmp", ICMPV6: "icmpv6"}
 _NETWORKS = {2: "ip", 10: "ip6"}

@@ -12,7 +12,7 @@ from emulator.kernel.netfilter.nft.storage import ConcatenatedIntervals, Hash, I
 
 if TYPE_CHECKING:
     from emulator.kernel.kernel import Kernel
-    from emulator.kernel.netfilter.nft.expression import Key
+    from emulator.kernel.netfilter.nft.expression.expression import Key
 
 FLAGS = ("constant", "dynamic", "interval", "timeout")  # in the order in which they are printed
 VERDICT, COUNTER = "verdict", "counter"

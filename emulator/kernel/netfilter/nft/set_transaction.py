@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from emulator.kernel.netfilter.nft.element import DEFAULT, Element
-from emulator.kernel.netfilter.nft.element_parser import merge
 from emulator.kernel.netfilter.nft.error import BUSY, EXISTS, NO_ENTRY, NO_SPACE, TOO_MANY_LINKS
+from emulator.kernel.netfilter.nft.script.element_parser import merge
 from emulator.kernel.netfilter.nft.set import Declaration, NftSet
+from emulator.kernel.netfilter.nft.statement.verdict import Outcome
 from emulator.kernel.netfilter.nft.storage import Intervals, Overlap
 from emulator.kernel.netfilter.nft.table import NamedCount, NftChain, NftTable
-from emulator.kernel.netfilter.nft.verdict import Outcome
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.nft.engine import Nft

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from emulator.kernel.netfilter.nft.element import Element, ElementKey, Span
-from emulator.kernel.netfilter.nft.expression import Key
+from emulator.kernel.netfilter.nft.expression.expression import Key
 
 
 class Overlap(Exception):  # noqa: N818 - no error until somebody makes one of it

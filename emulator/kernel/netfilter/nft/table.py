@@ -10,9 +10,9 @@ from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_DROP, Hook, Verdict
 from emulator.kernel.netfilter.nft.considered import note_match, note_miss
 from emulator.kernel.netfilter.nft.element import Counted
-from emulator.kernel.netfilter.nft.match import FlagMatch, Match
-from emulator.kernel.netfilter.nft.statement import Rejected, Statement, Step
-from emulator.kernel.netfilter.nft.verdict import ACCEPT, BREAK, CONTINUE, DROP, GOTO, JUMP, Outcome
+from emulator.kernel.netfilter.nft.statement.match import FlagMatch, Match
+from emulator.kernel.netfilter.nft.statement.statement import Rejected, Statement, Step
+from emulator.kernel.netfilter.nft.statement.verdict import ACCEPT, BREAK, CONTINUE, DROP, GOTO, JUMP, Outcome
 from emulator.kernel.trace import StepKind
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from emulator.kernel.netfilter.nft.dynamic import DEFAULT_SIZE, Dynamic
 from emulator.kernel.netfilter.nft.error import BUSY, EXISTS, NO_ENTRY, NOT_SUPPORTED
 from emulator.kernel.netfilter.nft.set import VERDICT, NftSet
 from emulator.kernel.netfilter.nft.set_transaction import Refused, SetChanges, forget, remove, targets
+from emulator.kernel.netfilter.nft.statement.dynamic import DEFAULT_SIZE, Dynamic
 from emulator.kernel.netfilter.nft.table import Base, NftChain, NftRule, NftTable
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""TOML files to checked values, with the line of each problem."""

@@ -1,0 +1,1 @@
+"""Scripted traffic as values, and the TOML files that say it."""

@@ -1,0 +1,1 @@
+"""`emulator bench` and its parts."""

@@ -1,0 +1,1 @@
+"""What rules do: comparisons, verdicts, marks, rewrites, limits, and sets that packets change."""

@@ -1,0 +1,1 @@
+"""What the server fills in or refuses before an object is stored."""
