@@ -83,3 +83,8 @@ def jhash(data: bytes, initial: int) -> int:
     rest = data[at:].ljust(12, b"\0")
     first, second, third = (int.from_bytes(rest[skip : skip + 4], "little") for skip in (0, 4, 8))
     return _final(a + first & _U32, b + second & _U32, c + third & _U32)
+
+
+def swap(word: int) -> int:
+    """Return a word as the other byte order has it."""
+    return _swap(word)

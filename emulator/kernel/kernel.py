@@ -73,6 +73,7 @@ class Kernel:
         self.random = random
         self.choices: Choices = Drawn(random)  # whoever wants to see every way a packet may take puts another here
         self.now = now
+        self.boot_time = 0.0
         self.timers = TimerHeap()
         self.namespaces: dict[str, Netns] = {}
         self.steps: list[Step] = []  # of traced packets, until the runtime takes them
@@ -91,6 +92,10 @@ class Kernel:
         if not self._multipath_seed:
             self._multipath_seed = self.random.getrandbits(32) or 1
         return self._multipath_seed
+
+    def wall_clock(self) -> float:
+        """Return the time of the event in hand in seconds since the epoch."""
+        return self.boot_time + self.now
 
     def next_link_index(self) -> int:
         """Return an ifindex that no link of this machine has."""

@@ -103,7 +103,7 @@ def test_bad_data_is_told_at_once_and_nothing_is_half_done(made: Made, capsys: p
     bad = made.path / "bad.pcap"
     bad.write_bytes(b"GIF89a")
     made.write("routes.json", [{"dst": "nowhere"}])
-    made.write("iptables-save.txt", "*filter\n-A FORWARD -m u32 --u32 1=1 -j DROP\nCOMMIT\n")
+    made.write("iptables-save.txt", "*filter\n-A FORWARD -m geoip --country 1=1 -j DROP\nCOMMIT\n")
     good = made.capture([udp_frame(HOST, FAR)])
     arguments = ["replay", str(made.path), "--in", f"eth0={bad}", "--in", f"eth0={good}", "--in", "eth0=/nosuch"]
     assert run(arguments) == FAILED
@@ -113,7 +113,7 @@ def test_bad_data_is_told_at_once_and_nothing_is_half_done(made: Made, capsys: p
     assert lines[0] == f"error: {bad}: byte 0: neither pcap nor pcapng: it begins with 47 49 46 38"
     assert lines[1] == "error: /nosuch: No such file or directory"
     assert any(line.startswith("error: routes.json: [0].dst: not an IPv4 address") for line in lines)
-    assert lines[-1].startswith("error: iptables-save.txt: line 2: Couldn't load match `u32'")
+    assert lines[-1].startswith("error: iptables-save.txt: line 2: Couldn't load match `geoip'")
     assert lines[-1].endswith("--ignore-unknown lets such rules never match")
     made.write("routes.json", "")
     assert run(["replay", str(made.path), "--in", f"eth0={good}", "--ignore-unknown"]) == OK

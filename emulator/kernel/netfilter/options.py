@@ -111,6 +111,17 @@ def parse_masked(text: str, what: str) -> tuple[int, int]:
         raise RuleError(f'{owner}: bad integer value for option "{name}", or out of range.') from None
 
 
+def parse_named_masked(text: str, what: str, names: Mapping[str, int]) -> tuple[int, int]:
+    """Read `value[/mask]`, or a name of a file of iproute2; the mask is all ones if it is left out."""
+    try:
+        return parse_masked(text, what)
+    except RuleError:
+        if text in names:
+            return names[text], U32
+        owner, _, name = what.rpartition(": ")
+        raise RuleError(f'{owner}: could not map name {text} to an integer value for option "{name}".') from None
+
+
 def format_masked(value: int, mask: int) -> str:
     """Print `0xvalue[/0xmask]`, without a mask of all ones."""
     return f"{value:#x}" if mask == U32 else f"{value:#x}/{mask:#x}"

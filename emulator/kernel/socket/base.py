@@ -38,10 +38,25 @@ class SocketInfo:
 class Socket:
     """The part that all sockets share. Addresses are ints inside (`laddr`, `raddr`), text at the program's side."""
 
-    __slots__ = ("closed", "laddr", "lport", "netns", "on_wake", "raddr", "reuse_address", "rport")
+    __slots__ = (
+        "closed",
+        "laddr",
+        "lport",
+        "mark",
+        "netns",
+        "on_wake",
+        "owner",
+        "raddr",
+        "reuse_address",
+        "rport",
+        "transparent",
+    )
 
     def __init__(self, netns: Netns) -> None:
         self.netns = netns
+        self.owner = netns.sockets.owner  # whose program has it open
+        self.mark = 0  # SO_MARK
+        self.transparent = False  # IP_TRANSPARENT: it may speak for addresses that are not ours
         self.laddr = 0
         self.lport = 0
         self.raddr = 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from emulator.kernel.drop import DropReason
 from emulator.kernel.socket.base import Address, Socket, SocketInfo
 from emulator.kernel.socket.error import os_error, output_error
+from emulator.kernel.socket.owner import ROOT
 from emulator.kernel.socket.ping import Ping, PingSocket
 from emulator.kernel.socket.udp import Udp, UdpSocket
 from emulator.kernel.tcp.bound import BoundTcp
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from emulator.kernel.tcp.listener import TcpListener
     from emulator.kernel.trace import Trace
 
+UDP_PROTOCOL = 17
 PORT_RANGE = "net.ipv4.ip_local_port_range"
 DEFAULT_PORT_RANGE = (32768, 60999)
 
@@ -36,6 +38,7 @@ class Sockets:
 
     def __init__(self, netns: Netns) -> None:
         self._netns = netns
+        self.owner = ROOT  # of whoever opens a socket now, as `current_cred()`
         self._port_range = DEFAULT_PORT_RANGE
         netns.sysctl.register(PORT_RANGE, "32768\t60999", self._set_port_range, numeric=False)
         self._udp = Udp(netns)
@@ -84,6 +87,27 @@ class Sockets:
         yield from self._tcp.ports
         if self._sctp is not None:
             yield from self._sctp.ports
+
+    def find(self, protocol: int, raddr: int, rport: int, laddr: int, lport: int) -> Socket | None:
+        """Return the socket that a packet from one to the other end would be given; listeners too (`inet_lookup`)."""
+        if protocol == UDP_PROTOCOL:
+            return self._udp.find(raddr, rport, laddr, lport)
+        return self._tcp.find(raddr, rport, laddr, lport) or self._tcp.find_listener(laddr, lport)
+
+    def find_redirected(
+        self, protocol: int, remote: tuple[int, int], there: tuple[int, int], here: tuple[int, int]
+    ) -> Socket | None:
+        """Return whom a transparent proxy's rule hands a packet to (`nf_tproxy_get_sock_v4`).
+
+        That is the connection of the packet itself, from `remote` to `there`, else a listener at `here`.
+        """
+        if protocol == UDP_PROTOCOL:
+            connected = self._udp.find(*remote, *there)
+            if connected is not None and connected.rport and connected.laddr:
+                return connected
+            found = self._udp.find(*remote, *here)
+            return None if found is None or found.rport else found
+        return self._tcp.find(*remote, *there) or self._tcp.find_listener(*here)
 
     def listing(self) -> list[SocketInfo]:
         """Every socket, as `ss -a` lists them: ping, UDP, TCP with its listeners and TIME_WAITs, SCTP.

@@ -130,15 +130,15 @@ class UdpSocket(DatagramSocket[Datagram]):
         state = "ESTAB" if self.rport else "UNCONN"
         return SocketInfo("udp", state, self._charged, 0, self.local_address, self.remote_address)
 
-    def score(self, skb: Skb) -> int:
+    def score(self, saddr: int, sport: int, daddr: int) -> int:
         """How well this socket fits a datagram that came in for its port; negative if not at all (`compute_score`)."""
         score = 0
         if self.laddr:
-            if self.laddr != skb.daddr:
+            if self.laddr != daddr:
                 return -1
             score += 4
         if self.rport:
-            if self.raddr != skb.saddr or self.rport != skb.sport:
+            if self.raddr != saddr or self.rport != sport:
                 return -1
             score += 8
         return score
@@ -216,7 +216,11 @@ class Udp:
         ):
             self._deliver_to_all(skb, payload)
             return
-        socket = self._lookup(skb)
+        assigned = skb.socket  # by TPROXY
+        if isinstance(assigned, UdpSocket):
+            assigned.deliver(skb, payload)
+            return
+        socket = self.find(skb.saddr, skb.sport, skb.daddr, skb.dport)
         if socket is None:
             self.netns.drop(skb, DropReason.NO_SOCKET, port=skb.dport)
             skb.ct = None  # nf_reset_ct: the error finds its connection by itself, behind the raw table
@@ -249,17 +253,19 @@ class Udp:
                 return socket
         return None
 
-    def _lookup(self, skb: Skb) -> UdpSocket | None:
+    def find(self, saddr: int, sport: int, daddr: int, dport: int) -> UdpSocket | None:
+        """Return the socket that a datagram is for (`__udp4_lib_lookup`)."""
         best: UdpSocket | None = None
         best_score = -1
-        for socket in self.ports.sockets(skb.dport) or ():
-            score = socket.score(skb)
+        for socket in self.ports.sockets(dport) or ():
+            score = socket.score(saddr, sport, daddr)
             if score >= best_score and score >= 0:  # of equals the latest bound wins
                 best, best_score = socket, score
         return best
 
     def _deliver_to_all(self, skb: Skb, payload: bytes) -> None:
-        fitting = [socket for socket in self.ports.sockets(skb.dport) or () if socket.score(skb) >= 0]
+        sender = skb.saddr, skb.sport
+        fitting = [each for each in self.ports.sockets(skb.dport) or () if each.score(*sender, skb.daddr) >= 0]
         if not fitting:
             self.netns.drop(skb, DropReason.NO_SOCKET, port=skb.dport)
         for socket in fitting:

@@ -109,6 +109,7 @@ class TcpListener(Socket):
             return route
         connection = TcpSocket(self.tcp, route, (skb.daddr, skb.dport), (skb.saddr, skb.sport))
         connection.reuse_address = self.reuse_address
+        connection.owner, connection.mark, connection.transparent = self.owner, self.mark, self.transparent
         connection.tx.begin(self.tcp.initial_sequence(connection.key) if initial is None else initial)
         connection.timestamps, connection.sack, connection.scaling = self.tcp.offers()
         negotiate(connection, segment)

@@ -208,12 +208,22 @@ class Tcp:
             connection.soft_error = converted[0]  # told if the connection times out
         return connection
 
+    def find(self, raddr: int, rport: int, laddr: int, lport: int) -> TcpSocket | TimeWait | None:
+        """Return the connection between two ends."""
+        return self.connections.get((laddr, lport, raddr, rport))
+
+    def find_listener(self, laddr: int, lport: int) -> TcpListener | None:
+        """Return who listens at an address, or at any."""
+        return self._listeners.get((laddr, lport)) or self._listeners.get((0, lport))
+
     def _dispatch(self, arrived: Segment, skb: Skb) -> DropReason | None:
         initial = None
         connection = self.connections.get((skb.daddr, skb.dport, skb.saddr, skb.sport))
         listener = None
         if connection is None or isinstance(connection, TimeWait):
-            listener = self._listeners.get((skb.daddr, skb.dport)) or self._listeners.get((0, skb.dport))
+            listener = self.find_listener(skb.daddr, skb.dport)
+            if isinstance(skb.socket, TcpListener):  # TPROXY's choice
+                listener = skb.socket
         if isinstance(connection, TimeWait) and listener is not None and connection.may_be_replaced(arrived):
             initial = connection.next_initial()
             connection.finish()

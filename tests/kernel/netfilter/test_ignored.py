@@ -20,16 +20,16 @@ RULES = """*filter
 :FORWARD ACCEPT [0:0]
 :OUTPUT ACCEPT [0:0]
 :ONE - [0:0]
--A FORWARD -s 10.0.0.0/8 -m u32 --u32 "6&0xFF=1 && 4 = 2" -j DROP
--A FORWARD -p tcp -m tcp --dport 80 -j TEE --gateway 10.0.0.1
+-A FORWARD -s 10.0.0.0/8 -m geoip --country "6&0xFF=1 && 4 = 2" -j DROP
+-A FORWARD -p tcp -m tcp --dport 80 -j TARPIT --gateway 10.0.0.1
 -A FORWARD -p udp -m udp --new-test 5 -j DROP
 -A FORWARD -j ONE
 -A ONE -m nosuch -j DROP
 COMMIT
 """
 UNKNOWN = [
-    (6, Unknown("match", "u32")),
-    (7, Unknown("target", "TEE")),
+    (6, Unknown("match", "geoip")),
+    (7, Unknown("target", "TARPIT")),
     (8, Unknown("option", "--new-test")),
     (10, Unknown("match", "nosuch")),
 ]
@@ -56,7 +56,7 @@ def test_without_being_asked_to_they_are_refused(line: int, unknown: Unknown) ->
 
 
 def test_what_is_wrong_anywhere_is_refused_all_the_same() -> None:
-    for rule in ("-A FORWARD -p tcp --dport 70000 -j DROP", "-A NO -m u32 -j DROP", "-A FORWARD -j ACCEPT word"):
+    for rule in ("-A FORWARD -p tcp --dport 70000 -j DROP", "-A NO -m geoip -j DROP", "-A FORWARD -j ACCEPT word"):
         with pytest.raises(RestoreError) as raised:
             fresh().restore(f"*filter\n{rule}\nCOMMIT\n", ignore_unknown=True)
         assert (raised.value.line, raised.value.unknown) == (2, None)
@@ -70,19 +70,19 @@ def test_no_packet_matches_and_its_trace_says_so() -> None:
     assert [rule.packets for rule in chains["FORWARD"].rules + chains["ONE"].rules] == [0, 0, 0, 1, 0]
     steps = [step.detail for step in router.steps() if step.kind is StepKind.IGNORED]
     assert [(step["chain"], step["number"], step["unknown"]) for step in steps] == [
-        ("FORWARD", 1, "match u32"),
-        ("FORWARD", 2, "target TEE"),
+        ("FORWARD", 1, "match geoip"),
+        ("FORWARD", 2, "target TARPIT"),
         ("FORWARD", 3, "option --new-test"),
         ("ONE", 1, "match nosuch"),
     ]
-    assert steps[1]["rule"] == "-A FORWARD -p tcp -m tcp --dport 80 -j TEE --gateway 10.0.0.1"
+    assert steps[1]["rule"] == "-A FORWARD -p tcp -m tcp --dport 80 -j TARPIT --gateway 10.0.0.1"
 
 
 def test_they_can_be_inserted_deleted_and_listed() -> None:
     netfilter = fresh()
-    text = "*filter\n-A INPUT -j TEE --gateway 1.2.3.4\n-I INPUT 1 -m u32 --u32 1\n-D INPUT -j TEE --gateway 1.2.3.4\n"
+    text = "*filter\n-A INPUT -j TARPIT --gateway 1.2.3.4\n-I INPUT 1 -m geoip --country 1\n-D INPUT -j TARPIT --gateway 1.2.3.4\n"
     assert [line.line for line in netfilter.restore(text + "COMMIT\n", ignore_unknown=True)] == [2, 3, 4]
-    assert iptables(netfilter, ["-S", "INPUT"]) == "-P INPUT ACCEPT\n-A INPUT -m u32 --u32 1\n"
+    assert iptables(netfilter, ["-S", "INPUT"]) == "-P INPUT ACCEPT\n-A INPUT -m geoip --country 1\n"
     assert iptables(netfilter, ["-nL", "INPUT"]).splitlines()[2].split() == (
-        ["(ignored)", "0", "--", "0.0.0.0/0", "0.0.0.0/0", "-m", "u32", "--u32", "1"]
+        ["(ignored)", "0", "--", "0.0.0.0/0", "0.0.0.0/0", "-m", "geoip", "--country", "1"]
     )

@@ -69,7 +69,7 @@ def fresh(text: str = "") -> Netfilter:
         ("*filter\n-A\nCOMMIT\n", 2, "requires an argument"),
         ("*filter\n[1:2]\nCOMMIT\n", 2, "no command"),
         ('*filter\n-A INPUT -m comment --comment "open -j DROP\nCOMMIT\n', 2, "quote is not closed"),
-        ("*filter\n# a comment\n\n-A INPUT -m u32 --u32 0 -j DROP\nCOMMIT\n", 4, "Couldn't load match `u32'"),
+        ("*filter\n# a comment\n\n-A INPUT -m geoip --country 0 -j DROP\nCOMMIT\n", 4, "Couldn't load match `geoip'"),
         ("*filter\n-A INPUT -m set --match-set x src -j DROP\nCOMMIT\n", 2, "Set x doesn't exist."),
         ("*filter\n:A - [0:0]\n:B - [0:0]\n-A A -j B\n-A INPUT -j A\n-A B -j A\n-A B -j ACCEPT\nCOMMIT\n", 6, "loop"),
         ("*filter\n*filter\nCOMMIT\n", 2, "Bad argument `*filter'"),

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from emulator.kernel.netfilter.error import OtherFamilyError, RuleError
+from emulator.kernel.netfilter.extensions import Extensions
 from emulator.kernel.netfilter.iptables.listing import Style
 from emulator.kernel.netfilter.iptables.rule_parser import LONG_OPTIONS, joined, unknown_match
 from emulator.kernel.netfilter.match import MATCHES
@@ -63,6 +65,7 @@ _ALLOWED = {
 }
 
 
+_NAMING: dict[str, Extensions[Match] | Extensions[Target]] = {"-m": MATCHES, "-j": TARGETS}
 _SEVERAL = {"--set": 0}
 """Options that two extensions have with different numbers of values: the fewest."""
 
@@ -76,6 +79,15 @@ def _extension_values(option: str) -> int | None:
         if option in kind.options:
             return kind.options[option]
     return next((kind.options[option] for kind in _extensions() if option in kind.options), None)
+
+
+def _named(words: Sequence[str]) -> Iterator[type[Match | Target]]:
+    """Yield the extensions that the words so far have loaded: the match of -p too."""
+    for flag, name in pairwise(words):
+        if flag in ("-m", "-p") and name in MATCHES:
+            yield MATCHES[name]
+        elif flag == "-j" and name in TARGETS:
+            yield TARGETS[name]
 
 
 def _extensions() -> Iterator[type[Match | Target]]:
@@ -122,9 +134,10 @@ def _take(line: CommandLine, word: str, remaining: deque[str]) -> None:
             line.flags.update(flags[:-1])
             word = flags[-1]
     option = _LONG.get(word, word)
-    if option == word and word[:2] == "--" and _extension_values(word) is None:
-        extensions = dict.fromkeys(name for kind in _extensions() for name in kind.options)
-        option = _LONG.get(expand(word, (*_LONG, *extensions)), word)
+    if option == word and word[:2] == "--":
+        extensions = {name for kind in _named(line.words) for name in kind.options}
+        if word not in extensions:
+            option = _LONG.get(expand(word, (*_LONG, *extensions)), word)
     if option in _SHORT:
         _take_command(line, option, word, remaining)
     elif option in ("-t", "-M"):
@@ -151,6 +164,8 @@ def _keep(line: CommandLine, option: str, remaining: deque[str]) -> None:
     line.words.append(option)
     if option == "-m" and remaining and remaining[0] not in MATCHES:
         raise unknown_match(remaining[0])
+    if remaining and option in _NAMING:
+        _NAMING[option].get(remaining[0])  # loaded now, so that its options are found without all others
     shown = "-j" if option == "-g" else option
     if shown in _TOLD:
         line.flags.add(shown)

@@ -84,6 +84,9 @@ def _list_rule(rule: Rule, number: int, style: Style) -> str:
     return text + _details(spec, names)
 
 
+_JOINED = "match bpf "  # what iptables prints without a space before it
+
+
 def _details(spec: RuleSpec, names: Names) -> str:
     details = [match.listing(names) for match in spec.matches]
     if spec.target is not None:
@@ -91,7 +94,7 @@ def _details(spec: RuleSpec, names: Names) -> str:
     if spec.ignored is not None:
         details.append(spec.ignored.text)
     goto = "[goto] " if spec.jump and spec.goto else ""  # printed without a space before it
-    return goto + "".join(f" {detail}" for detail in details if detail)
+    return goto + "".join(detail if detail.startswith(_JOINED) else f" {detail}" for detail in details if detail)
 
 
 def describe_rule(spec: RuleSpec) -> str:

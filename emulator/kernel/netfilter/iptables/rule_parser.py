@@ -43,7 +43,8 @@ LONG_OPTIONS = {
 }
 _JOINED = ("-s", "-d", "-p", "-i", "-o")
 _INTERFACE_LENGTH = 15
-_IMPLICIT = frozenset({"tcp", "udp", "sctp", "icmp"})  # loaded by `-p` when one of their options is met
+_MERGED = frozenset({"tcp", "udp", "sctp", "icmp"})
+_IMPLICIT = _MERGED | {"dccp", "esp", "ah", "ipcomp"}  # loaded by `-p` when one of their options is met
 
 
 class _Extension:
@@ -260,8 +261,11 @@ class RuleParser:
                     f"known are {', '.join(sorted(TARGETS))}",
                 )
             raise UnknownError(Unknown("option", name), f'unknown option "{name}"')
+        key = name
         if name in extension.given:
-            raise RuleError(f'{extension.kind.name}: option "{name}" can only be used once')
+            if name not in extension.kind.repeatable:
+                raise RuleError(f'{extension.kind.name}: option "{name}" can only be used once')
+            key = f"{name} {len(extension.given)}"
         if inverted and name not in extension.kind.invertible:
             raise RuleError(f'{extension.kind.name}: option "{name}" cannot be inverted.')
         count = extension.kind.options[name]
@@ -271,7 +275,7 @@ class RuleParser:
             values = tuple([self._next(name) for _ in range(count)])
         if count > 1 and values[-1][:1] in ("-", "!"):
             raise RuleError(f"{name} requires two args.")
-        extension.given[name] = Option(name, values, inverted)
+        extension.given[key] = Option(name, values, inverted)
 
     def _owner(self, name: str) -> _Extension | None:
         target = self._target
@@ -320,7 +324,7 @@ class RuleParser:
             return self._matches
         merged: list[_Extension] = []
         for extension in self._matches:
-            ports = extension.kind.name in _IMPLICIT
+            ports = extension.kind.name in _MERGED
             same = next((known for known in merged if ports and known.kind is extension.kind), None)
             if same is None:
                 merged.append(extension)

@@ -45,6 +45,7 @@ class Match(Struct, metaclass=AbstractStructMeta, frozen=True):
     name: ClassVar[str]
     options: ClassVar[Mapping[str, int]]  # option, with its dashes, to its number of values
     invertible: ClassVar[frozenset[str]] = frozenset()  # the options that may have a ! before them
+    repeatable: ClassVar[frozenset[str]] = frozenset()  # the options that may be given several times
     tables: ClassVar[frozenset[str]] = frozenset()
     needs_conntrack: ClassVar[bool] = False
     has_memory: ClassVar[bool] = False  # whether being asked about a packet changes what it answers later

@@ -34,6 +34,7 @@ class Target(Struct, metaclass=AbstractStructMeta, frozen=True):
     name: ClassVar[str]
     options: ClassVar[Mapping[str, int]]
     invertible: ClassVar[frozenset[str]] = frozenset()  # the options that may have a ! before them
+    repeatable: ClassVar[frozenset[str]] = frozenset()  # the options that may be given several times
     tables: ClassVar[frozenset[str]] = frozenset()
     hooks: ClassVar[frozenset[Hook]] = ALL_HOOKS
     needs_conntrack: ClassVar[bool] = False

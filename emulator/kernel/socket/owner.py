@@ -1,0 +1,45 @@
+"""Whose a socket is: the user and groups of the program that opened it, which the kernel notes with each socket."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Owner(Struct, frozen=True, gc=False):
+    """User and group of the program that opened a socket (`struct cred`); `groups` are the supplementary ones."""
+
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+
+
+ROOT = Owner()
+
+
+class ControlSocket:
+    """The kernel's own socket of a namespace, which answers of TCP and ICMP leave through (`inet_ctl_sock_create`).
+
+    It is a socket, but no program has it open: nobody owns it.
+    """
+
+    __slots__ = ()
+
+    owner: Owner | None = None
+    closed = False
+
+    def __str__(self) -> str:
+        return "kernel"
+
+
+CONTROL = ControlSocket()
+
+
+def owner_of(socket: object) -> Owner | None:
+    """Return who has a packet's socket open: None where no program does."""
+    owner = getattr(socket, "owner", None)
+    return owner if isinstance(owner, Owner) and not getattr(socket, "closed", False) else None
+
+
+def is_orphan(socket: object) -> bool:
+    """Whether there is no socket, or its program has closed it while TCP still speaks (`sk->sk_socket` is NULL)."""
+    return socket is None or bool(getattr(socket, "closed", False))

@@ -1,0 +1,22 @@
+@filter FORWARD
+-m bpf --bytecode "4,48 0 0 9,21 0 1 6,6 0 0 1,6 0 0 0" ; = ; ok
+-m bpf --bytecode "4,48 0 0 9,21 0 1 6,6 0 0 1,6 0 0 0," -j DROP ; -m bpf --bytecode "4,48 0 0 9,21 0 1 6,6 0 0 1,6 0 0 0" -j DROP ; ok
+-m bpf --bytecode "1,6 0 0 65535" ; = ; ok
+-m bpf --bytecode "2,0 0 0 5,22 0 0 0" ; = ; ok
+-m bpf --bytecode "3,32 0 0 4294963216,21 0 0 1,22 0 0 0" ; = ; ok
+-m bpf --bytecode "3,2 0 0 3,96 0 0 3,22 0 0 0" ; = ; ok
+-m bpf --bytecode "2,96 0 0 3,22 0 0 0" ; ; fail
+-m bpf --bytecode "1,0 0 0 5" ; ; fail
+-m bpf --bytecode "2,21 0 1 6,6 0 0 0" ; ; fail
+-m bpf --bytecode "2,52 0 0 0,6 0 0 0" ; ; fail
+-m bpf --bytecode "2,100 0 0 32,6 0 0 0" ; ; fail
+-m bpf --bytecode "2,32 0 0 4294963300,6 0 0 0" ; ; fail
+-m bpf --bytecode "2,255 0 0 0,6 0 0 0" ; ; fail
+-m bpf --bytecode "0," ; ; fail
+-m bpf --bytecode "x" ; ; fail
+-m bpf --bytecode "65," ; ; fail
+-m bpf --bytecode "1,6 0 0 0,6 0 0 0" ; ; fail
+-m bpf --bytecode "3,6 0 0 0,6 0 0 0" ; ; fail
+-m bpf --bytecode "1,6 0 0" ; ; fail
+-m bpf --object-pinned /sys/fs/bpf/x ; ; fail
+-m bpf ; ; fail

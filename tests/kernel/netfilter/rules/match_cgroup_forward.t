@@ -1,0 +1,2 @@
+@filter FORWARD
+-m cgroup --cgroup 1 ; ; fail

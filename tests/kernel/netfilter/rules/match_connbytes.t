@@ -1,0 +1,15 @@
+@filter FORWARD
+-m connbytes --connbytes 100000: --connbytes-mode bytes --connbytes-dir both -j DROP ; -m connbytes --connbytes 100000 --connbytes-mode bytes --connbytes-dir both -j DROP ; ok
+-m connbytes --connbytes 5:10 --connbytes-mode packets --connbytes-dir original ; = ; ok
+-m connbytes ! --connbytes 5:10 --connbytes-mode avgpkt --connbytes-dir reply ; = ; ok
+-m connbytes --connbytes 7 --connbytes-mode packets --connbytes-dir original ; = ; ok
+-m connbytes --connbytes :7 --connbytes-mode packets --connbytes-dir original ; -m connbytes --connbytes 0:7 --connbytes-mode packets --connbytes-dir original ; ok
+-m connbytes --connbytes 0:0 --connbytes-mode packets --connbytes-dir original ; -m connbytes --connbytes 0 --connbytes-mode packets --connbytes-dir original ; ok
+-m connbytes ! --connbytes 5:5 --connbytes-mode packets --connbytes-dir original ; -m connbytes --connbytes 5:5 --connbytes-mode packets --connbytes-dir original ; ok
+-m connbytes --connbytes 7:5 --connbytes-mode packets --connbytes-dir original ; ; fail
+-m connbytes --connbytes x --connbytes-mode packets --connbytes-dir original ; ; fail
+-m connbytes --connbytes 1:2 --connbytes-mode pkts --connbytes-dir original ; ; fail
+-m connbytes --connbytes 1:2 --connbytes-mode packets --connbytes-dir up ; ; fail
+-m connbytes --connbytes 1:2 --connbytes-mode packets ; ; fail
+-m connbytes --connbytes 1:2 --connbytes-dir reply ; ; fail
+-m connbytes ; ; fail

@@ -1,0 +1,11 @@
+@filter FORWARD
+-m connlimit --connlimit-above 20 ; -m connlimit --connlimit-above 20 --connlimit-mask 32 --connlimit-saddr ; ok
+-m connlimit --connlimit-upto 5 --connlimit-mask 24 -j ACCEPT ; -m connlimit --connlimit-upto 5 --connlimit-mask 24 --connlimit-saddr -j ACCEPT ; ok
+-m connlimit ! --connlimit-above 20 --connlimit-daddr ; -m connlimit --connlimit-upto 20 --connlimit-mask 32 --connlimit-daddr ; ok
+-m connlimit ! --connlimit-upto 0 --connlimit-mask 0 --connlimit-saddr ; -m connlimit --connlimit-above 0 --connlimit-mask 0 --connlimit-saddr ; ok
+-m connlimit --connlimit-above 1 --connlimit-mask 255.255.0.0 ; -m connlimit --connlimit-above 1 --connlimit-mask 16 --connlimit-saddr ; ok
+-m connlimit --connlimit-above 1 --connlimit-mask 33 ; -m connlimit --connlimit-above 1 --connlimit-mask 32 --connlimit-saddr ; ok
+-m connlimit --connlimit-above 4294967296 ; ; fail
+-m connlimit --connlimit-above 1 --connlimit-upto 2 ; ; fail
+-m connlimit --connlimit-above 1 --connlimit-saddr --connlimit-daddr ; ; fail
+-m connlimit ; ; fail

@@ -1,0 +1,12 @@
+@filter FORWARD
+-p dccp -m dccp --dport 5004 ; = ; ok
+-p dccp -m dccp ! --sport 1:5 --dport 7 -j DROP ; = ; ok
+-p dccp -m dccp --dccp-types REQUEST,response ; -p dccp -m dccp --dccp-types REQUEST,RESPONSE ; ok
+-p dccp -m dccp ! --dccp-types DATA,INVALID ; = ; ok
+-p dccp -m dccp --dccp-option 5 ; = ; ok
+-p dccp -m dccp ! --dccp-option 5 ; = ; ok
+-p dccp -m dccp ; = ; ok
+-p dccp --sport 5 ; -p dccp -m dccp --sport 5 ; ok
+-m dccp --dport 1 ; ; fail
+-p dccp -m dccp --dccp-types FOO ; ; fail
+-p dccp -m dccp --dccp-option 256 ; ; fail

@@ -1,0 +1,15 @@
+@filter FORWARD
+-m dscp --dscp 0x2e ; = ; ok
+-m dscp --dscp 0 ; -m dscp --dscp 0x00 ; ok
+-m dscp ! --dscp 63 -j DROP ; -m dscp ! --dscp 0x3f -j DROP ; ok
+-m dscp --dscp-class ef ; -m dscp --dscp 0x2e ; ok
+-m dscp --dscp-class AF41 ; -m dscp --dscp 0x22 ; ok
+-m dscp ! --dscp-class cs6 ; -m dscp ! --dscp 0x30 ; ok
+-m dscp --dscp-class EFx ; -m dscp --dscp 0x2e ; ok
+-m dscp --dscp-class BE ; -m dscp --dscp 0x00 ; ok
+-m dscp --dscp 64 ; ; fail
+-m dscp --dscp -1 ; ; fail
+-m dscp --dscp x ; ; fail
+-m dscp --dscp-class AF50 ; ; fail
+-m dscp --dscp 1 --dscp-class EF ; ; fail
+-m dscp ; ; fail

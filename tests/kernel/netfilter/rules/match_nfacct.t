@@ -1,0 +1,3 @@
+@filter FORWARD
+-m nfacct --nfacct-name nosuch ; ; fail
+-m nfacct ; ; fail

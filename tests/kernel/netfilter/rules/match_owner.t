@@ -1,0 +1,25 @@
+@filter OUTPUT
+-m owner --uid-owner 1337 -j RETURN ; = ; ok
+-m owner --uid-owner root ; -m owner --uid-owner 0 ; ok
+-m owner --uid-owner nobody ; -m owner --uid-owner 65534 ; ok
+-m owner ! --uid-owner 1337 -j DROP ; = ; ok
+-m owner --gid-owner 1337 ; = ; ok
+-m owner ! --gid-owner 1000-1999 ; = ; ok
+-m owner --uid-owner 1000:1999 ; -m owner --uid-owner 1000-1999 ; ok
+-m owner --uid-owner 0 --gid-owner 0 ; = ; ok
+-m owner --gid-owner 1337 --uid-owner 1337 ; -m owner --uid-owner 1337 --gid-owner 1337 ; ok
+-m owner --socket-exists ; = ; ok
+-m owner ! --socket-exists ; = ; ok
+-m owner --gid-owner 5 --suppl-groups ; = ; ok
+-m owner --socket-exists --uid-owner 5 ! --gid-owner 7 --suppl-groups ; = ; ok
+-m owner --uid-owner 4294967294 ; = ; ok
+-m owner --uid-owner 0x10 ; -m owner --uid-owner 16 ; ok
+-m owner --suppl-groups --gid-owner 5 ; ; fail
+-m owner --gid-owner 5 ! --suppl-groups ; ; fail
+-m owner --suppl-groups ; ; fail
+-m owner --uid-owner 4294967295 ; ; fail
+-m owner --uid-owner nosuchuser ; ; fail
+-m owner --uid-owner 5- ; ; fail
+-m owner --uid-owner 5-x ; ; fail
+-m owner --uid-owner ; ; fail
+-m owner ; ; fail

@@ -1,0 +1,2 @@
+@filter FORWARD
+-m owner --uid-owner 5 ; ; fail

@@ -1,0 +1,20 @@
+@filter FORWARD
+-m policy --dir in --pol none ; = ; ok
+-m policy --dir out --pol none -j ACCEPT ; = ; ok
+-m policy --dir in --pol ipsec ; = ; ok
+-m policy --dir in ; -m policy --dir in --pol ipsec ; ok
+-m policy --dir out --pol ipsec --reqid 1 --proto esp ; = ; ok
+-m policy --dir in --pol ipsec --strict --reqid 1 --spi 0x10 --proto esp --mode tunnel --tunnel-dst 10.0.0.0/8 --tunnel-src 10.1.0.0/16 --next --reqid 2 ; = ; ok
+-m policy --dir in --pol ipsec ! --reqid 1 ! --spi 0x10 ! --proto ah ! --mode transport ! --tunnel-src 10.0.0.1 ; = ; ok
+-m policy --dir in --pol ipsec --strict --mode tunnel --tunnel-src 10.0.0.0/255.0.255.0 --next --proto ipcomp --next --mode transport --next --spi 3 ; -m policy --dir in --pol ipsec --strict --mode tunnel --tunnel-src 10.0.0.0 --next --proto ipcomp --next --mode transport --next --spi 0x3 ; ok
+-m policy --dir in --pol ipsec --strict ; ; fail
+-m policy --dir in --pol none --strict ; ; fail
+-m policy --pol ipsec ; ; fail
+-m policy --dir up --pol ipsec ; ; fail
+-m policy --dir in --pol foo ; ; fail
+-m policy --dir in --pol ipsec --next ; ; fail
+-m policy --dir in --pol ipsec --reqid 1 --reqid 2 ; ; fail
+-m policy --dir in --pol ipsec --proto tcp ; ; fail
+-m policy --dir in --pol ipsec --mode foo ; ; fail
+-m policy --dir in --pol ipsec --strict --reqid 1 --tunnel-dst 10.0.0.0/8 ; ; fail
+-m policy ; ; fail

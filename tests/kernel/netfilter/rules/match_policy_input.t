@@ -1,0 +1,3 @@
+@filter INPUT
+-m policy --dir in --pol none ; = ; ok
+-m policy --dir out --pol none ; ; fail

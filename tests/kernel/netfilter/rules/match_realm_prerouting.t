@@ -1,0 +1,2 @@
+@mangle PREROUTING
+-m realm --realm 5 ; ; fail

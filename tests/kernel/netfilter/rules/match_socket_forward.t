@@ -1,0 +1,2 @@
+@mangle FORWARD
+-m socket ; ; fail

@@ -1,0 +1,31 @@
+@filter FORWARD
+-m string --string "GET " --algo bm ; = ; ok
+-m string --algo kmp --string x -j DROP ; -m string --string "x" --algo kmp -j DROP ; ok
+-m string ! --string "a\"b\\c" --algo bm ; = ; ok
+-m string --hex-string "|0a 0d|x" --algo bm ; -m string --hex-string "|0a0d78|" --algo bm ; ok
+-m string --hex-string "GET|20|/" --algo kmp --from 40 --to 100 ; -m string --string "GET /" --algo kmp --from 40 --to 100 ; ok
+-m string --string "Host: x" --algo bm --icase --to 65535 --from 0 ; -m string --string "Host: x" --algo bm --icase ; ok
+-m string --hex-string "a\\|b" --algo bm ; -m string --string "a|b" --algo bm ; ok
+-m string --hex-string "|ff|" --algo bm ; = ; ok
+-m string --string "x\\" --algo bm ; -m string --hex-string "|785c|" --algo bm ; ok
+-m string --hex-string "|  41|" --algo bm ; -m string --string "A" --algo bm ; ok
+-m string ! --hex-string "|41|" --algo bm ; -m string ! --string "A" --algo bm ; ok
+-m string --string "\\|x" --algo bm ; = ; ok
+-m string --string x --algo fsm ; ; fail
+-m string --string x --algo nosuch ; ; fail
+-m string --string x --algo bm --from 10 --to 5 ; ; fail
+-m string --string "" --algo bm ; ; fail
+-m string --hex-string "" --algo bm ; ; fail
+-m string --hex-string "|4|" --algo bm ; ; fail
+-m string --hex-string "|41" --algo bm ; ; fail
+-m string --hex-string "|4g|" --algo bm ; ; fail
+-m string --hex-string "|4" --algo bm ; ; fail
+-m string --hex-string "|41\\|" --algo bm ; ; fail
+-m string --hex-string "x\\" --algo bm ; ; fail
+-m string --string xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx --algo bm ; -m string --string "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" --algo bm ; ok
+-m string --string xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx --algo bm ; ; fail
+-m string --string x --hex-string "|41|" --algo bm ; ; fail
+-m string --string x --algo bm --to 65536 ; ; fail
+-m string --string x ; ; fail
+-m string --algo bm ; ; fail
+-m string ; ; fail

@@ -1,0 +1,29 @@
+@filter FORWARD
+-m time ; -m time --datestop 2038-01-19T03:14:07 ; ok
+-m time --timestart 08:00 --timestop 18:30 ; -m time --timestart 08:00:00 --timestop 18:30:00 --datestop 2038-01-19T03:14:07 ; ok
+-m time --timestart 01:02:03 --timestop 04:05:06 --monthdays 1,2,3,4,5,21,22,23 --weekdays Mon,Fri,Sun --datestart 2001-02-03T04:05:06 --datestop 2012-09-08T09:06:05 --kerneltz ; = ; ok
+-m time --weekdays 6,7 -j DROP ; -m time --weekdays Sat,Sun --datestop 2038-01-19T03:14:07 -j DROP ; ok
+-m time ! --weekdays Sa,Su ; -m time --weekdays Mon,Tue,Wed,Thu,Fri --datestop 2038-01-19T03:14:07 ; ok
+-m time ! --monthdays 31,1 ; -m time --monthdays 2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30 --datestop 2038-01-19T03:14:07 ; ok
+-m time --datestart 2024 ; -m time --datestart 2024-01-01T00:00:00 --datestop 2038-01-19T03:14:07 ; ok
+-m time --datestart 2024-02-30 --datestop 2025-00-00T12 ; -m time --datestart 2024-03-01T00:00:00 --datestop 2024-11-30T12:00:00 ; ok
+-m time --timestart 23:00 --timestop 01:00 --contiguous ; -m time --timestart 23:00:00 --timestop 01:00:00 --datestop 2038-01-19T03:14:07 --contiguous ; ok
+-m time --timestart 22:00 --utc ; -m time --timestart 22:00:00 --timestop 23:59:59 --datestop 2038-01-19T03:14:07 ; ok
+-m time --localtz ; -m time --datestop 2038-01-19T03:14:07 --kerneltz ; ok
+-m time --datestop 2038-01-19T03:14:07 ; = ; ok
+-m time --timestart 10:00 --timestop 12:00 --contiguous ; ; fail
+-m time --kerneltz --utc ; ; fail
+-m time --timestart 24:00 ; ; fail
+-m time --timestart 10 ; ; fail
+-m time --timestart 10:60 ; ; fail
+-m time --timestart 10:00:61 ; ; fail
+-m time --datestart 1969 ; ; fail
+-m time --datestart 2039 ; ; fail
+-m time --datestart 2024-13 ; ; fail
+-m time --datestart 2024-01-32 ; ; fail
+-m time --datestart 2024-01-01T24 ; ; fail
+-m time --datestart x ; ; fail
+-m time --weekdays 0 ; ; fail
+-m time --weekdays Mo,Foo ; ; fail
+-m time --monthdays 32 ; ; fail
+-m time --monthdays x ; ; fail

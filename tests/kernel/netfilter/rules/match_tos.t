@@ -1,0 +1,16 @@
+@mangle FORWARD
+-m tos --tos 0x10 ; -m tos --tos 0x10/0xff ; ok
+-m tos --tos 16/63 ; -m tos --tos 0x10/0x3f ; ok
+-m tos ! --tos 0x10/0xf0 ; = ; ok
+-m tos --tos Minimize-Delay ; -m tos --tos 0x10/0x3f ; ok
+-m tos ! --tos minimize-cost ; -m tos ! --tos 0x02/0x3f ; ok
+-m tos --tos Normal-Service ; -m tos --tos 0x00/0x3f ; ok
+-m tos --tos 0x10/0x3f ; = ; ok
+-m tos --tos 0x11/0x3f ; = ; ok
+-m tos --tos 0 ; -m tos --tos 0x00/0xff ; ok
+-m tos --tos 256 ; ; fail
+-m tos --tos 1/256 ; ; fail
+-m tos --tos 1/ ; ; fail
+-m tos --tos 1x ; ; fail
+-m tos --tos Fast ; ; fail
+-m tos ; ; fail
