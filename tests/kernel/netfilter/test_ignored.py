@@ -80,7 +80,8 @@ def test_no_packet_matches_and_its_trace_says_so() -> None:
 
 def test_they_can_be_inserted_deleted_and_listed() -> None:
     netfilter = fresh()
-    text = "*filter\n-A INPUT -j TARPIT --gateway 1.2.3.4\n-I INPUT 1 -m geoip --country 1\n-D INPUT -j TARPIT --gateway 1.2.3.4\n"
+    line = "INPUT -j TARPIT --gateway 1.2.3.4"
+    text = f"*filter\n-A {line}\n-I INPUT 1 -m geoip --country 1\n-D {line}\n"
     assert [line.line for line in netfilter.restore(text + "COMMIT\n", ignore_unknown=True)] == [2, 3, 4]
     assert iptables(netfilter, ["-S", "INPUT"]) == "-P INPUT ACCEPT\n-A INPUT -m geoip --country 1\n"
     assert iptables(netfilter, ["-nL", "INPUT"]).splitlines()[2].split() == (
