@@ -9,7 +9,7 @@ import os
 import select
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from emulator.runtime.state_directory import StateDirectory, StateDirectoryError, create
 
@@ -79,19 +79,45 @@ def remove_leftovers(directory: StateDirectory) -> None:
         create(directory).remove()
 
 
+class Watched:
+    """A process that is watched by a descriptor (pidfd_open(2)), since its number may be another's by and by."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor  # -1: there is none
+
+    def send(self, number: int) -> None:
+        """Send it a signal, and let it run: a stopped one would not see it."""
+        if self._descriptor < 0:
+            return
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._descriptor, number)
+            signal.pidfd_send_signal(self._descriptor, signal.SIGCONT)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for its end; whether it came in time."""
+        if self._descriptor < 0:
+            return True
+        ended, _, _ = select.select([self._descriptor], [], [], timeout)
+        return bool(ended)
+
+
+@contextmanager
+def watched(pid: int) -> Iterator[Watched]:
+    """Watch a process; one that is not there (0 too), or that this system cannot watch, has ended already."""
+    descriptor = -1
+    with suppress(ProcessLookupError):
+        if pid > 0 and hasattr(os, "pidfd_open"):
+            descriptor = os.pidfd_open(pid)
+    try:
+        yield Watched(descriptor)
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
 def _ends(pid: int, number: int = 0) -> bool:
     """Send a signal (0: none) and wait; whether the process ended."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
+    with watched(pid) as process:
         if number:
-            signal.pidfd_send_signal(descriptor, number)
-            signal.pidfd_send_signal(descriptor, signal.SIGCONT)  # a stopped one would not see it
-        ended, _, _ = select.select([descriptor], [], [], GRACE)
-    except ProcessLookupError:
-        return True
-    finally:
-        os.close(descriptor)
-    return bool(ended)
+            process.send(number)
+        return process.wait(GRACE)

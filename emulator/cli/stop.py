@@ -12,7 +12,7 @@ from emulator.api.messages import STOP, ControlError, Empty
 from emulator.cli.client import Client
 from emulator.cli.command import command, pass_session
 from emulator.cli.exit_status import OK
-from emulator.cli.holders import end_holders, holders, is_left_over, remove_leftovers
+from emulator.cli.holders import end_holders, holders, is_left_over, remove_leftovers, watched
 from emulator.cli.options import output_option
 from emulator.cli.session import SUPERVISOR, Session
 from emulator.runtime.state_directory import (
@@ -86,11 +86,13 @@ def _held() -> list[StateDirectory]:
 
 
 def _ask(directory: StateDirectory, timeout: float) -> bool:
-    """Ask the supervisor to end everything; whether it did so in time."""
-    try:
-        with Client(directory.socket(SUPERVISOR), SUPERVISOR) as client:
-            client.call(STOP, Empty(), timeout)
-            client.wait_closed(timeout)
-    except ControlError:
-        pass  # it is stuck or ends just now: what is left of it decides
-    return not holders(directory)
+    """Ask the supervisor to end everything; whether it did so in time, itself included."""
+    first = directory.holder().pid
+    with watched(first if first in holders(directory) else 0) as supervisor:
+        try:
+            with Client(directory.socket(SUPERVISOR), SUPERVISOR) as client:
+                client.call(STOP, Empty(), timeout)
+                client.wait_closed(timeout)
+        except ControlError:
+            pass  # it is stuck or ends just now: what is left of it decides
+        return not holders(directory) and supervisor.wait(timeout)
