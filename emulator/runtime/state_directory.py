@@ -11,6 +11,7 @@ import shutil
 import socket
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -226,7 +227,10 @@ def create(directory: StateDirectory, sockets: Iterable[str] = ()) -> StateDirec
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {directory.name} {_MADE if made else _FOUND}\n".encode(), 0)
     except OSError as error:
-        lock.remove()
+        try:
+            lock.remove()
+        except OSError:  # without a free descriptor no directory can be read: what was made here is known by name
+            _remove_made(path, made=made)
         raise StateDirectoryError(f"{path}: cannot be written: {_reason(error)}") from None
     return lock
 
@@ -356,6 +360,14 @@ def _remove_if_empty(path: Path) -> None:
         if os.listdir(path):
             return
         raise
+
+
+def _remove_made(path: Path, *, made: bool) -> None:
+    with suppress(OSError):
+        (path / _LOGS).rmdir()
+    (path / _LOCK).unlink(missing_ok=True)
+    if made:
+        path.rmdir()
 
 
 def _reason(error: OSError) -> str:

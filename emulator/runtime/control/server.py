@@ -31,6 +31,9 @@ MAX_EXCHANGES = 256
 INPUT_CHUNKS = 64
 WRITE_QUEUE = 64
 WRITE_BATCH = 262_144
+UNSENT_ANSWERS = 32
+"""Answers that a client has not taken yet, at which it is not heard further."""
+
 RESERVE = 32
 """Descriptors of a process that clients do not get: its own sockets, logs, and the way to the controller."""
 
@@ -107,6 +110,8 @@ class Connection:
         self._logger = methods.logger
         self._exchanges: dict[int, Exchange[Any]] = {}
         self._cancel_scope = trio.CancelScope()
+        self._unsent = 0
+        self._sent = trio.Event()
         self._outgoing: trio.MemorySendChannel[bytes]
         self._queued: trio.MemoryReceiveChannel[bytes]
         self._outgoing, self._queued = trio.open_memory_channel(WRITE_QUEUE)
@@ -182,6 +187,7 @@ class Connection:
                     raise ControlError(ErrorCode.INVALID, f"request {message.id} is refused: {why}")
                 exchange = self._exchanges[message.id] = Exchange(message.id, self)
                 nursery.start_soon(self._run_exchange, message, exchange)
+                await self._wait_for_reader()
             case Input() if exchange is not None:
                 await self._pass_input(exchange, message.input)
             case Interrupt() if exchange is not None:
@@ -199,10 +205,21 @@ class Connection:
             response = Response(id=request.id, error=self._error_body(error, request.method))
         finally:
             del self._exchanges[request.id]
+        self._unsent += 1
         try:
             await self.send(response)
         except CodecError as error:
             await self.send(Response(id=request.id, error=self._error_body(error)))
+        finally:
+            self._unsent -= 1
+            self._sent.set()
+
+    async def _wait_for_reader(self) -> None:
+        """Let what was asked run; hear no more of a client that asks and asks, and does not read the answers."""
+        await trio.lowlevel.checkpoint()
+        while self._unsent >= UNSENT_ANSWERS:
+            self._sent = trio.Event()
+            await self._sent.wait()
 
     async def _pass_input(self, exchange: Exchange[Any], data: bytes | None) -> None:
         try:

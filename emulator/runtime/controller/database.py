@@ -108,4 +108,6 @@ class Database:
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def _failure(self, verb: str, error: Exception) -> DatabaseError:
-        return DatabaseError(f"{self._place}: the store cannot be {verb}: {error}")
+        code = getattr(error, "sqlite_errorcode", 0)
+        hint = "; stop the cluster and start it anew" if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else ""
+        return DatabaseError(f"{self._place}: the store cannot be {verb}: {error}{hint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from emulator.api.messages import (
 from emulator.cloud.plan import plan_hosts
 from emulator.errors import PodwireError
 from emulator.runtime.control.client import open_client
-from emulator.runtime.control.server import Methods, control_socket, serve
+from emulator.runtime.control.server import RESERVE, Methods, control_socket, serve
 from emulator.runtime.programs import programs_of
 from emulator.runtime.state_directory import (
     CLOUD,
@@ -43,6 +44,7 @@ from emulator.runtime.supervisor.arguments import (
 )
 from emulator.runtime.supervisor.interruptions import Interruptions
 from emulator.runtime.supervisor.keeper import kept
+from emulator.runtime.supervisor.last_words import reason_of
 from emulator.runtime.supervisor.launcher import Launcher, LauncherLostError, LocalLauncher
 from emulator.runtime.supervisor.process_table import Backoff, ProcessRecord, ProcessTable
 from emulator.runtime.supervisor.processes import ProcessExited, ProcessFailed, ProcessStarted, StartProcess
@@ -51,6 +53,9 @@ from emulator.runtime.supervisor.readiness import Progress, wait_ready
 LOOPBACK = "127.0.0.1"
 _FAILURES_OF_A_START = 3
 """A process that ends as often as this before the cluster was ever ready will not come up."""
+
+_DESCRIPTORS = RESERVE + 12
+"""Open files that a process must be allowed to have beside those for each node."""
 
 
 class StartError(PodwireError):
@@ -195,8 +200,9 @@ class Supervisor:
                     record.started(event, now)
                     self._started[event.name].set()
                 case ProcessExited():
-                    delay = record.ended(str(event), now)
-                    self._judge(record, str(event))
+                    reason = reason_of(event, self._directory)
+                    delay = record.ended(reason, now)
+                    self._judge(record, reason)
                     nursery.start_soon(self._start, record, delay)
                 case ProcessFailed():
                     delay = record.ended(event.message, now)
@@ -228,8 +234,7 @@ class Supervisor:
     def _judge(self, record: ProcessRecord, reason: str) -> None:
         """A process that ended is started again, unless the cluster never came up because of it."""
         if not self._ready and record.backoff.failures >= _FAILURES_OF_A_START:
-            last = _last_line(self._directory, record.name)
-            self.stop(StartError(f"{record.name} does not come up ({reason}): {last}"))
+            self.stop(StartError(f"{record.name} does not come up: {reason}"))
             return
         self._report(Restarted(record.name, reason))
 
@@ -342,6 +347,7 @@ def run_supervisor(
     the cluster does not come up.
     """
     with kept(lock):
+        _check_descriptors(len(config.nodes))
         programs = programs_of(objects, (host.image for host in plan_hosts(config) if host.image))
         launcher = LocalLauncher.fork(lock, config.proxy_mode, programs)
         supervisor = Supervisor(
@@ -357,12 +363,9 @@ def run_supervisor(
         trio.run(supervisor.run)
 
 
-def _last_line(directory: StateDirectory, name: str) -> str:
-    try:
-        lines = directory.log(name).read_text(errors="replace").split("\n")
-        space = os.statvfs(directory.path)
-    except OSError:
-        return "it left no log"
-    if not space.f_bavail:
-        return f"no space is left on the disk of {directory.path}"
-    return next((line for line in reversed(lines) if line.strip()), "its log is empty")
+def _check_descriptors(nodes: int) -> None:
+    """Refuse what would only half come up. The launcher has two for each node, the controller one and a reserve."""
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = _DESCRIPTORS + 2 * nodes
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        raise StartError(f"a process may have {limit} open files here, {nodes} nodes need {needed}; see: ulimit -Hn")

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 import trio
-from trio.testing import memory_stream_pair
+from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 from emulator.api import messages
 from emulator.api.codec import FrameReader, encode_frame
@@ -238,6 +238,31 @@ async def test_a_client_that_breaks_the_protocol_is_told_and_cut_off(data):
     (response,) = FrameReader().feed(received)
     assert response["id"] == 0
     assert response["error"]["code"] == "invalid"
+
+
+async def test_a_client_that_asks_and_does_not_read_is_heard_no_further():
+    asked = 0
+
+    async def count(_params, _exchange):
+        nonlocal asked
+        asked += 1
+        await trio.lowlevel.checkpoint()
+        return VERSION
+
+    methods = Methods(LOGGER)
+    methods.add(messages.VERSION, count)
+    ours, theirs = lockstep_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_connection, theirs, methods)
+        requests = [encode_frame({"id": number, "method": "version"}) for number in range(1, 1001)]
+        nursery.start_soon(ours.send_all, b"".join(requests))
+        await trio.testing.wait_all_tasks_blocked()
+        assert asked < 200
+        reader, answered = FrameReader(), 0
+        while answered < 1000:  # it reads after all, and nothing was lost
+            answered += len(list(reader.feed(await ours.receive_some(65_536))))
+        assert asked == 1000
+        await ours.aclose()
 
 
 async def test_a_result_that_is_too_large_is_an_error():
