@@ -38,6 +38,11 @@ def kill(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
+def is_named(keeper: Keeper) -> bool:
+    """Whether it has got as far as to have a name of its own, when signals are ignored."""
+    return "keeper" in Path(f"/proc/{keeper.pid}/cmdline").read_text()
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> StateDirectory:
     return StateDirectory(tmp_path / "c", "c")
@@ -58,6 +63,7 @@ def test_the_last_holder_counts_and_its_signals_do_not(directory: StateDirectory
     """As when supervisor and launcher are both killed, after a signal to the whole group."""
     lock = state_directory.create(directory)
     keeper = Keeper(lock)
+    wait_until(lambda: is_named(keeper))
     pid = in_a_process(lambda: None)  # it has inherited the lock, as a launcher does
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(keeper.pid, number)
@@ -100,7 +106,7 @@ def test_a_keeper_holds_no_pipe_open(directory: StateDirectory) -> None:
     ours, theirs = os.pipe()
     lock = state_directory.create(directory)
     keeper = Keeper(lock)
-    wait_until(lambda: "keeper" in Path(f"/proc/{keeper.pid}/cmdline").read_text())
+    wait_until(lambda: is_named(keeper))
     os.close(theirs)
     assert os.read(ours, 1) == b""
     os.close(ours)
