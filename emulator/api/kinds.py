@@ -93,6 +93,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("Endpoints", "v1", "endpoints", ("ep",), effect=True),
     Kind("Deployment", "apps/v1", "deployments", ("deploy",), effect=True, in_all=True),
     Kind("ReplicaSet", "apps/v1", "replicasets", ("rs",), effect=True, in_all=True),
+    Kind("ReplicationController", "v1", "replicationcontrollers", ("rc",), effect=True, in_all=True),
     Kind("StatefulSet", "apps/v1", "statefulsets", ("sts",), effect=True, in_all=True),
     Kind("DaemonSet", "apps/v1", "daemonsets", ("ds",), effect=True, in_all=True),
     # Core.
@@ -102,9 +103,6 @@ KINDS: tuple[Kind, ...] = (
     Kind("Event", "v1", "events", ("ev",)),
     Kind("PersistentVolume", "v1", "persistentvolumes", ("pv",), namespaced=False, note=NO_STORAGE),
     Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims", ("pvc",), note=NO_STORAGE),
-    Kind(
-        "ReplicationController", "v1", "replicationcontrollers", ("rc",), note="use a Deployment instead", in_all=True
-    ),
     Kind("PodTemplate", "v1", "podtemplates"),
     Kind("ResourceQuota", "v1", "resourcequotas", ("quota",), note="quotas are not enforced"),
     Kind("LimitRange", "v1", "limitranges", ("limits",), note="limits are not enforced"),

@@ -33,6 +33,7 @@ _CHECKS: Mapping[str, Callable[[Cursor], None]] = MappingProxyType(
         "Node": cluster.check_node,
         "Pod": pod.check_pod,
         "ReplicaSet": workload.check_workload,
+        "ReplicationController": workload.check_replication_controller,
         "Secret": cluster.check_secret,
         "Service": service.check_service,
         "StatefulSet": workload.check_stateful_set,

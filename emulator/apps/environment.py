@@ -298,6 +298,16 @@ async def no_files(_path: str) -> str | None:
     return None
 
 
+class ServicePorts(Protocol):
+    """To which ports of a pod the cluster's Services send packets."""
+
+    def now(self) -> frozenset[tuple[str, int]]:
+        """Return protocol and number of each."""
+
+    async def changed(self) -> None:
+        """Wait until they may be others."""
+
+
 def _never(_act: Callable[[], None]) -> None:
     """Where nobody sends signals."""
 
@@ -318,13 +328,12 @@ class Container:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[tuple[str, str, int], ...] = ()  # (name, protocol, containerPort)
-    probed_ports: tuple[tuple[int, bool], ...] = ()  # TCP ports that its probes ask, and whether over TLS
+    probed_ports: tuple[int, ...] = ()  # TCP ports that its probes ask
+    service_ports: ServicePorts | None = None  # for the one container of a pod that stands in for what is not declared
     labels: Mapping[str, str] = field(default_factory=dict)
     zone: Zone | None = None  # for name servers outside of clusters
     directory: ServiceDirectory | None = None  # for the cluster's DNS server
-    read_file: Callable[[str], Awaitable[str | None]] = (
-        no_files  # the text of a file that was mounted, None without one
-    )
+    read_file: Callable[[str], Awaitable[str | None]] = no_files  # the text of a mounted file, None without one
     app: str = ""  # "module:function" in place of the image's program
     wall_clock: Callable[[], float] = time.time  # seconds since the epoch, for what programs print as a date
     on_terminate: Callable[[Callable[[], None]], None] = _never

@@ -18,12 +18,14 @@ import trio
 from emulator.apps.environment import Container, TcpListener, TcpStream
 from emulator.apps.http_conversation import Conversation
 from emulator.apps.http_message import Headers, Request, Response, text
+from emulator.apps.replayed_stream import ReplayedStream
 from emulator.apps.termination import terminated
 from emulator.apps.tls import HANDSHAKE_TIMEOUT, TlsError, accept
 
 BODY_LIMIT = 1 << 20  # bytes of a request's body
 IDLE_TIMEOUT = 75.0  # seconds, as nginx's keepalive_timeout
 CONNECTION_LIMIT = 1_000
+_TLS_HANDSHAKE = b"\x16"  # the first record's content type (RFC 8446, section 5.1)
 
 Handler = Callable[[Request], Response | Awaitable[Response]]
 
@@ -34,7 +36,8 @@ class Service:
 
     `headers` come first in every response, Date follows. `error` makes the response to a malformed request of a
     status; `garbage`, if there is one, answers a client that speaks another protocol: it gets these bytes once.
-    `plain` is for clients that speak HTTP where TLS is spoken. `idle_timeout` is in seconds.
+    `plain` is for clients that speak HTTP where TLS is spoken; `tls_if_asked` makes the settings for clients that begin
+    with TLS where it need not be spoken. `idle_timeout` is in seconds.
     """
 
     handler: Handler
@@ -44,6 +47,7 @@ class Service:
     error: Callable[[int], Response] = lambda status: text(f"{status} {HTTPStatus(status).phrase}", status)
     garbage: bytes | None = None
     plain: bytes = b""
+    tls_if_asked: Callable[[], ssl.SSLContext] | None = None
     idle_timeout: float = IDLE_TIMEOUT
     body_limit: int = BODY_LIMIT
 
@@ -128,12 +132,24 @@ class Server:
         try:
             async with stream:
                 with suppress(trio.BrokenResourceError, trio.TooSlowError):  # the client went away: nobody to tell
-                    if self._tls is None:
-                        await self._converse(stream)
-                    else:
+                    if self._tls is not None:
                         await self._secure(stream, self._tls)
+                    elif self._service.tls_if_asked is not None:
+                        await self._as_asked(stream, self._service.tls_if_asked)
+                    else:
+                        await self._converse(stream)
         finally:
             self._free.release()
+
+    async def _as_asked(self, stream: TcpStream, tls: Callable[[], ssl.SSLContext]) -> None:
+        """Speak TLS with a client whose first byte is that of a handshake, else HTTP."""
+        with trio.fail_after(self._service.idle_timeout):
+            first = await stream.receive_some()
+        replayed = ReplayedStream(stream, first)
+        if first[:1] == _TLS_HANDSHAKE:
+            await self._secure(replayed, tls())
+        else:
+            await self._converse(replayed)
 
     async def _secure(self, transport: TcpStream, context: ssl.SSLContext) -> None:
         try:

@@ -46,6 +46,9 @@ PROGRAMS: Mapping[str, str] = MappingProxyType(
         "whoami": "whoami",
     }
 )
+_OWN_HOSTS = frozenset({"", "127.0.0.1", "localhost"})
+STAND_INS = frozenset({"generic", "idle"})
+"""Programs that know no ports of their own."""
 _SHELLS = frozenset({"ash", "bash", "sh"})
 _IDLE_COMMANDS = frozenset({"sleep", "tail", "pause"})
 # agnhost's subcommands that there are.
@@ -123,6 +126,8 @@ def without_shell(words: Sequence[str]) -> tuple[str, ...]:
 def program_for(container: Container) -> Program:
     """Return the program of a container, by its image and command."""
     module = module_for(container.image, container.command, container.args)
+    if module == "idle" and container.ports and ignores(container.image, container.command, container.args):
+        module = "generic"  # some program of the image, which is not run, has ports
     return cast("Program", import_module(f"emulator.apps.programs.{module}").main)
 
 
@@ -162,4 +167,8 @@ def can_pass(image: str, command: Sequence[str], args: Sequence[str], probe: Map
         return (
             module != "generic" and isinstance(words, Sequence) and bool(words) and is_built_in(without_shell(words)[0])
         )
-    return bool(probe.get("httpGet") or probe.get("tcpSocket"))
+    action = probe.get("httpGet") or probe.get("tcpSocket")
+    if not isinstance(action, Mapping):
+        return False
+    # A real program may give its node an address; one that stands in has those of its pod only.
+    return module != "generic" or action.get("host", "") in _OWN_HOSTS

@@ -84,7 +84,7 @@ def _node_name(obj: Object) -> tuple[str, str]:
     return f"{path}.nodeName", str(spec.get("nodeName") or "") if obj["kind"] in _POD_MAKERS else ""
 
 
-_POD_MAKERS = frozenset({"Pod", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
+_POD_MAKERS = frozenset({"Pod", "Deployment", "ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet"})
 
 
 def kind_of_object(obj: Object) -> Kind:

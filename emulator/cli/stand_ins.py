@@ -10,7 +10,7 @@ from emulator.api.problem import printable
 from emulator.apps.images import can_pass, ignores, module_for, runs_to_its_end
 from emulator.cli.manifests import described
 
-_POD_MAKERS = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
+_POD_MAKERS = frozenset({"Deployment", "ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet"})
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _LONGEST = 40
 """Characters of a command that are shown."""
@@ -72,7 +72,7 @@ def _line(container: Object) -> tuple[str, Sequence[str], Sequence[str]]:
 def _program(container: Object) -> Iterator[str]:
     image, command, args = _line(container)
     if module_for(image, command, args) == "generic":
-        what = "answers on its declared ports" if container.get("ports") else "declares no ports, so nothing answers"
+        what = "answers on its declared ports" if container.get("ports") else "answers where Services lead to it"
         yield f"image {image}: {what} in place of the real program"
     if ignores(image, command, args):
         words = " ".join(" ".join(map(str, [*command, *args])).split())

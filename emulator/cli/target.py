@@ -113,7 +113,7 @@ def _pod_of(client: Client, kind: Kind, name: str, namespace: str) -> Target:
     """Return a pod of a workload or Service: one that is ready, where there is one."""
     spec = client.call(GET, GetParams(kind=kind.key, name=name, namespace=namespace)).object.get("spec", {})
     selector = spec.get("selector") or {}
-    if kind.kind != "Service":
+    if kind.kind not in ("Service", "ReplicationController"):
         selector = selector.get("matchLabels") or {}
     if not selector:
         raise ControlError(ErrorCode.INVALID, f"{kind.described(name)} selects no pods; name a pod instead")

@@ -300,3 +300,13 @@ def test_every_kind_has_a_schema_that_compiles() -> None:
     for kind in KINDS:
         obj = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "x"}, "no-such-field": 1}
         assert 'unknown field "no-such-field"' in texts(obj)
+
+
+def test_replication_controllers_select_by_plain_labels() -> None:
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "a", "image": "b"}]}}
+    obj: dict[str, Any] = {"apiVersion": "v1", "kind": "ReplicationController", "metadata": {"name": "web"}}
+    assert texts({**obj, "spec": {"template": template}}) == []
+    assert texts({**obj, "spec": {"selector": {"app": "web"}, "template": template}}) == []
+    check({**obj, "spec": {"selector": {"app": "db"}, "template": template}}, "spec.template.metadata.labels: Invalid")
+    check({**obj, "spec": {"replicas": 1}}, "spec.template: Required value")
+    check({**obj, "spec": {"template": {"spec": template["spec"]}}}, "spec.selector: Required value")

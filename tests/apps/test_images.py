@@ -96,6 +96,9 @@ def test_what_an_init_container_can_run(image: str, line: str, runs: bool) -> No
         ("busybox", "sh -c server", {"tcpSocket": {"port": 80}}, False),
         ("busybox", "sleep infinity", {"exec": {"command": ["true"]}}, True),
         ("nginx", "", {"grpc": {"port": 80}}, False),
+        ("node-cache", "", {"httpGet": {"port": 80, "host": "127.0.0.1"}}, True),
+        ("node-cache", "", {"httpGet": {"port": 80, "host": "169.254.20.10"}}, False),
+        ("coredns", "", {"tcpSocket": {"port": 53, "host": "169.254.20.10"}}, True),
     ],
 )
 def test_which_probes_can_find_out_something(image: str, line: str, probe: Mapping[str, object], passes: bool) -> None:

@@ -9,7 +9,6 @@ from trio.testing import MockClock
 
 from emulator.api.manifest import read_manifests
 from emulator.api.messages import Object
-from emulator.apps.programs.generic import speaks_tls
 from emulator.runtime.cluster.cluster import Cluster, Place
 from tests.scenarios.world import ask, pod, settle
 
@@ -62,7 +61,7 @@ async def _check_service(cluster: Cluster, service: Object) -> None:
     host = f"{name}.{namespace}.svc.cluster.local"
     for port in now["spec"]["ports"]:
         number = numbers[port.get("name", "")] if headless else port["port"]
-        secure = speaks_tls(str(port.get("targetPort", "")), numbers[port.get("name", "")])
+        secure = 443 in (port["port"], numbers[port.get("name", "")]) or port.get("name", "").startswith("https")
         await _check_port(cluster.pod("client"), host, number, port.get("protocol", "TCP"), secure=secure)
 
 

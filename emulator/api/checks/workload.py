@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.api.checks import formats
-from emulator.api.checks.metadata import check_selector
+from emulator.api.checks.metadata import check_labels, check_selector
 from emulator.api.checks.pod import check_template
 from emulator.api.problem import Cursor
 from emulator.api.selectors import matches_raw
@@ -14,6 +14,27 @@ _NOT_NEGATIVE = ("replicas", "minReadySeconds", "revisionHistoryLimit", "paralle
 
 def check_workload(workload: Cursor) -> None:
     """Check what workloads whose pods run for ever share: a template, and a selector that finds the pods."""
+    _check_endless(workload)
+    _check_selector_fits(workload.get("spec"), workload.get("kind").text or "")
+
+
+def check_replication_controller(controller: Cursor) -> None:
+    """Check a ReplicationController: its selector is plain labels, by default those of its template."""
+    _check_endless(controller)
+    spec = controller.get("spec")
+    template, selector = spec.get("template"), spec.get("selector")
+    if spec.value is not None and template.value is None:
+        template.required()
+    labels = template.get("metadata", "labels")
+    wanted, given = selector.value, labels.value
+    check_labels(selector)
+    if not selector.given and not labels.given and template.value is not None:
+        selector.required()
+    elif isinstance(wanted, dict) and not wanted.items() <= (given if isinstance(given, dict) else {}).items():
+        Cursor(given or {}, labels.path, labels.problems).invalid("`selector` does not match template `labels`")
+
+
+def _check_endless(workload: Cursor) -> None:
     spec = workload.get("spec")
     if spec.value is None:
         spec.required()
@@ -25,7 +46,6 @@ def check_workload(workload: Cursor) -> None:
     policy = template.get("spec", "restartPolicy")
     if policy.text in ("OnFailure", "Never"):
         policy.unsupported(["Always"])
-    _check_selector_fits(spec, workload.get("kind").text or "")
 
 
 def check_deployment(deployment: Cursor) -> None:

@@ -1,12 +1,14 @@
-"""What an image without a program of its own runs: a server on each port, declared or probed, that names its pod.
+"""What an image without a program of its own runs: a server on each port that is declared, probed, or a Service's.
 
-TCP ports speak HTTP, and HTTPS where the port is 443, called "https" or so probed; a client that speaks something else
-gets one line that names the pod, and so does each datagram.
+TCP ports speak HTTP, and HTTPS to whoever begins with TLS; a client that speaks something else gets one line that names
+the pod, and so does each datagram.
 """
 
 from __future__ import annotations
 
-import ssl
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -15,40 +17,63 @@ from emulator.apps.http_message import Request, Response, text
 from emulator.apps.http_server import Service, serve
 from emulator.apps.udp_server import serve_udp
 
-HTTPS_PORT = 443
+if TYPE_CHECKING:
+    import ssl
 
 
 async def main(container: Container, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> int:
-    """Serve until cancelled. OSError(EADDRINUSE) where a port is taken."""
-    service = Service(
-        lambda request: describe(container, request),
-        container.wall_clock,
-        container.log,
-        garbage=f"{line(container)}\n".encode(),
-    )
-    network = container.network
+    """Serve until cancelled. OSError(EADDRINUSE) where a declared or probed port is taken."""
     async with trio.open_nursery() as nursery:
-        for protocol, port, secure in _ports(container):
-            if protocol == "TCP":
-                tls = _context(container) if secure else None
-                nursery.start_soon(serve, await network.open_tcp_listener(port), service, tls)
-            elif protocol == "UDP":
-                nursery.start_soon(serve_udp, network.open_udp(port), lambda _: f"{line(container)}\n".encode())
+        server = _Server(container, nursery)
+        for protocol, port in _ports(container):
+            await server.open(protocol, port)
+        await server.open_for_services()
         task_status.started()
+        while container.service_ports is not None:
+            await container.service_ports.changed()
+            await server.open_for_services()
         await trio.sleep_forever()
 
 
-def _ports(container: Container) -> list[tuple[str, int, bool]]:
-    """Return protocol and port of all that is served, and whether it is TLS."""
-    ports = {(protocol, port): speaks_tls(name, port) for name, protocol, port in container.ports}
-    for port, secure in container.probed_ports:
-        ports["TCP", port] = ports.get(("TCP", port), False) or secure
-    return [(protocol, port, secure) for (protocol, port), secure in ports.items()]
+class _Server:
+    """The listening sockets of one container."""
+
+    def __init__(self, container: Container, nursery: trio.Nursery) -> None:
+        self._container = container
+        self._nursery = nursery
+        self._opened: set[tuple[str, int]] = set()
+        self._service = Service(
+            lambda request: describe(container, request),
+            container.wall_clock,
+            container.log,
+            garbage=f"{line(container)}\n".encode(),
+            tls_if_asked=cache(lambda: _context(container)),
+        )
+
+    async def open(self, protocol: str, port: int) -> None:
+        """Listen, on ports of TCP and UDP. OSError(EADDRINUSE)."""
+        network = self._container.network
+        if (protocol, port) in self._opened:
+            return
+        if protocol == "TCP":
+            self._nursery.start_soon(serve, await network.open_tcp_listener(port), self._service)
+        elif protocol == "UDP":
+            answer = f"{line(self._container)}\n".encode()
+            self._nursery.start_soon(serve_udp, network.open_udp(port), lambda _: answer)
+        self._opened.add((protocol, port))
+
+    async def open_for_services(self) -> None:
+        """Listen on what Services lead to, but for what others of the pod have taken."""
+        ports = self._container.service_ports
+        for protocol, port in sorted(ports.now()) if ports is not None else ():
+            with suppress(OSError):
+                await self.open(protocol, port)
 
 
-def speaks_tls(name: str, port: int) -> bool:
-    """Whether a port is for HTTPS: by its name ("https", "https-admin") or its number."""
-    return port == HTTPS_PORT or name.partition("-")[0] == "https"
+def _ports(container: Container) -> list[tuple[str, int]]:
+    """Return protocol and port of all that is declared or probed."""
+    declared = [(protocol, port) for _, protocol, port in container.ports]
+    return [*declared, *(("TCP", port) for port in container.probed_ports)]
 
 
 def _context(container: Container) -> ssl.SSLContext:

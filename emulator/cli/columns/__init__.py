@@ -26,6 +26,7 @@ _BY_KIND = {
     "Node": "cluster:NODE",
     "Pod": "pod:POD",
     "ReplicaSet": "workload:REPLICA_SET",
+    "ReplicationController": "workload:REPLICA_SET",
     "Role": "cluster:ROLE",
     "RoleBinding": "cluster:ROLE_BINDING",
     "Secret": "cluster:SECRET",

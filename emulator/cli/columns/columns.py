@@ -36,8 +36,10 @@ def labels_text(labels: Mapping[str, str] | None, empty: str = NONE) -> str:
 
 
 def selector_text(selector: Object | None) -> str:
-    """Return a label selector as kubectl prints it: `app=web,tier in (a,b)`."""
+    """Return a label selector, or a plain one, as kubectl prints it: `app=web,tier in (a,b)`."""
     selector = selector or {}
+    if all(isinstance(value, str) for value in selector.values()):
+        selector = {"matchLabels": selector}
     terms = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
     for entry in selector.get("matchExpressions") or ():
         key, operator = entry["key"], entry["operator"]

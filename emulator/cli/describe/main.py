@@ -29,7 +29,7 @@ emulator describe node node-a
 emulator describe pods -l app=web
 """
 
-_WORKLOADS = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
+_WORKLOADS = frozenset({"Deployment", "ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet"})
 
 
 @command("describe", examples=EXAMPLES)

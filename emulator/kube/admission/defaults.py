@@ -25,6 +25,7 @@ _SERVICE: Object = {
 _WORKLOADS: dict[str, Object] = {
     "Deployment": {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600},
     "ReplicaSet": {"replicas": 1},
+    "ReplicationController": {"replicas": 1},
     "StatefulSet": {"replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10},
     "DaemonSet": {"revisionHistoryLimit": 10},
 }
@@ -59,6 +60,8 @@ def _workload_spec(kind: str, spec: Object) -> Object:
             strategy["rollingUpdate"] = rolling | (strategy.get("rollingUpdate") or {})
         filled[field] = strategy
     template = spec["template"]
+    if kind == "ReplicationController" and not spec.get("selector"):
+        filled["selector"] = (template.get("metadata") or {}).get("labels") or {}
     filled["template"] = template | {"spec": _pod_spec(template["spec"])}
     return filled
 

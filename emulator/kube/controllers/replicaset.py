@@ -1,7 +1,8 @@
-"""The ReplicaSet controller: as many pods as the ReplicaSet says, made from its template.
+"""The ReplicaSet controller: as many pods as the ReplicaSet says, made from its template; ReplicationControllers too.
 
 Source: pkg/controller/replicaset/replica_set.go, pkg/controller/controller_utils.go (`ActivePodsWithRanks`),
-pkg/controller/controller_ref_manager.go.
+pkg/controller/controller_ref_manager.go, pkg/controller/replication/conversion.go (the
+latter are ReplicaSets with a plain selector).
 """
 
 from __future__ import annotations
@@ -36,27 +37,27 @@ _PHASE_RANK = {"Pending": 0, "Unknown": 1, "Running": 2}
 class ReplicaSetController:
     """Creates and deletes pods, and counts them; lets go of pods whose labels left its selector, adopts orphans."""
 
-    watches = frozenset({"ReplicaSet", "Pod"})
-
-    def __init__(self, views: ViewCache | None = None) -> None:
+    def __init__(self, views: ViewCache | None = None, kind: str = "ReplicaSet") -> None:
         self._views = views if views is not None else ViewCache()
+        self._kind = kind
+        self.watches = frozenset({kind, "Pod"})
 
     def keys(self, reader: Reader, event: Object) -> Iterable[Key]:
         """Return the ReplicaSet itself, the one that owns the pod, or those that might adopt it."""
-        if event["kind"] == "ReplicaSet":
+        if event["kind"] == self._kind:
             return [key_of(event)]
         if any(reference.get("controller") for reference in event["metadata"].get("ownerReferences") or ()):
-            return owner_key(event, "ReplicaSet")
+            return owner_key(event, self._kind)
         labels = event["metadata"].get("labels") or {}
-        sets = reader.list("ReplicaSet", event["metadata"].get("namespace", "")) if labels else ()
-        return [key_of(obj) for obj in sets if _selector(view(obj, ReplicaSet)).matches(labels)]
+        sets = reader.list(self._kind, event["metadata"].get("namespace", "")) if labels else ()
+        return [key_of(obj) for obj in sets if _selector(_view(obj)).matches(labels)]
 
     def reconcile(self, reader: Reader, key: Key, moment: Moment) -> list[Change]:
         """Return the pods to make or delete, and the status."""
         obj = reader.get(key.kind, key.namespace, key.name)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             return []
-        replica_set = view(obj, ReplicaSet)
+        replica_set = _view(obj)
         selector = _selector(replica_set)
         pods = owned(reader, "Pod", replica_set.metadata, Pod, self._views.view)
         released = [pod for pod, seen in pods if not seen.metadata.deletion_timestamp and not _fits(selector, pod)]
@@ -103,6 +104,14 @@ class ReplicaSetController:
         pending = [wait for wait in waits if wait]
         if pending:
             yield Requeue(key, min(pending))
+
+
+def _view(obj: Object) -> ReplicaSet:
+    """Return a ReplicaSet, or a ReplicationController as one."""
+    if obj["kind"] == "ReplicationController":
+        spec = obj["spec"]
+        obj = obj | {"spec": spec | {"selector": {"matchLabels": spec.get("selector") or {}}}}
+    return view(obj, ReplicaSet)
 
 
 def _selector(replica_set: ReplicaSet) -> Selector:

@@ -79,6 +79,7 @@ def reconcilers(config: ClusterConfig) -> list[Reconciler]:
     return [
         DeploymentController(),
         ReplicaSetController(views),
+        ReplicaSetController(views, "ReplicationController"),
         StatefulSetController(),
         DaemonSetController(),
         Scheduler(),

@@ -43,7 +43,7 @@ from emulator.runtime.control.server import Exchange, Methods
 from emulator.runtime.controller.committer import Committer
 from emulator.runtime.controller.watches import Watches, canonical_kind, predicate
 
-SCALABLE = frozenset({"Deployment", "ReplicaSet", "StatefulSet"})
+SCALABLE = frozenset({"Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"})
 
 T = TypeVar("T")
 

@@ -22,6 +22,7 @@ _WORKLOADS = {
     "Deployment": ("readyReplicas", "replicas"),
     "StatefulSet": ("readyReplicas", "replicas"),
     "DaemonSet": ("numberReady", "desiredNumberScheduled"),
+    "ReplicationController": ("readyReplicas", "replicas"),
 }
 
 

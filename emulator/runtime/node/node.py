@@ -54,6 +54,7 @@ from emulator.runtime.node.kubelet.pods import PodRunner
 from emulator.runtime.node.kubelet.running_pod import PodHost
 from emulator.runtime.node.kubelet.status_writer import StatusWriter
 from emulator.runtime.node.names import ClusterDirectory
+from emulator.runtime.node.served_ports import ServedPorts
 from emulator.runtime.node.service_proxy import ServiceProxy
 from emulator.runtime.node.services import NodeParts, NodeServices
 from emulator.runtime.programs import find_command, find_program
@@ -163,6 +164,7 @@ class NodeMachine:
             get_object=self._get_object,
             find_program=partial(find_program, app_path=setting.config.app_path, alone=setting.own_process),
             find_command=find_command,
+            served_ports=ServedPorts(node.metadata.name, self.cache),
         )
         events = EventWriter(self.link, node.metadata.name, self.machine.wall_clock, setting.log)
         pods = PodRunner(self.machine, host, plugin, setting.log, writer.put, events.put)

@@ -12,7 +12,7 @@ from emulator.api.messages import ClusterOverview, ControlError, Empty, EventTyp
 from emulator.runtime.control.client import ControlClient
 from emulator.runtime.tasks import tasks
 
-WATCHED = ("Node", "Pod", "Deployment", "StatefulSet", "DaemonSet")
+WATCHED = ("Node", "Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicationController")
 
 
 @dataclass(frozen=True, slots=True)

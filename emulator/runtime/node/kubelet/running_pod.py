@@ -13,8 +13,8 @@ from emulator.api.app_annotation import app_of
 from emulator.api.objects.container import Container as ContainerSpec
 from emulator.api.objects.container import Probe
 from emulator.api.objects.pod import Pod
-from emulator.apps.environment import Command, Container, Program, ServiceDirectory
-from emulator.apps.images import can_pass, runs_to_its_end
+from emulator.apps.environment import Command, Container, Program, ServiceDirectory, ServicePorts
+from emulator.apps.images import STAND_INS, can_pass, module_for, runs_to_its_end
 from emulator.kernel.netns import Netns
 from emulator.kube.kubelet.capabilities import Capabilities
 from emulator.kube.kubelet.record import probes
@@ -23,6 +23,7 @@ from emulator.runtime.machine.machine import Machine
 from emulator.runtime.node.kubelet.health_probe import PortError, port_of
 from emulator.runtime.node.kubelet.mounts import GetObject, MountedFiles
 from emulator.runtime.node.kubelet.termination import Termination
+from emulator.runtime.node.served_ports import PodPorts, ServedPorts
 from emulator.runtime.sockets.network import NetnsNetwork
 
 
@@ -40,6 +41,7 @@ class PodHost:
     get_object: GetObject
     find_program: Callable[[Container], Program]
     find_command: Callable[[str], Command | None]
+    served_ports: ServedPorts | None = None
 
 
 @dataclass(slots=True)
@@ -89,6 +91,7 @@ def container_of(
         env=_environment(host, running, spec),
         ports=tuple((port.name, port.protocol, port.container_port) for port in spec.ports),
         probed_ports=tuple(_probed_ports(spec)),
+        service_ports=_service_ports(host, running, spec),
         labels=running.pod.metadata.labels,
         directory=host.directory,
         read_file=MountedFiles(running.pod, spec, host.get_object).read,
@@ -98,13 +101,23 @@ def container_of(
     )
 
 
-def _probed_ports(spec: ContainerSpec) -> Iterator[tuple[int, bool]]:
-    """The TCP ports that probes ask, and whether over TLS."""
+def _probed_ports(spec: ContainerSpec) -> Iterator[int]:
+    """The TCP ports that probes ask."""
     for _, _, probe in probes(spec):
         for action in (probe.http_get, probe.tcp_socket):
             if action is not None:
                 with suppress(PortError):
-                    yield port_of(action.port, spec), getattr(action, "scheme", "") == "HTTPS"
+                    yield port_of(action.port, spec)
+
+
+def _service_ports(host: PodHost, running: RunningPod, spec: ContainerSpec) -> ServicePorts | None:
+    """The pod's ports that Services lead to, for its first container if no program of the pod knows ports by itself."""
+    containers = running.pod.spec.containers
+    if host.served_ports is None or spec.name != containers[0].name:
+        return None
+    modules = {module_for(each.image, each.command, each.args) for each in containers}
+    metadata = running.pod.metadata
+    return PodPorts(host.served_ports, (metadata.namespace, metadata.name)) if modules <= STAND_INS else None
 
 
 def _environment(host: PodHost, running: RunningPod, spec: ContainerSpec) -> dict[str, str]:

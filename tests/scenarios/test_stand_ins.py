@@ -1,0 +1,129 @@
+"""Programs that stand in for images: where they answer, and in which protocol."""
+
+from __future__ import annotations
+
+from trio.testing import MockClock
+
+from emulator.runtime.cluster.cluster import Cluster
+
+from .world import apply, ask, get, pod, settle
+
+UNDECLARED = """
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: flask, labels: {app: flask}}
+spec:
+  containers:
+  - {name: app, image: example.com/flask}
+  - {name: sidecar, image: example.com/sidecar, ports: [{containerPort: 9000}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: proxied, labels: {app: proxied}}
+spec:
+  containers:
+  - {name: app, image: example.com/app}
+  - {name: proxy, image: nginx}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: script, labels: {app: script}}
+spec:
+  containers:
+  - {name: app, image: alpine, command: [/opt/serve, --port, "7000"], ports: [{containerPort: 7000}]}
+"""
+SERVICES = """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: flask}
+spec:
+  selector: {app: flask}
+  ports:
+  - {name: web, port: 80, targetPort: 5000}
+  - {name: safe, port: 443, targetPort: 5443}
+  - {name: side, port: 9000}
+  - {name: ask, port: 53, protocol: UDP}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: proxied}
+spec:
+  selector: {app: proxied}
+  ports: [{name: web, port: 80}, {name: other, port: 8080}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: script}
+spec: {selector: {app: script}, ports: [{port: 7000}]}
+"""
+LATER = """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: admin}
+spec: {selector: {app: flask}, ports: [{port: 80, targetPort: 5001}]}
+"""
+CONTROLLER = """
+---
+apiVersion: v1
+kind: ReplicationController
+metadata: {name: books, labels: {app: books}}
+spec:
+  replicas: 2
+  template:
+    metadata: {labels: {app: books}}
+    spec: {containers: [{name: app, image: example.com/books, ports: [{name: web, containerPort: 3000}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: books}
+spec: {selector: {app: books}, ports: [{port: 80, targetPort: web}]}
+"""
+
+
+async def test_ports_that_services_lead_to_answer_without_being_declared(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
+    """`containerPort` informs only: many manifests have none, and their Services answer in real clusters."""
+    await apply(cluster, pod("client", "node-a"), UNDECLARED, SERVICES)
+    client = cluster.pod("client")
+    assert "container: app" in await get(client, "http://flask/")
+    assert "container: app" in await get(client, "https://flask/", "-k")
+    assert "container: app" in await get(client, "http://flask:443/")  # whoever begins with TLS gets it, others HTTP
+    assert "container: sidecar" in await get(client, "http://flask:9000/")
+    with await client.udp_socket() as socket:
+        assert "flask" in await ask(socket, "who?", "flask.default.svc.cluster.local", 53)
+    assert "container: app" in await get(client, "http://script:7000/")
+
+    await apply(cluster, LATER)
+    assert "container: app" in await get(client, "http://admin/")
+
+
+async def test_a_stand_in_takes_no_port_of_a_program_that_knows_its_own(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
+    await apply(cluster, pod("client", "node-a"), UNDECLARED, SERVICES)
+    client = cluster.pod("client")
+    assert "Welcome to nginx!" in await get(client, "http://proxied/")
+    refused = await client.exec("curl", "-sS", "http://proxied:8080/")
+    assert refused.exit_status == 7, refused
+
+
+async def test_replication_controllers_make_pods(cluster: Cluster, autojump_clock: MockClock) -> None:
+    await apply(cluster, pod("client", "node-a"), CONTROLLER)
+    controller = await cluster.get("ReplicationController", "books", "default")
+    assert controller["spec"]["selector"] == {"app": "books"}  # by default the labels of its template
+    assert controller["status"]["readyReplicas"] == 2
+    answers = {await get(cluster.pod("client"), "http://books/") for _ in range(12)}
+    assert len({answer.partition("\n")[0] for answer in answers}) == 2
+
+    await cluster.scale("ReplicationController", "books", 3)
+    await cluster.wait_ready()
+    pods = await cluster.objects("Pod", "default", selector="app=books")
+    assert [len(entry["metadata"]["ownerReferences"]) for entry in pods] == [1, 1, 1]
+    await cluster.delete("ReplicationController", "books", "default")
+    await settle()
+    left = await cluster.objects("Pod", "default", selector="app=books")
+    assert all("deletionTimestamp" in entry["metadata"] for entry in left)
