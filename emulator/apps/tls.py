@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, cast
 
 import trio
 
+from emulator.apps.layered_stream import LayeredStream
+
 if TYPE_CHECKING:
-    from emulator.apps.environment import Address, TcpStream
-    from emulator.kernel.tcp.connection import TcpSocket
+    from emulator.apps.environment import TcpStream
 
 HANDSHAKE_TIMEOUT = 10.0  # seconds that a server waits for a client's handshake
 
@@ -28,11 +28,11 @@ class TlsError(Exception):
         self.library_code = library_code
 
 
-class TlsStream:
-    """A TLS connection, as `apps.environment.TcpStream` has it."""
+class TlsStream(LayeredStream):
+    """A TLS connection, as `apps.environment.TcpStream` has it. TLS has no word for `send_eof`, TCP has."""
 
     def __init__(self, transport: TcpStream, context: ssl.SSLContext, server_name: str | None, server: bool) -> None:
-        self._transport = transport
+        super().__init__(transport)
         # HTTP knows by itself where a body ends, so that clients and servers may hang up without a close_notify.
         self._tls = trio.SSLStream(
             cast("trio.abc.Stream", transport),
@@ -41,21 +41,6 @@ class TlsStream:
             server_side=server,
             https_compatible=True,
         )
-
-    @property
-    def socket(self) -> TcpSocket:
-        """The kernel's socket beneath."""
-        return self._transport.socket
-
-    @property
-    def local_address(self) -> Address:
-        """This end's address and port."""
-        return self._transport.local_address
-
-    @property
-    def remote_address(self) -> Address:
-        """The other end's address and port."""
-        return self._transport.remote_address
 
     @property
     def version(self) -> str:
@@ -89,10 +74,6 @@ class TlsStream:
         """Send all of `data`. trio.BrokenResourceError where the connection failed."""
         await self._tls.send_all(data)
 
-    async def send_eof(self) -> None:
-        """Say that nothing more will be sent: TLS has no word for that, TCP has."""
-        await self._transport.send_eof()
-
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Wait for some bytes; b"" at the end. trio.BrokenResourceError."""
         return bytes(await self._tls.receive_some(max_bytes))
@@ -100,14 +81,6 @@ class TlsStream:
     async def aclose(self) -> None:
         """Say goodbye and close the connection."""
         await self._tls.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 async def accept(transport: TcpStream, context: ssl.SSLContext) -> TlsStream:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from emulator.apps.commands.ping_options import SHORT, ArgumentError, Settings, is_address, read
+from emulator.apps.commands.iputils import ArgumentError
+from emulator.apps.commands.ping_options import SHORT, Settings, is_address, read
 from emulator.apps.commands.ping_usage import USAGE, VERSION
 from emulator.apps.dns.client import reverse
 from emulator.apps.environment import Invocation, PingEndpoint, ResolveError

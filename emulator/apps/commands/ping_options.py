@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emulator.apps.commands.iputils import ArgumentError, integer
 from emulator.apps.options import Options
 from emulator.errors import WireError
 from emulator.packet.address import ipv4_to_int
@@ -11,10 +12,6 @@ from emulator.packet.address import ipv4_to_int
 SHORT = "4abc:DfhI:i:M:nOp:qs:t:vVw:W:"
 _MAXIMUM_SIZE = 65_507
 _LINGER = 10.0  # seconds to wait for the last reply when none has come
-
-
-class ArgumentError(Exception):
-    """An option's value that ping refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +45,10 @@ def read(options: Options) -> Settings:
     target = options.operands[-1]
     return Settings(
         target,
-        count=_integer(options.get("c"), 0, 1, 2**63 - 1),
+        count=integer(options.get("c"), 0, 1, 2**63 - 1),
         interval=_seconds(options.get("i"), 0.01 if "f" in options else 1.0),
-        size=_integer(options.get("s"), 56, 0, _MAXIMUM_SIZE),
-        ttl=_integer(options.get("t"), 64, 1, 255),
+        size=integer(options.get("s"), 56, 0, _MAXIMUM_SIZE),
+        ttl=integer(options.get("t"), 64, 1, 255),
         deadline=_seconds(options.get("w"), 0.0),
         linger=_seconds(options.get("W"), _LINGER),
         dont_fragment=options.get("M") == "do",
@@ -64,18 +61,6 @@ def read(options: Options) -> Settings:
         interface=options.get("I"),
         pattern=_pattern(options.get("p")),
     )
-
-
-def _integer(text: str, default: int, lowest: int, highest: int) -> int:
-    if not text:
-        return default
-    try:
-        value = int(text)
-    except ValueError:
-        raise ArgumentError(f"invalid argument: '{text}'") from None
-    if not lowest <= value <= highest:
-        raise ArgumentError(f"invalid argument: '{text}': out of range: {lowest} <= value <= {highest}")
-    return value
 
 
 def _seconds(text: str, default: float) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import trio
 
+from emulator.apps.commands.iputils import ArgumentError, integer
 from emulator.apps.commands.ping_usage import LIBRARIES
 from emulator.apps.dns.client import reverse
 from emulator.apps.environment import Invocation, ResolveError, UdpEndpoint
@@ -47,10 +48,6 @@ _UDP = 17
 _WORDS = {errno.EPROTO: "!P", errno.EHOSTUNREACH: "!H", errno.ENETUNREACH: "!N", errno.EACCES: "!A"}
 
 
-class _ArgumentError(Exception):
-    """An option's value that tracepath refuses."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Settings:
     target: str
@@ -74,7 +71,7 @@ async def main(invocation: Invocation) -> int:
     except UsageError as error:
         invocation.write_error((f"tracepath: {error}\n" if str(error) else "") + USAGE)
         return _USAGE_STATUS
-    except _ArgumentError as error:
+    except ArgumentError as error:
         invocation.write_error(f"tracepath: {error}\n")
         return 1
     try:
@@ -94,24 +91,12 @@ def _read(options: Options) -> _Settings:
     target, slash, port = options.operands[0].partition("/")
     return _Settings(
         target,
-        length=_integer(options.get("l"), _LARGEST, _OVERHEAD, 0x7FFFFFFF),
-        last=_integer(options.get("m"), 30, 1, 255),
-        port=_integer(options.get("p") or (port if slash else ""), _PORT, 0, _LARGEST),
+        length=integer(options.get("l"), _LARGEST, _OVERHEAD, 0x7FFFFFFF),
+        last=integer(options.get("m"), 30, 1, 255),
+        port=integer(options.get("p") or (port if slash else ""), _PORT, 0, _LARGEST),
         numeric="n" in options,
         both="b" in options,
     )
-
-
-def _integer(text: str, default: int, lowest: int, highest: int) -> int:
-    if not text:
-        return default
-    try:
-        value = int(text)
-    except ValueError:
-        raise _ArgumentError(f"invalid argument: '{text}'") from None
-    if not lowest <= value <= highest:
-        raise _ArgumentError(f"invalid argument: '{text}': out of range: {lowest} <= value <= {highest}")
-    return value
 
 
 @dataclass(frozen=True, slots=True)

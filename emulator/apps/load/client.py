@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
 
 from emulator.apps.environment import Address, Network, TcpStream
+from emulator.apps.layered_stream import LayeredStream
 from emulator.apps.load.tally import Tally
-
-if TYPE_CHECKING:
-    from emulator.kernel.tcp.connection import TcpSocket
 
 TCP, UDP = 6, 17
 
@@ -44,51 +40,20 @@ class Lookup:
         return self._known
 
 
-class CountedStream:
+class CountedStream(LayeredStream):
     """A TCP stream whose bytes are counted; all else is the stream's own."""
 
-    def __init__(self, stream: TcpStream, tally: Tally) -> None:
-        self._stream = stream
+    def __init__(self, transport: TcpStream, tally: Tally) -> None:
+        super().__init__(transport)
         self.tally = tally
-
-    @property
-    def socket(self) -> TcpSocket:
-        """The kernel's socket."""
-        return self._stream.socket
-
-    @property
-    def local_address(self) -> Address:
-        """This end's address and port."""
-        return self._stream.local_address
-
-    @property
-    def remote_address(self) -> Address:
-        """The other end's address and port."""
-        return self._stream.remote_address
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of `data`."""
-        await self._stream.send_all(data)
+        await super().send_all(data)
         self.tally.bytes_sent += len(data)
-
-    async def send_eof(self) -> None:
-        """Say that nothing more will be sent."""
-        await self._stream.send_eof()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Wait for some bytes."""
-        data = await self._stream.receive_some(max_bytes)
+        data = await super().receive_some(max_bytes)
         self.tally.bytes_received += len(data)
         return data
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        await self._stream.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()

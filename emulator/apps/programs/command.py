@@ -7,8 +7,9 @@ from collections.abc import Callable
 import trio
 
 from emulator.apps import commands
-from emulator.apps.environment import Container, Invocation
+from emulator.apps.environment import Container
 from emulator.apps.images import command_line
+from emulator.apps.invocations import container_invocation
 from emulator.apps.termination import ignore_termination
 
 _NOT_FOUND = 127
@@ -25,17 +26,8 @@ async def main(container: Container, *, task_status: trio.TaskStatus[None] = tri
     if command is None:
         return _NOT_FOUND
     output = Lines(container.log)
-    invocation = Invocation(
-        argv=words,
-        network=container.network,
-        stdin=_NoInput(),
-        write=output.write,
-        write_error=output.write,
-        wall_clock=container.wall_clock,
-        hostname=container.pod_name,
-    )
     try:
-        return await command(invocation)
+        return await command(container_invocation(container, words, output.write))
     except OSError as error:
         container.log(f"{words[0]}: {error.strerror or error}")
         return _FAILED
@@ -63,9 +55,3 @@ class Lines:
         if self._rest:
             self._log(self._rest)
             self._rest = ""
-
-
-class _NoInput:
-    async def read(self) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return b""

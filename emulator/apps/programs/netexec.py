@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import trio
 
-from emulator.apps.environment import Container, Invocation, SctpListener, UdpEndpoint
+from emulator.apps.environment import Container, SctpListener, UdpEndpoint
 from emulator.apps.http_conversation import NoAnswerError
 from emulator.apps.http_message import Request, Response
 from emulator.apps.http_server import Server
+from emulator.apps.invocations import container_invocation
 from emulator.apps.options import port_number
 from emulator.apps.programs import go_http
 from emulator.apps.programs.dial import dial
@@ -226,11 +227,8 @@ class Netexec:
     async def _shell(self, request: Request) -> Response:
         line = form_value(request, "shellCommand") or form_value(request, "cmd")
         self.log(f"GET /shell?cmd={line}")
-        container, printed = self._container, list[str]()
-        invocation = Invocation(
-            ("sh",), container.network, _NoInput(), printed.append, printed.append, container.wall_clock,
-            hostname=container.pod_name,
-        )  # fmt: skip
+        printed = list[str]()
+        invocation = container_invocation(self._container, ("sh",), printed.append)
         status = await run_simple_command("/bin/sh", line, invocation)
         answer = {"error": f"exit status {status}"} if status else {}
         if printed:
@@ -265,9 +263,3 @@ class Netexec:
 def _is_integer(text: str) -> bool:
     digits = text[1:] if text[:1] in {"+", "-"} else text
     return digits.isascii() and digits.isdigit()
-
-
-class _NoInput:
-    async def read(self) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return b""

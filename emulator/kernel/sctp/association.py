@@ -6,14 +6,15 @@ import errno
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from emulator.kernel.deadline import Deadline
 from emulator.kernel.drop import DropReason
 from emulator.kernel.sctp import timeouts
 from emulator.kernel.sctp.inbound import Inbound, Message
 from emulator.kernel.sctp.outbound import Outbound, Piece
 from emulator.kernel.sctp.state import CONNECTING, RECEIVING, TRANSMITTING, State
-from emulator.kernel.socket.base import Socket, SocketInfo
+from emulator.kernel.socket.base import SocketInfo
+from emulator.kernel.socket.connected import ConnectedSocket
 from emulator.kernel.socket.error import os_error
-from emulator.kernel.tcp.deadline import Deadline
 from emulator.packet.sctp import CHUNK_HEADER_LENGTH, HEADER_LENGTH, Chunk, ChunkType
 from emulator.packet.sctp_chunks import DATA_HEADER, Cause, Init, build_parameters
 
@@ -30,7 +31,7 @@ IP_HEADER = 20
 SMALLEST_MTU = 512
 
 
-class SctpSocket(Socket):
+class SctpSocket(ConnectedSocket):
     """An association with one peer. Nothing here waits; errors are OSError as Linux gives them.
 
     After `Sctp.connect` wait until `connecting` is false, then look at `error`. Tags are 32-bit numbers that each side
@@ -38,20 +39,17 @@ class SctpSocket(Socket):
     """
 
     __slots__ = (
-        "cookie", "error_number", "errors", "heartbeat", "inbound", "listener", "orphan", "outbound", "own_first",
-        "own_tag", "peer_streams", "peer_tag", "retransmit", "route", "rtt", "sack_delay", "sack_wanted", "sctp",
-        "shutdown_guard", "state", "streams", "tries", "unacknowledged", "write_wanted",
+        "cookie", "errors", "heartbeat", "inbound", "outbound", "own_first",
+        "own_tag", "peer_streams", "peer_tag", "retransmit", "rtt", "sack_delay", "sack_wanted", "sctp",
+        "shutdown_guard", "state", "streams", "tries", "unacknowledged",
     )  # fmt: skip
 
     def __init__(self, sctp: Sctp, route: RouteResult, local: tuple[int, int], remote: tuple[int, int]) -> None:
-        super().__init__(sctp.netns)
+        super().__init__(sctp.netns, route, local, remote)
         self.sctp = sctp
-        self.laddr, self.lport = local
-        self.raddr, self.rport = remote
         kernel = sctp.netns.kernel
         self.state = State.CLOSED
-        self.listener: SctpListener | None = None  # while it is not accepted yet
-        self.route = route
+        self.listener: SctpListener | None = None
         self.own_tag = kernel.random.getrandbits(32) or 1
         self.own_first = kernel.random.getrandbits(32)
         self.peer_tag = 0
@@ -68,8 +66,7 @@ class SctpSocket(Socket):
         self.tries = 0  # of INIT, COOKIE ECHO or SHUTDOWN
         self.errors = 0  # time-outs in a row
         self.unacknowledged = 0  # packets with DATA since our last SACK
-        self.sack_wanted = self.write_wanted = self.orphan = False
-        self.error_number = 0
+        self.sack_wanted = False
 
     # What a program does
 
@@ -77,11 +74,6 @@ class SctpSocket(Socket):
     def connecting(self) -> bool:
         """Whether the handshake is still going on."""
         return self.state in CONNECTING
-
-    @property
-    def error(self) -> OSError | None:
-        """What went wrong and was not raised yet; None if nothing did."""
-        return os_error(self.error_number) if self.error_number else None
 
     @property
     def readable(self) -> bool:
@@ -153,16 +145,6 @@ class SctpSocket(Socket):
         )
 
     # What the other parts of SCTP do
-
-    @property
-    def now(self) -> float:
-        """The machine's time in seconds."""
-        return self.netns.kernel.now
-
-    @property
-    def key(self) -> tuple[int, int, int, int]:
-        """Its place in the table of associations."""
-        return self.laddr, self.lport, self.raddr, self.rport
 
     def begin(self, trace: Trace | None) -> None:
         """Connect: send INIT (section 5.1, A)."""
@@ -299,11 +281,6 @@ class SctpSocket(Socket):
             self.transmit(chunks)
         if self.outbound.flying and self.retransmit.at is None:
             self.retransmit.start(self.rtt.timeout)
-
-    def _raise_error(self) -> None:
-        if self.error_number:
-            number, self.error_number = self.error_number, 0
-            raise os_error(number)
 
 
 def _data_chunk(piece: Piece) -> Chunk:

@@ -6,12 +6,13 @@ import errno
 from typing import TYPE_CHECKING
 
 from emulator.kernel import gso
+from emulator.kernel.deadline import Deadline
 from emulator.kernel.drop import DropReason
-from emulator.kernel.socket.base import Socket, SocketInfo
+from emulator.kernel.socket.base import SocketInfo
+from emulator.kernel.socket.connected import ConnectedSocket
 from emulator.kernel.socket.error import os_error
 from emulator.kernel.tcp import input as segment_input
 from emulator.kernel.tcp import output, timeouts
-from emulator.kernel.tcp.deadline import Deadline
 from emulator.kernel.tcp.receive_queue import ReceiveQueue
 from emulator.kernel.tcp.round_trip import RoundTrip
 from emulator.kernel.tcp.send_queue import SendQueue
@@ -32,28 +33,26 @@ QUICK_ACKS = 16  # segments that are acknowledged at once when data begins to co
 NEVER = float("-inf")
 
 
-class TcpSocket(Socket):
+class TcpSocket(ConnectedSocket):
     """A connection. Nothing here waits; errors are OSError as Linux gives them.
 
     After `Sockets.connect` wait until `connecting` is false, then look at `error`. `nodelay` may be set.
     """
 
     __slots__ = (
-        "ack_wanted", "cc", "delayed_ack", "error_number", "fin_sent", "fin_wanted", "gso_segments", "identification",
+        "ack_wanted", "cc", "delayed_ack", "fin_sent", "fin_wanted", "gso_segments", "identification",
         "initial_window", "interactive", "keepalive", "keepalive_since", "last_challenge", "last_received",
-        "last_sent", "linger", "listener", "mss", "nodelay", "orphan", "path_mtu", "peer_mss", "probes", "quick_acks",
-        "receive_mss", "receive_shift", "retransmit", "route", "rtt", "rx", "sack", "scaling", "seen_mss",
+        "last_sent", "linger", "mss", "nodelay", "path_mtu", "peer_mss", "probes", "quick_acks",
+        "receive_mss", "receive_shift", "retransmit", "rtt", "rx", "sack", "scaling", "seen_mss",
         "soft_error", "space", "stalled_since", "state", "tcp", "timeouts", "timestamp_offset", "timestamp_recent",
-        "timestamps", "tx", "write_wanted",
+        "timestamps", "tx",
     )  # fmt: skip
 
     def __init__(self, tcp: Tcp, route: RouteResult, local: tuple[int, int], remote: tuple[int, int]) -> None:
-        super().__init__(tcp.netns)
+        super().__init__(tcp.netns, route, local, remote)
         self.tcp = tcp
-        self.laddr, self.lport = local
-        self.raddr, self.rport = remote
         self.state = State.CLOSED
-        self.listener: TcpListener | None = None  # while it is not accepted yet
+        self.listener: TcpListener | None = None
         kernel = tcp.netns.kernel
         buffers = tcp.buffers
         self.tx = SendQueue(buffers.send_first)
@@ -62,7 +61,6 @@ class TcpSocket(Socket):
         self.retransmit = Deadline(kernel, lambda: timeouts.retransmission_timeout(self))
         self.delayed_ack = Deadline(kernel, lambda: timeouts.delayed_ack_timeout(self))
         self.linger = Deadline(kernel, lambda: timeouts.keepalive_timeout(self))
-        self.route = route
         self.path_mtu = min(route.mtu, MAXIMUM_MTU)
         self.identification = kernel.random.getrandbits(16)
         self.peer_mss = DEFAULT_MSS
@@ -75,9 +73,9 @@ class TcpSocket(Socket):
         self.timestamps = self.sack = self.scaling = True  # what we offer, then what both sides have
         self.timestamp_offset = tcp.timestamp_offset(self.laddr, self.raddr)
         self.timestamp_recent = 0
-        self.error_number = self.soft_error = 0
-        self.fin_wanted = self.fin_sent = self.orphan = False
-        self.ack_wanted = self.interactive = self.write_wanted = False
+        self.soft_error = 0
+        self.fin_wanted = self.fin_sent = False
+        self.ack_wanted = self.interactive = False
         self.nodelay = self.keepalive = False
         self.quick_acks = QUICK_ACKS
         self.space = buffers.receive_space(kernel.now)
@@ -92,11 +90,6 @@ class TcpSocket(Socket):
     def connecting(self) -> bool:
         """Whether the handshake is still going on."""
         return self.state in (State.SYN_SENT, State.SYN_RECEIVED)
-
-    @property
-    def error(self) -> OSError | None:
-        """What went wrong and was not raised yet; None if nothing did."""
-        return os_error(self.error_number) if self.error_number else None
 
     @property
     def readable(self) -> bool:
@@ -197,16 +190,6 @@ class TcpSocket(Socket):
 
     # What the other parts of TCP do
 
-    @property
-    def now(self) -> float:
-        """The machine's time in seconds."""
-        return self.netns.kernel.now
-
-    @property
-    def key(self) -> tuple[int, int, int, int]:
-        """Its place in the table of connections."""
-        return self.laddr, self.lport, self.raddr, self.rport
-
     def arrive(self, segment: Segment, trace: Trace | None) -> DropReason | None:
         """Take a segment for this connection; the reason if it was of no use."""
         return segment_input.arrive(self, segment, trace)
@@ -290,11 +273,6 @@ class TcpSocket(Socket):
     @property
     def _at_end(self) -> bool:
         return self.state is State.CLOSED or (self.rx.fin is not None and self.rx.next > self.rx.fin)
-
-    def _raise_error(self) -> None:
-        if self.error_number:
-            number, self.error_number = self.error_number, 0
-            raise os_error(number)
 
     def _tell_of_room(self) -> None:
         """Send a window update where reading has at least doubled the window (`tcp_cleanup_rbuf`)."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
-from emulator.kernel.socket.base import Socket, SocketInfo
+from emulator.kernel.socket.listener import Listener
 from emulator.kernel.tcp import output
 from emulator.kernel.tcp.connection import TcpSocket
 from emulator.kernel.tcp.input import negotiate
@@ -21,61 +21,22 @@ if TYPE_CHECKING:
     from emulator.kernel.tcp.segment import Segment
 
 
-class TcpListener(Socket):
+class TcpListener(Listener[TcpSocket]):
     """A listener; woken when a connection can be accepted. `backlog` bounds both of its queues."""
 
-    __slots__ = ("_half_open", "_ready", "backlog", "tcp")
+    __slots__ = ("_half_open", "tcp")
+
+    protocol = "tcp"
 
     def __init__(self, tcp: Tcp, backlog: int) -> None:
-        super().__init__(tcp.netns)
+        super().__init__(tcp.netns, backlog)
         self.tcp = tcp
-        self.backlog = min(max(backlog, 0), tcp.netns.sysctl.number("net.core.somaxconn"))
-        self._ready: deque[TcpSocket] = deque()
         self._half_open: dict[TcpSocket, None] = {}
-
-    def accept(self) -> TcpSocket | None:
-        """Take the connection that waits longest, or None. One that was reset meanwhile tells so when it is used."""
-        self._check_open()
-        if not self._ready:
-            return None
-        connection = self._ready.popleft()
-        connection.listener = None
-        return connection
-
-    @property
-    def readable(self) -> bool:
-        """Whether `accept` would give a connection or raise."""
-        return bool(self._ready) or self.closed
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another connection may wait to be accepted."""
-        return len(self._ready) <= self.backlog
-
-    def close(self) -> None:
-        """Stop listening; connections that nobody accepted are reset."""
-        if self.closed:
-            return
-        waiting = [*self._ready, *self._half_open]
-        self.detach()
-        for connection in waiting:
-            connection.abort()
-        self.netns.kernel.wake(self)
 
     def detach(self) -> None:
         """Leave the tables, silently."""
-        self.closed = True
-        self.tcp.remove_listener(self)
-        for connection in (*self._ready, *self._half_open):
-            connection.listener = None
-        self._ready.clear()
+        super().detach()
         self._half_open.clear()
-
-    def info(self) -> SocketInfo:
-        """Return its row of `ss`: connections that wait, and how many may."""
-        return SocketInfo(
-            "tcp", State.LISTEN.value, len(self._ready), self.backlog, self.local_address, self.remote_address
-        )
 
     def arrive(self, segment: Segment, skb: Skb, initial: int | None = None) -> DropReason | None:
         """Take a segment that belongs to no connection (RFC 9293 section 3.10.7.2); `initial` follows a TIME_WAIT."""
@@ -94,12 +55,17 @@ class TcpListener(Socket):
     def established(self, connection: TcpSocket) -> None:
         """A handshake is complete."""
         del self._half_open[connection]
-        self._ready.append(connection)
-        self.netns.kernel.wake(self)
+        super().established(connection)
 
     def forget(self, connection: TcpSocket) -> None:
         """A connection ended; if its handshake was complete it can still be accepted."""
         self._half_open.pop(connection, None)
+
+    def _waiting(self) -> Sequence[TcpSocket]:
+        return [*self._ready, *self._half_open]
+
+    def _give_port_back(self) -> None:
+        self.tcp.remove_listener(self)
 
     def _answer_syn(self, segment: Segment, skb: Skb, initial: int | None) -> DropReason | None:
         route = self.netns.ip.route_output(

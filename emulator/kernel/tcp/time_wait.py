@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulator.kernel.deadline import Deadline
 from emulator.kernel.drop import DropReason
 from emulator.kernel.socket.base import Socket, SocketInfo
-from emulator.kernel.tcp.deadline import Deadline
 from emulator.kernel.tcp.sequence import MASK, is_older, unwrap
 from emulator.kernel.tcp.state import State
 from emulator.packet.checksum import transport_checksum

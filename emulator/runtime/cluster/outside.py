@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-import trio
 from msgspec.structs import replace
 
 from emulator.api.cloud_section import INTERNET, NODE, CloudConfig, HostConfig
 from emulator.api.cluster_file import ClusterConfig
 from emulator.api.messages import HostOverview
 from emulator.apps.environment import Invocation
+from emulator.apps.invocations import NoInput
 from emulator.cloud.cloud import UPLINK
 from emulator.cloud.plan import gateway_address
 from emulator.errors import PodwireError
@@ -57,7 +57,7 @@ class OutsideHost:
             Invocation(
                 argv=command,
                 network=self.network,
-                stdin=_NoInput(),
+                stdin=NoInput(),
                 write=written.append,
                 write_error=written.append,
                 wall_clock=self.machine.wall_clock,
@@ -65,14 +65,6 @@ class OutsideHost:
             )
         )
         return "".join(written), status
-
-
-class _NoInput:
-    """Standard input that is at its end."""
-
-    async def read(self) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return b""
 
 
 def with_hosts(config: ClusterConfig, names: Sequence[str]) -> ClusterConfig:

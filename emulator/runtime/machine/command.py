@@ -11,6 +11,7 @@ import trio
 
 from emulator.api.messages import ExecOutput, ExecParams, OutputStream
 from emulator.apps.environment import Command, Invocation
+from emulator.apps.invocations import NoInput
 from emulator.runtime.control.server import Exchange
 from emulator.runtime.sockets.network import NetnsNetwork
 
@@ -46,7 +47,7 @@ async def run_command(
         invocation = Invocation(
             argv=params.command,
             network=network,
-            stdin=_Input(exchange) if params.stdin else _NoInput(),
+            stdin=_Input(exchange) if params.stdin else NoInput(),
             write=lambda text: output.write(OutputStream.STDOUT, text),
             write_error=lambda text: output.write(OutputStream.STDERR, text),
             wall_clock=wall_clock,
@@ -57,14 +58,6 @@ async def run_command(
         with scope:
             status = await _until_closed(command, invocation, closed)
     return status
-
-
-class _NoInput:
-    """Standard input that is at its end."""
-
-    async def read(self) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return b""
 
 
 class _Input:

@@ -8,57 +8,25 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from emulator.kernel.socket.error import os_error
-from emulator.runtime.sockets.sockets import Waiter
+from emulator.kernel.tcp.connection import TcpSocket
+from emulator.runtime.sockets.connection import Connection, Listener
 
 if TYPE_CHECKING:
-    from emulator.kernel.socket.base import Address
-    from emulator.kernel.tcp.connection import TcpSocket
-    from emulator.kernel.tcp.listener import TcpListener as KernelListener
     from emulator.runtime.machine.machine import Machine
 
 DEFAULT_RECEIVE = 65_536
 
 
-class TcpStream(trio.abc.HalfCloseableStream):
+class TcpStream(Connection[TcpSocket], trio.abc.HalfCloseableStream):
     """One connection. A connection that failed raises BrokenResourceError, caused by the OSError that Linux gives."""
 
     def __init__(self, machine: Machine, socket: TcpSocket) -> None:
-        self._machine = machine
-        self._socket = socket
+        super().__init__(machine, socket)
         socket.nodelay = True  # as trio.SocketStream, Go and nginx set TCP_NODELAY: else answers in parts wait for ACKs
-        self._waiter = Waiter(machine, socket)
         self._sending = _Conflict("another task is sending on this stream")
         self._receiving = _Conflict("another task is receiving on this stream")
         self._closed = False
         self._eof_sent = False
-
-    @property
-    def socket(self) -> TcpSocket:
-        """The kernel's socket, for its state and counters."""
-        return self._socket
-
-    @property
-    def local_address(self) -> Address:
-        """This end's address and port."""
-        return self._socket.local_address
-
-    @property
-    def remote_address(self) -> Address:
-        """The other end's address and port."""
-        return self._socket.remote_address
-
-    async def connected(self) -> None:
-        """Wait for the end of the handshake. Raises the OSError that `connect` would return; closes the socket then."""
-        try:
-            while self._socket.connecting:
-                await self._waiter.wait()
-            error = self._socket.error
-            if error is not None:
-                raise error
-        except BaseException:
-            self._abort()
-            raise
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Hand all of `data` to the connection; waits while its send buffer is full."""
@@ -136,13 +104,9 @@ class TcpStream(trio.abc.HalfCloseableStream):
 
     def abort(self) -> None:
         """End the connection with a reset, at once."""
-        self._abort()
-
-    def _abort(self) -> None:
         if not self._closed:
             self._closed = True
-            self._machine.enter()
-            self._socket.abort()
+            super().abort()
             self._waiter.wake()
 
     def _check_open(self) -> None:
@@ -150,42 +114,27 @@ class TcpStream(trio.abc.HalfCloseableStream):
             raise trio.ClosedResourceError("this stream was closed")
 
 
-class TcpListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
+class TcpListener(Listener[TcpSocket], trio.abc.Listener[trio.abc.HalfCloseableStream]):
     """A listening socket."""
 
-    def __init__(self, machine: Machine, socket: KernelListener) -> None:
-        self._machine = machine
-        self._socket = socket
-        self._waiter = Waiter(machine, socket)
-        self._closed = False
-
-    @property
-    def local_address(self) -> Address:
-        """The bound address and port."""
-        return self._socket.local_address
+    _closed = False
 
     async def accept(self) -> TcpStream:
         """Wait for a connection."""
-        await trio.lowlevel.checkpoint()
-        while True:
-            if self._closed:
-                raise trio.ClosedResourceError("this listener was closed")
-            self._machine.enter()
-            if self._socket.closed:
-                raise os_error(errno.EINVAL)  # its namespace went away
-            socket = self._socket.accept()
-            if socket is not None:
-                return TcpStream(self._machine, socket)
-            await self._waiter.wait()
+        return TcpStream(self._machine, await self._next())
 
     async def aclose(self) -> None:
         """Stop listening; connections that nobody accepted are reset."""
-        if not self._closed:
-            self._closed = True
-            self._machine.enter()
-            self._socket.close()
-            self._waiter.wake()
-        await trio.lowlevel.checkpoint()
+        if self._closed:
+            await trio.lowlevel.checkpoint()
+            return
+        self._closed = True
+        self._waiter.wake()
+        await super().aclose()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError("this listener was closed")
 
 
 class _Conflict:

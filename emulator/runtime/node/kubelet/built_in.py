@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-import trio
-
 from emulator.apps.environment import Command, Invocation, Network
+from emulator.apps.invocations import NoInput
 
 CommandRunner = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
 """Runs a command, and returns its exit status and what it printed."""
@@ -14,12 +13,6 @@ CommandRunner = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
 MOST_OUTPUT = 10_240  # characters of output that are kept, as the kubelet keeps of a probe's
 _NOT_FOUND = 127
 _FAILED = 1
-
-
-class _NoInput:
-    async def read(self) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return b""
 
 
 async def run_built_in(
@@ -43,7 +36,7 @@ async def run_built_in(
     if found is None:
         name = command[0] if command else ""
         return _NOT_FOUND, f'exec: "{name}": executable file not found in $PATH'
-    invocation = Invocation(tuple(command), network, _NoInput(), write, write, wall_clock, hostname)
+    invocation = Invocation(tuple(command), network, NoInput(), write, write, wall_clock, hostname)
     try:
         status = await found(invocation)
     except Exception as error:  # a network that went away under it, or a bug in the command: its caller lives on
