@@ -8,8 +8,6 @@ The JSON is an object; each key may be left out. Of a node, at the top level (th
 
 from __future__ import annotations
 
-import difflib
-import json
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
@@ -24,8 +22,7 @@ from emulator.errors import ManifestError, WireError
 from emulator.kube.proxy.settings import IPVS_SCHEDULERS, PRIMARY, ProxySettings
 from emulator.packet.address import ipv4_to_int
 from emulator.reachability.cluster import ClusterModel, NodeModel, of_config
-
-MOST_BYTES = 16 * 1024 * 1024
+from emulator.reachability.document import Reader, parse_json, read_bounded
 
 _NODE_KEYS = ("name", "podCIDR", "nodeIPs", "labels", "zone", "localDetector")
 _PROXY_KEYS = (
@@ -51,6 +48,7 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
         "scheduler": "ipvsScheduler", "servicecidr": "serviceCIDRs", "serviceclusteriprange": "serviceCIDRs",
     }
 )  # fmt: skip
+_NULLABLE = ("localDetector",)
 _NONE = frozenset({"none", "noop", "off", "disabled", "false", ""})
 
 
@@ -59,13 +57,9 @@ def read_cluster(path: str) -> ClusterModel:
     file = Path(path)
     try:
         with file.open("rb") as stream:
-            data = stream.read(MOST_BYTES + 1)
+            data = read_bounded(stream, path, "this is no cluster's description")
     except OSError as error:
         raise ManifestError([f"{printable(path)}: cannot be read: {error.strerror or error}"]) from None
-    if len(data) > MOST_BYTES:
-        raise ManifestError(
-            [f"{printable(path)}: larger than {MOST_BYTES >> 20} MiB; this is no cluster's description"]
-        )
     if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and file.suffix != ".json":
         return of_config(read_cluster_file(path))
     return parse_cluster(data, path)
@@ -73,33 +67,18 @@ def read_cluster(path: str) -> ClusterModel:
 
 def parse_cluster(data: bytes | str, source: str) -> ClusterModel:
     """Read the JSON form. Raises ManifestError."""
-    shown = printable(source)
-    try:
-        text = data if isinstance(data, str) else data.decode("utf-8-sig")
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ManifestError([f"{shown}:{error.lineno}: not valid JSON: {error.msg}"]) from None
-    except (UnicodeDecodeError, RecursionError):
-        raise ManifestError([f"{shown}: not valid JSON"]) from None
     problems = Problems()
-    model = _Reader(problems, shown).cluster(document)
+    model = _Reader(problems, f"{printable(source)}: ", _ALIASES).cluster(parse_json(data, source))
     if problems.found:
         raise ManifestError(problems.found)
     return model
 
 
-class _Reader:
+class _Reader(Reader):
     """Reads the document; what is wrong is noted with its place, and reads as if it were not there."""
 
-    def __init__(self, problems: Problems, source: str) -> None:
-        self._problems = problems
-        self._source = source
-
-    def _wrong(self, path: str, message: str) -> None:
-        self._problems.add(f"{self._source}: {path}", message)
-
     def cluster(self, document: Any) -> ClusterModel:
-        top = self._known(document, "$", (*_NODE_KEYS, *_PROXY_KEYS))
+        top = self.known(document, "$", (*_NODE_KEYS, *_PROXY_KEYS), _NULLABLE)
         cluster_cidr = self._cidr(top.get("clusterCIDR"), "$.clusterCIDR")
         unnamed = self._node(top, "$", cluster_cidr)
         nodes = {node.name: node for node in self._nodes(top.get("nodes"), cluster_cidr)}
@@ -112,40 +91,20 @@ class _Reader:
         if isinstance(value, Mapping):
             value = [{"name": name, **entry} if isinstance(entry, Mapping) else entry for name, entry in value.items()]
         if not isinstance(value, list):
-            self._wrong("$.nodes", "a list of nodes is wanted, or an object of nodes by name")
+            self.wrong("$.nodes", "a list of nodes is wanted, or an object of nodes by name")
             return
         first: dict[str, int] = {}
         for number, entry in enumerate(value):
             path = f"$.nodes[{number}]"
             if isinstance(entry, str):
                 entry = {"name": entry}
-            node = self._node(self._known(entry, path, _NODE_KEYS), path, cluster_cidr)
+            node = self._node(self.known(entry, path, _NODE_KEYS, _NULLABLE), path, cluster_cidr)
             if not node.name:
-                self._wrong(f"{path}.name", "missing")
+                self.wrong(f"{path}.name", "missing")
             elif node.name in first:
-                self._wrong(f"{path}.name", f"{node.name} is the name of $.nodes[{first[node.name]}] too")
+                self.wrong(f"{path}.name", f"{node.name} is the name of $.nodes[{first[node.name]}] too")
             first.setdefault(node.name, number)
             yield node
-
-    def _known(self, value: Any, path: str, known: tuple[str, ...]) -> dict[str, Any]:
-        """Return an object's values by the names that keys have here; letters' case and underscores do not matter."""
-        if not isinstance(value, Mapping):
-            self._wrong(path, f"an object is wanted, not {quoted(value)}")
-            return {}
-        by_letters = {name.lower(): name for name in known}
-        by_letters |= {alias: name for alias, name in _ALIASES.items() if name in known}
-        found: dict[str, Any] = {}
-        for key, entry in value.items():
-            name = by_letters.get(key.lower().replace("_", "").replace("-", ""))
-            if name is None:
-                close = difflib.get_close_matches(key, known, n=1)
-                hint = f'did you mean "{close[0]}"?' if close else f"known are {', '.join(known)}"
-                self._wrong(f"{path}.{printable(key)}", f"unknown key; {hint}")
-            elif name in found:
-                self._wrong(f"{path}.{printable(key)}", f"{name} is said twice")
-            elif entry is not None or name == "localDetector":
-                found[name] = entry
-        return found
 
     def _node(self, values: dict[str, Any], path: str, cluster_cidr: str | None) -> NodeModel:
         pod_cidr = self._cidr(values.get("podCIDR"), f"{path}.podCIDR")
@@ -155,7 +114,7 @@ class _Reader:
             local = self._detector(values["localDetector"], f"{path}.localDetector", pod_cidr, cluster_cidr)
         name = values.get("name", "")
         if not isinstance(name, str):
-            self._wrong(f"{path}.name", f"a string is wanted, not {quoted(name)}")
+            self.wrong(f"{path}.name", f"a string is wanted, not {quoted(name)}")
             name = ""
         return NodeModel(name, self._addresses(values.get("nodeIPs"), f"{path}.nodeIPs"), pod_cidr, labels, local)
 
@@ -164,12 +123,12 @@ class _Reader:
         if labels is not None and not (
             isinstance(labels, Mapping) and all(isinstance(label, str) for label in labels.values())
         ):
-            self._wrong(f"{path}.labels", "an object of strings is wanted")
+            self.wrong(f"{path}.labels", "an object of strings is wanted")
             labels = None
         if zone is None:
             return labels
         if not isinstance(zone, str):
-            self._wrong(f"{path}.zone", f"a string is wanted, not {quoted(zone)}")
+            self.wrong(f"{path}.zone", f"a string is wanted, not {quoted(zone)}")
             return labels
         return {**(labels or {}), ZONE_LABEL: zone}
 
@@ -179,7 +138,7 @@ class _Reader:
             value = [word.strip() for word in value.split(",") if word.strip()]
         if value is None or (isinstance(value, list) and all(isinstance(word, str) for word in value)):
             return value
-        self._wrong(path, "a list of strings is wanted")
+        self.wrong(path, "a list of strings is wanted")
         return None
 
     def _addresses(self, value: Any, path: str) -> tuple[str, ...] | None:
@@ -195,7 +154,7 @@ class _Reader:
                 ipv4_to_int(word)
                 found.append(word)
             except WireError as error:
-                self._wrong(path, str(error))
+                self.wrong(path, str(error))
         return tuple(found)
 
     def _cidr(self, value: Any, path: str) -> str | None:
@@ -207,7 +166,7 @@ class _Reader:
             try:
                 return str(IPv4Network(word, strict=False))
             except ValueError:
-                self._wrong(path, f"{quoted(word)} is no network such as 10.244.0.0/24")
+                self.wrong(path, f"{quoted(word)} is no network such as 10.244.0.0/24")
         return None
 
     def _detector(self, value: Any, path: str, pod_cidr: str | None, cluster_cidr: str | None) -> str | None:
@@ -226,11 +185,11 @@ class _Reader:
             return pod_cidr
         if mode in ("clustercidr", "cidr", "bycidr", "detectlocalbycidr"):
             if cluster_cidr is None and pod_cidr is None:
-                self._wrong(path, "ClusterCIDR needs $.clusterCIDR, the network of all pods")
+                self.wrong(path, "ClusterCIDR needs $.clusterCIDR, the network of all pods")
             return cluster_cidr or pod_cidr
         if isinstance(mode, str) and "/" in mode:
             return self._cidr(value, path)
-        self._wrong(path, f"{quoted(value)} is not known; NodeCIDR, ClusterCIDR, a network and none are")
+        self.wrong(path, f"{quoted(value)} is not known; NodeCIDR, ClusterCIDR, a network and none are")
         return None
 
     def _networks(self, value: Any, path: str, *others: str) -> tuple[str, ...]:
@@ -241,7 +200,7 @@ class _Reader:
                 if word not in others:
                     ip_network(word, strict=False)
             except ValueError:
-                self._wrong(path, f"{quoted(word)} is no network such as 10.96.0.0/12")
+                self.wrong(path, f"{quoted(word)} is no network such as 10.96.0.0/12")
                 return ()
         return tuple(words)
 
@@ -260,19 +219,19 @@ class _Reader:
         value = values.get(name, default)
         if isinstance(value, bool):
             return value
-        self._wrong(f"$.{name}", f"true or false is wanted, not {quoted(value)}")
+        self.wrong(f"$.{name}", f"true or false is wanted, not {quoted(value)}")
         return default
 
     def _scheduler(self, values: dict[str, Any], default: str) -> str:
         value = values.get("ipvsScheduler", default)
         if value in IPVS_SCHEDULERS:
             return str(value)
-        self._wrong("$.ipvsScheduler", f"{quoted(value)} is not one of {', '.join(IPVS_SCHEDULERS)}")
+        self.wrong("$.ipvsScheduler", f"{quoted(value)} is not one of {', '.join(IPVS_SCHEDULERS)}")
         return default
 
     def _bit(self, values: dict[str, Any], default: int) -> int:
         value = values.get("masqueradeBit", default)
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 32:
             return value
-        self._wrong("$.masqueradeBit", f"a number from 0 to 31 is wanted, not {quoted(value)}")
+        self.wrong("$.masqueradeBit", f"a number from 0 to 31 is wanted, not {quoted(value)}")
         return default

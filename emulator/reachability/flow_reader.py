@@ -7,8 +7,6 @@ a mode it holds them for that mode alone.
 
 from __future__ import annotations
 
-import difflib
-import json
 import sys
 from collections.abc import Mapping
 from ipaddress import IPv4Address
@@ -20,11 +18,12 @@ from emulator.api.cluster_file import PROXY_MODES
 from emulator.api.problem import printable, quoted
 from emulator.bundle.problem import Problems
 from emulator.errors import ManifestError
+from emulator.reachability.document import Reader, parse_json, read_bounded
 from emulator.reachability.flow import FIRST_PORT, PROTOCOLS, Expectation, Flow
 from emulator.reachability.probe import ACCEPT, DNAT, DROP, REJECT
 
-MOST_BYTES = 16 * 1024 * 1024
 STANDARD_INPUT = "-"
+_ADVICE = "split the file"
 VERDICTS = (DNAT, REJECT, DROP, ACCEPT)
 _KEYS = ("name", "sourceIP", "destIP", "destPort", "protocol", "sourcePort", "expect")
 _EXPECT_KEYS = ("verdict", "endpoints", "masquerade")
@@ -42,53 +41,40 @@ def read_flows(path: str) -> list[Flow]:
     source = "standard input" if path == STANDARD_INPUT else path
     try:
         if path == STANDARD_INPUT:
-            data = sys.stdin.buffer.read(MOST_BYTES + 1)
+            data = read_bounded(sys.stdin.buffer, source, _ADVICE)
         else:
             with Path(path).open("rb") as stream:
-                data = stream.read(MOST_BYTES + 1)
+                data = read_bounded(stream, source, _ADVICE)
     except OSError as error:
         raise ManifestError([f"{printable(path)}: cannot be read: {error.strerror or error}"]) from None
-    if len(data) > MOST_BYTES:
-        raise ManifestError([f"{printable(source)}: larger than {MOST_BYTES >> 20} MiB; split the file"])
     return parse_flows(data, source)
 
 
 def parse_flows(data: bytes | str, source: str) -> list[Flow]:
     """Read the text of such a file. Raises ManifestError."""
-    shown = printable(source)
-    try:
-        document = json.loads(data if isinstance(data, str) else data.decode("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise ManifestError([f"{shown}:{error.lineno}: not valid JSON: {error.msg}"]) from None
-    except (UnicodeDecodeError, RecursionError):
-        raise ManifestError([f"{shown}: not valid JSON"]) from None
+    document, shown = parse_json(data, source), printable(source)
     path = "$"
     if isinstance(document, Mapping) and "flows" in document:
         document, path = document["flows"], "$.flows"
     if not isinstance(document, list) or not document:
         raise ManifestError([f"{shown}: {path}: a list of flows is wanted, with at least one in it"])
     problems = Problems()
-    flows = [_Reader(problems, f"{shown}: {path}[{number}]").flow(entry) for number, entry in enumerate(document)]
+    flows = [
+        _Reader(problems, f"{shown}: {path}[{number}]", _ALIASES).flow(entry) for number, entry in enumerate(document)
+    ]
     if problems.found:
         raise ManifestError(problems.found)
     return flows
 
 
-class _Reader:
+class _Reader(Reader):
     """Reads one flow; what is wrong is noted with its place."""
 
-    def __init__(self, problems: Problems, place: str) -> None:
-        self._problems = problems
-        self._place = place
-
-    def _wrong(self, path: str, message: str) -> None:
-        self._problems.add(f"{self._place}{path}", message)
-
     def flow(self, entry: Any) -> Flow:
-        values = self._known(entry, "", _KEYS)
+        values = self.known(entry, "", _KEYS)
         protocol = values.get("protocol") or "TCP"
         if not isinstance(protocol, str) or protocol.upper() not in PROTOCOLS:
-            self._wrong(".protocol", f"{quoted(protocol)} is not one of {', '.join(PROTOCOLS)}")
+            self.wrong(".protocol", f"{quoted(protocol)} is not one of {', '.join(PROTOCOLS)}")
             protocol = "TCP"
         source, destination = self._address(values, "sourceIP"), self._address(values, "destIP")
         port = self._port(values, "destPort", None)
@@ -98,38 +84,18 @@ class _Reader:
         )  # fmt: skip
         name = values.get("name", "")
         if not isinstance(name, str):
-            self._wrong(".name", f"a string is wanted, not {quoted(name)}")
+            self.wrong(".name", f"a string is wanted, not {quoted(name)}")
         return Flow(str(name) or str(flow), source, destination, port, flow.protocol, flow.source_port, flow.expect)
-
-    def _known(self, value: Any, path: str, known: tuple[str, ...]) -> dict[str, Any]:
-        """Return an object's values by the names that keys have here; letters' case and underscores do not matter."""
-        if not isinstance(value, Mapping):
-            self._wrong(path, f"an object is wanted, not {quoted(value)}")
-            return {}
-        by_letters = {name.lower(): name for name in known}
-        by_letters |= {alias: name for alias, name in _ALIASES.items() if name in known}
-        found: dict[str, Any] = {}
-        for key, entry in value.items():
-            name = by_letters.get(key.lower().replace("_", ""))
-            if name is None:
-                close = difflib.get_close_matches(key, known, n=1)
-                hint = f'did you mean "{close[0]}"?' if close else f"known are {', '.join(known)}"
-                self._wrong(f"{path}.{printable(key)}", f"unknown key; {hint}")
-            elif name in found:
-                self._wrong(f"{path}.{printable(key)}", f"{name} is said twice")
-            elif entry is not None:
-                found[name] = entry
-        return found
 
     def _address(self, values: dict[str, Any], name: str) -> int:
         value = values.get(name)
         if value is None:
-            self._wrong(f".{name}", "missing")
+            self.wrong(f".{name}", "missing")
             return 0
         try:
             return int(IPv4Address(value if isinstance(value, str) else ""))
         except ValueError:
-            self._wrong(f".{name}", f"{quoted(value)} is no IPv4 address")
+            self.wrong(f".{name}", f"{quoted(value)} is no IPv4 address")
             return 0
 
     def _port(self, values: dict[str, Any], name: str, default: int | None) -> int:
@@ -137,9 +103,9 @@ class _Reader:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 6:
             value = int(value)
         if value is None:
-            self._wrong(f".{name}", "missing")
+            self.wrong(f".{name}", "missing")
         elif not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 65_536:
-            self._wrong(f".{name}", f"{quoted(value)} is no port; these are 1 to 65535")
+            self.wrong(f".{name}", f"{quoted(value)} is no port; these are 1 to 65535")
         else:
             return value
         return 1
@@ -153,7 +119,7 @@ class _Reader:
         if isinstance(value, str | list):
             return {"": self._short(value, ".expect")}
         known = (*_EXPECT_KEYS, *PROXY_MODES)
-        values = self._known(value, ".expect", known)
+        values = self.known(value, ".expect", known)
         found = {"": self._expectation({name: values[name] for name in values if name in _EXPECT_KEYS}, ".expect")}
         for mode in PROXY_MODES:
             if mode in values:
@@ -164,7 +130,7 @@ class _Reader:
         """Read what is expected in one mode; an object leaves what it does not say as it is for all modes."""
         if isinstance(value, str | list):
             return self._short(value, path)
-        own = self._expectation(self._known(value, path, _EXPECT_KEYS), path)
+        own = self._expectation(self.known(value, path, _EXPECT_KEYS), path)
         return Expectation(
             common.verdict if own.verdict is None else own.verdict,
             common.endpoints if own.endpoints is None else own.endpoints,
@@ -180,11 +146,11 @@ class _Reader:
     def _expectation(self, values: dict[str, Any], path: str) -> Expectation:
         verdict = values.get("verdict")
         if verdict is not None and (not isinstance(verdict, str) or verdict.upper() not in VERDICTS):
-            self._wrong(f"{path}.verdict", f"{quoted(verdict)} is not one of {', '.join(VERDICTS)}")
+            self.wrong(f"{path}.verdict", f"{quoted(verdict)} is not one of {', '.join(VERDICTS)}")
             verdict = None
         masquerade = values.get("masquerade")
         if masquerade is not None and not isinstance(masquerade, bool):
-            self._wrong(f"{path}.masquerade", f"true or false is wanted, not {quoted(masquerade)}")
+            self.wrong(f"{path}.masquerade", f"true or false is wanted, not {quoted(masquerade)}")
             masquerade = None
         endpoints = self._endpoints(values["endpoints"], f"{path}.endpoints") if "endpoints" in values else None
         return Expectation(None if verdict is None else verdict.upper(), endpoints, masquerade)
@@ -192,7 +158,7 @@ class _Reader:
     def _endpoints(self, value: Any, path: str) -> frozenset[str]:
         words = [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
         if not isinstance(words, list):
-            self._wrong(path, f'a list of "ip:port" is wanted, not {quoted(value)}')
+            self.wrong(path, f'a list of "ip:port" is wanted, not {quoted(value)}')
             return frozenset()
         for number, word in enumerate(words):
             address, colon, port = word.partition(":") if isinstance(word, str) else ("", "", "")
@@ -201,6 +167,6 @@ class _Reader:
             except ValueError:
                 right = False
             if not right:
-                self._wrong(f"{path}[{number}]", f'{quoted(word)} is no endpoint such as "10.0.0.1:80"')
+                self.wrong(f"{path}[{number}]", f'{quoted(word)} is no endpoint such as "10.0.0.1:80"')
                 return frozenset()
         return frozenset(words)
