@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Protocol, Self
 import trio
 
 if TYPE_CHECKING:
-    from emulator.api.objects.endpointslice import EndpointSlice
-    from emulator.api.objects.service import Service
+    from emulator.apps.directory import ServiceDirectory, Zone
+    from emulator.apps.filesystem import Files
     from emulator.kernel.netns import Netns
     from emulator.kernel.sctp.inbound import Message
     from emulator.kernel.socket.ping import PingReply
     from emulator.kernel.socket.udp import Datagram, UdpSocket
     from emulator.kernel.tcp.connection import TcpSocket
     from emulator.kernel.trace import Trace
-    from emulator.packet.dns_record import Record
 
 Address = tuple[str, int]
 
@@ -241,57 +240,6 @@ class ResolveError(OSError):
         return "Temporary failure in name resolution" if self.temporary else "Name or service not known"
 
 
-@dataclass(frozen=True, slots=True)
-class DnsAnswer:
-    """What a zone says of a name and a type. No records of a name that exists is NODATA, of one that does not NXDOMAIN.
-
-    `authoritative` is False for names outside the zone: somebody else must be asked. `authority` is what goes with an
-    answer without records: the zone's SOA, which tells how long the answer may be kept (RFC 2308).
-    """
-
-    records: tuple[Record, ...]
-    exists: bool
-    authoritative: bool = True
-    authority: tuple[Record, ...] = ()
-
-
-class Zone(Protocol):
-    """Names that a caller made in Python: what a name server outside of clusters answers from."""
-
-    def lookup(self, name: str, record_type: int) -> DnsAnswer:
-        """Look up a full name ("web.default.svc.cluster.local.") of a type as `packet.dns` numbers it."""
-
-
-class ServiceDirectory(Protocol):
-    """What the cluster's DNS server knows of the cluster, by the keys that names have; all in lower case."""
-
-    @property
-    def synced(self) -> bool:
-        """Whether everything that there is was heard of."""
-
-    async def wait_synced(self) -> None:
-        """Wait until it was."""
-
-    @property
-    def serial(self) -> int:
-        """When something last changed, seconds since the epoch."""
-
-    def has_namespace(self, name: str) -> bool:
-        """Whether a namespace exists."""
-
-    def service(self, namespace: str, name: str) -> Service | None:
-        """Return a Service."""
-
-    def slices(self, namespace: str, service: str) -> Sequence[EndpointSlice]:
-        """Return the slices of a Service."""
-
-    def services_at(self, family: int, address: int) -> Sequence[Service]:
-        """Return the Services that have a cluster address (family 4 or 6)."""
-
-    def slices_at(self, family: int, address: int) -> Sequence[EndpointSlice]:
-        """Return the slices that have an endpoint of this address."""
-
-
 async def no_files(_path: str) -> str | None:
     """Where a container has no files of its own."""
     await trio.lowlevel.checkpoint()
@@ -338,6 +286,8 @@ class Container:
     wall_clock: Callable[[], float] = time.time  # seconds since the epoch, for what programs print as a date
     on_terminate: Callable[[Callable[[], None]], None] = _never
     """Have a function called when SIGTERM (or the image's own stop signal) comes, which otherwise ends the program."""
+    files: Files | None = None  # its own; None where it has only those that its network makes
+    working_dir: str = "/"
 
 
 class Input(Protocol):
@@ -369,6 +319,11 @@ class Invocation:
     terminal: bool = False
     drain: Callable[[], Awaitable[None]] = _no_wait
     on_interrupt: Callable[[Callable[[], None]], None] = _never
+    on_terminate: Callable[[Callable[[], None]], None] = _never
+    environ: Mapping[str, str] = field(default_factory=dict)
+    files: Files | None = None
+    directory: str = "/"
+    pid: int = 0  # 1 for a container's own process; 0 where nobody has given it one
 
     async def copy(self, data: bytes) -> None:
         """Print bytes as they are, text or not, and wait while the reader is behind."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import pytest
 import trio
 
 from emulator.apps import commands
-from emulator.apps.environment import Container, DnsAnswer, Invocation, ServiceDirectory, Zone
+from emulator.apps.directory import DnsAnswer, ServiceDirectory, Zone
+from emulator.apps.environment import Container, Invocation
+from emulator.apps.filesystem import Files
 from emulator.apps.images import program_for
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.link import veth
@@ -100,15 +102,29 @@ class Lab:
         await started.event.wait()
         return statuses
 
-    async def run(self, line: str | Sequence[str], pod: str = "client", stdin: bytes = b"") -> Result:
+    def invocation(self, pod: str = "client", stdin: bytes = b"") -> Invocation:
+        """Return one in a pod that prints nowhere."""
+        return Invocation(
+            (),
+            self.networks[pod],
+            _Input(stdin),
+            lambda _: None,
+            lambda _: None,
+            self.machine.wall_clock,
+            hostname=pod,
+        )
+
+    async def run(
+        self, line: str | Sequence[str], pod: str = "client", stdin: bytes = b"", files: Files | None = None
+    ) -> Result:
         """Run a command in a pod and return what it printed."""
         argv = tuple(line.split() if isinstance(line, str) else line)
         out: list[str] = []
         error: list[str] = []
         command = commands.find(argv[0])
         assert command is not None, argv[0]
-        invocation = Invocation(
-            argv, self.networks[pod], _Input(stdin), out.append, error.append, self.machine.wall_clock, hostname=pod
+        invocation = replace(
+            self.invocation(pod, stdin), argv=argv, write=out.append, write_error=error.append, files=files
         )
         status = await command(invocation)
         return Result(status, "".join(out), "".join(error))

@@ -126,7 +126,7 @@ async def test_netexec_dials_others(lab: Lab, autojump_clock: MockClock) -> None
         ("/readyz", "ok", 200),
         ("/shell?cmd=hostname", '{"output":"server\\n"}', 200),
         ("/shell?cmd=false", '{"error":"exit status 1"}', 200),
-        ("/shell?shellCommand=nope", '{"error":"exit status 127","output":"/bin/sh: 1: nope: not found\\n"}', 200),
+        ("/shell?shellCommand=nope", '{"error":"exit status 127","output":"/bin/sh: nope: not found\\n"}', 200),
         ("/upload", '{"error":"Unable to upload file."}', 200),
         ("/dial?host=10.244.1.3", "request parameter not specified. <nil>\n", 400),
         ("/dial?host=x&request=y&protocol=icmp", "unsupported protocol. icmp\n", 400),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from emulator.apps.directory import ServiceDirectory
 from emulator.apps.dns.cache import Cache, cache_settings
 from emulator.apps.dns.corefile import Directive, ServerBlock
 from emulator.apps.dns.file import File, ZoneData, file_settings
@@ -20,7 +21,7 @@ from emulator.apps.dns.request import Handler, NoNext, Request
 from emulator.apps.dns.rewrite import Rewrite, name_rule
 from emulator.apps.dns.server import NameServer
 from emulator.apps.dns.zone_file import parse_zone_file
-from emulator.apps.environment import Network, ServiceDirectory
+from emulator.apps.environment import Network
 from emulator.errors import PodwireError
 from emulator.packet import dns
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
+from emulator.apps.directory import ServiceDirectory
 from emulator.apps.dns.corefile import Directive, number
 from emulator.apps.dns.records import NO_PORT, ClusterRecords, Entry, NoSuchNameError
 from emulator.apps.dns.request import Fallthrough, Handler, Request, closest, full_name, inside
-from emulator.apps.environment import ServiceDirectory
 from emulator.packet import dns
 from emulator.packet.dns_record import (
     AAAA,

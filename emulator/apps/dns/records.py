@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from emulator.api.objects.endpointslice import Endpoint, EndpointPort, EndpointSlice
 from emulator.api.objects.service import Service
-from emulator.apps.environment import ServiceDirectory
+from emulator.apps.directory import ServiceDirectory
 from emulator.errors import WireError
 from emulator.packet.address import ipv4_to_int, ipv6_to_int
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from emulator.apps.directory import Zone
 from emulator.apps.dns.request import Request
-from emulator.apps.environment import Zone
 from emulator.packet import dns
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import trio
 
+from emulator.apps.commands.shell import main as run_shell
 from emulator.apps.environment import Container, SctpListener, UdpEndpoint
 from emulator.apps.http_conversation import NoAnswerError
 from emulator.apps.http_message import Request, Response
@@ -21,7 +22,6 @@ from emulator.apps.programs.dial import dial
 from emulator.apps.programs.go_flags import parse_flags
 from emulator.apps.programs.go_http import form_value, reply
 from emulator.apps.programs.go_text import format_duration, logger, now_text, parse_duration, quoted, to_json
-from emulator.apps.simple_command import run as run_simple_command
 from emulator.apps.termination import terminated
 from emulator.apps.udp_server import serve_udp
 from emulator.kernel.socket.udp import Datagram
@@ -228,8 +228,7 @@ class Netexec:
         line = form_value(request, "shellCommand") or form_value(request, "cmd")
         self.log(f"GET /shell?cmd={line}")
         printed = list[str]()
-        invocation = container_invocation(self._container, ("sh",), printed.append)
-        status = await run_simple_command("/bin/sh", line, invocation)
+        status = await run_shell(container_invocation(self._container, ("/bin/sh", "-c", line), printed.append))
         answer = {"error": f"exit status {status}"} if status else {}
         if printed:
             answer["output"] = "".join(printed)

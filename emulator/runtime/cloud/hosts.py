@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import trio
 
-from emulator.apps.environment import Container, DnsAnswer, Program
+from emulator.apps.directory import DnsAnswer
+from emulator.apps.environment import Container, Program
 from emulator.cloud.cloud import Cloud
 from emulator.cloud.plan import Host
 from emulator.cloud.zone import InternetZone

@@ -13,7 +13,8 @@ from emulator.api.app_annotation import app_of
 from emulator.api.objects.container import Container as ContainerSpec
 from emulator.api.objects.container import Probe
 from emulator.api.objects.pod import Pod
-from emulator.apps.environment import Command, Container, Program, ServiceDirectory, ServicePorts
+from emulator.apps.directory import ServiceDirectory
+from emulator.apps.environment import Command, Container, Program, ServicePorts
 from emulator.apps.images import STAND_INS, can_pass, module_for, runs_to_its_end
 from emulator.kernel.netns import Netns
 from emulator.kube.kubelet.capabilities import Capabilities

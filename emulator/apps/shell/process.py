@@ -1,0 +1,100 @@
+"""The processes that a shell makes: tasks with an id, which signals end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from emulator.apps.environment import Invocation
+from emulator.apps.filesystem import Files
+
+SIGNALS = {
+    "HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "BUS": 7, "FPE": 8, "KILL": 9, "USR1": 10,
+    "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15, "STKFLT": 16, "CHLD": 17, "CONT": 18, "STOP": 19,
+    "TSTP": 20, "TTIN": 21, "TTOU": 22, "URG": 23, "XCPU": 24, "XFSZ": 25, "VTALRM": 26, "PROF": 27, "WINCH": 28,
+    "POLL": 29, "PWR": 30, "SYS": 31,
+}  # fmt: skip
+_IGNORED = frozenset({"CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH"})  # nothing is ever stopped here
+_BUILT_IN_COST, _PROGRAM_COST = 5e-5, 1e-3
+_DEBT = 5e-3
+
+
+def signal_name(text: str) -> str | None:
+    """Return the name of a signal given by name ("TERM", "sigterm") or number, "EXIT" for 0; None if there is none."""
+    if text.isascii() and text.isdigit():
+        return "EXIT" if int(text) == 0 else next((name for name, value in SIGNALS.items() if value == int(text)), None)
+    name = text.upper().removeprefix("SIG")
+    return name if name in SIGNALS or name == "EXIT" else None
+
+
+class Process:
+    """One process. `catch` is told of a signal and says whether that was its end; KILL it is not told of."""
+
+    def __init__(self, pid: int, *, background: bool) -> None:
+        self.pid = pid
+        self.background = background
+        self.scope = trio.CancelScope()
+        self.ended = trio.Event()
+        self.status = 0
+        self.catch: Callable[[str], bool] = lambda _name: False
+        self._killed_by = 0
+
+    def signal(self, name: str) -> None:
+        """Send a signal, by its name."""
+        if name in _IGNORED or (name != "KILL" and self.catch(name)):
+            return
+        self._killed_by = self._killed_by or SIGNALS[name]
+        self.scope.cancel()
+
+    def end(self, status: int) -> int:
+        """Note how it ended, and return that: what ended it counts for more than what it said."""
+        self.status = 128 + self._killed_by if self._killed_by else status
+        self.ended.set()
+        return self.status
+
+
+@dataclass(slots=True)
+class Session:
+    """What all processes that come of one shell share. `invocation` is that shell's own."""
+
+    invocation: Invocation
+    files: Files
+    nursery: trio.Nursery
+    processes: dict[int, Process] = field(default_factory=dict)
+    _last_pid: int = 0
+    _debt: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._last_pid = self.invocation.pid or 2 + self.invocation.network.draw(14)
+
+    @property
+    def pid(self) -> int:
+        """The id of the latest process, or of the first one's shell."""
+        return self._last_pid
+
+    def process(self, *, background: bool) -> Process:
+        """Make a process."""
+        self._last_pid += 1
+        process = self.processes[self._last_pid] = Process(self._last_pid, background=background)
+        return process
+
+    def forget(self, process: Process) -> None:
+        """Forget a process that has ended and that nobody will ask for."""
+        self.processes.pop(process.pid, None)
+
+    def interrupt(self) -> None:
+        """Pass Ctrl-C on to the processes in the foreground."""
+        for process in [*self.processes.values()]:
+            if not process.background and not process.ended.is_set():
+                process.signal("INT")
+
+    async def spend(self, *, program: bool = False) -> None:
+        """Let others run. Commands take time: a loop without a pause must hold up neither its node nor a simulation."""
+        self._debt += _PROGRAM_COST if program else _BUILT_IN_COST
+        if self._debt < _DEBT:
+            await trio.lowlevel.checkpoint()
+            return
+        debt, self._debt = self._debt, 0.0
+        await trio.sleep(debt)
