@@ -1,6 +1,6 @@
-"""Label selectors, as objects and as kubectl's `-l` writes them, and the field selectors of `--field-selector`.
+"""Label selectors, as objects and as kubectl's `-l` writes them.
 
-Both are parsed once into requirements that are then held against many objects.
+They are parsed once into requirements that are then held against many objects.
 """
 
 from __future__ import annotations
@@ -169,50 +169,3 @@ def _checked(key: str, operator: Operator, values: list[str]) -> Requirement:
     if problems:
         raise SelectorError(f"label selector: {problems[0]}")
     return Requirement(key, operator, frozenset(values))
-
-
-class FieldTerm(Struct, frozen=True):
-    """One condition of a field selector; a missing field reads as the empty string."""
-
-    path: tuple[str, ...]
-    equal: bool
-    value: str
-
-    def matches(self, obj: Mapping[str, Any]) -> bool:
-        """Whether the object's field fulfils the condition."""
-        value: Any = obj
-        for key in self.path:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if isinstance(value, bool):
-            text = str(value).lower()
-        else:
-            text = "" if value is None else str(value)
-        return (text == self.value) is self.equal
-
-
-class FieldSelector(Struct, frozen=True):
-    """All of its terms must hold."""
-
-    terms: tuple[FieldTerm, ...] = ()
-
-    def matches(self, obj: Mapping[str, Any]) -> bool:
-        """Whether the object is selected."""
-        return all(term.matches(obj) for term in self.terms)
-
-
-_FIELD_TERM = re.compile(r"\s*(?P<path>[A-Za-z][A-Za-z0-9.]*)\s*(?P<operator>==|=|!=)(?P<value>.*)", re.DOTALL)
-
-
-def parse_field_selector(text: str) -> FieldSelector:
-    """Parse `spec.nodeName=node-a,status.phase!=Running`; values may escape `,`, `=` and a backslash by a backslash.
-
-    Raises SelectorError.
-    """
-    terms = []
-    for part in re.split(r"(?<!\\),", text) if text.strip() else ():
-        found = _FIELD_TERM.fullmatch(part)
-        if not found or found["path"].endswith("."):
-            raise SelectorError(f'invalid field selector "{part}": write field=value or field!=value')
-        value = re.sub(r"\\([,=\\])", r"\1", found["value"].strip())
-        terms.append(FieldTerm(tuple(found["path"].split(".")), found["operator"] != "!=", value))
-    return FieldSelector(tuple(terms))

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import click
 
 from emulator.api.kinds import Kind
-from emulator.api.messages import APPLY, KINDS, LIST, ApplyOutcome, ApplyParams, Empty, ListParams, Object
+from emulator.api.messages import APPLY, KINDS, ApplyOutcome, ApplyParams, Empty, ListParams, Object
 from emulator.cli.client import Client
 from emulator.cli.command import command, pass_session
+from emulator.cli.lists import list_all
 from emulator.cli.manifests import check_places, described, kept_notes, kind_of_object, read_files
 from emulator.cli.options import namespace_option, output_option
 from emulator.cli.output import note, print_json, print_lines, print_yaml
@@ -73,7 +74,7 @@ def apply(
 
 
 def _names(client: Client, kind: str) -> list[str]:
-    return [obj["metadata"]["name"] for obj in client.call(LIST, ListParams(kind=kind)).items]
+    return [obj["metadata"]["name"] for obj in list_all(client, ListParams(kind=kind)).items]
 
 
 def _word(outcome: ApplyOutcome, dry_run: str) -> str:

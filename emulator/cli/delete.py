@@ -12,7 +12,6 @@ from emulator.api.custom_kinds import DEFINITION
 from emulator.api.kinds import Kind
 from emulator.api.messages import (
     DELETE,
-    LIST,
     WATCH,
     ControlError,
     DeleteParams,
@@ -25,6 +24,7 @@ from emulator.api.messages import (
 )
 from emulator.cli.client import Client, Exchange
 from emulator.cli.command import command, pass_session
+from emulator.cli.lists import list_all
 from emulator.cli.options import (
     DEFAULT_NAMESPACE,
     complete_resource,
@@ -131,7 +131,7 @@ def _of_words(client: Client, asked: Sequence[Resource], namespace: str, selecto
             yield Victim(kind, own, name)
             continue
         params = ListParams(kind=kind.key, namespace=own if kind.namespaced else None, label_selector=selector)
-        for obj in client.call(LIST, params).items:
+        for obj in list_all(client, params).items:
             yield Victim(kind, own, obj["metadata"]["name"])
 
 

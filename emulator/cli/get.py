@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from emulator.api.kinds import Kind
-from emulator.api.messages import GET, LIST, ControlError, ErrorCode, GetParams, ListParams, Object
+from emulator.api.messages import GET, ControlError, ErrorCode, GetParams, ListParams, Object
 from emulator.cli.client import Client
 from emulator.cli.command import command, pass_session
 from emulator.cli.listing import Wanted, tables
+from emulator.cli.lists import CHUNK, list_all
 from emulator.cli.options import (
     DEFAULT_NAMESPACE,
     complete_resource,
@@ -40,6 +41,14 @@ emulator get pods -w
 @selector_option
 @click.option("--field-selector", default="", metavar="FIELDS", help="Only objects with: spec.nodeName=node-a.")
 @click.option("-w", "--watch", is_flag=True, help="Go on printing objects as they change, until Ctrl-C.")
+@click.option(
+    "--chunk-size",
+    type=click.IntRange(min=0),
+    default=CHUNK,
+    show_default=True,
+    metavar="N",
+    help="Ask for so many objects at a time; 0: for all at once.",
+)
 @click.option("--no-headers", is_flag=True, help="No line of column names.")
 @click.option("--show-labels", is_flag=True, help="Show the labels as the last column.")
 @pass_session
@@ -52,6 +61,7 @@ def get(
     selector: str,
     field_selector: str,
     watch: bool,
+    chunk_size: int,
     no_headers: bool,
     show_labels: bool,
 ) -> int:
@@ -61,7 +71,7 @@ def get(
     """
     asked = parse_resources(resources, session)
     scope = None if all_namespaces else namespace or DEFAULT_NAMESPACE
-    wanted = Wanted(scope, selector, field_selector, output, not no_headers, show_labels)
+    wanted = Wanted(scope, selector, field_selector, output, not no_headers, show_labels, chunk_size)
     if all_namespaces and any(resource.name for resource in asked):
         raise click.UsageError("a name cannot be given together with --all-namespaces")
     if selector and any(resource.name for resource in asked):
@@ -127,4 +137,4 @@ def _list(client: Client, kind: Kind, wanted: Wanted) -> list[Object]:
         label_selector=wanted.selector,
         field_selector=wanted.fields,
     )
-    return client.call(LIST, params).items
+    return list_all(client, params, wanted.chunk).items

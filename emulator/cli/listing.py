@@ -10,11 +10,12 @@ from emulator.api.kinds import Kind
 from emulator.api.messages import Object
 from emulator.cli.columns import columns_of
 from emulator.cli.columns.columns import labels_text
+from emulator.cli.lists import CHUNK
 from emulator.cli.output import Table
 
 
 class Wanted(NamedTuple):
-    """What the options ask for. `namespace` None means all of them."""
+    """What the options ask for. `namespace` None means all of them; `chunk` is how many objects are had at a time."""
 
     namespace: str | None
     selector: str
@@ -22,6 +23,7 @@ class Wanted(NamedTuple):
     output: str | None
     headers: bool
     labels: bool
+    chunk: int = CHUNK
 
 
 def tables(groups: Sequence[tuple[Kind, list[Object]]], wanted: Wanted, *, prefixed: bool) -> list[str]:

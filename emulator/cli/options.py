@@ -41,14 +41,15 @@ def output_option(*forms: str) -> Callable[[F], F]:
 
 def _complete(ctx: click.Context, kind: str, incomplete: str, prefix: str = "", own: bool = True) -> list[str]:
     """Return the names of a kind's objects; none where no cluster answers, since completion must not disturb."""
-    from emulator.api.messages import LIST, ListParams
+    from emulator.api.messages import ListParams
+    from emulator.cli.lists import list_all
     from emulator.errors import PodwireError
 
     session = ctx.find_object(Session) or Session()
     namespace = (ctx.params.get("namespace") or DEFAULT_NAMESPACE) if own else None
     try:
         with session.controller() as client:
-            found = client.call(LIST, ListParams(kind=kind, namespace=namespace), COMPLETION_TIMEOUT)
+            found = list_all(client, ListParams(kind=kind, namespace=namespace), timeout=COMPLETION_TIMEOUT)
     except PodwireError:
         return []
     names = [f"{prefix}{obj['metadata']['name']}" for obj in found.items]

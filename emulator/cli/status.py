@@ -6,7 +6,6 @@ import click
 
 from emulator.api.messages import (
     CONTROLLER_STATUS,
-    LIST,
     SUPERVISOR_STATUS,
     ClusterOverview,
     ControlError,
@@ -18,6 +17,7 @@ from emulator.api.messages import (
 )
 from emulator.cli.command import command, pass_session
 from emulator.cli.exit_status import FAILED, OK
+from emulator.cli.lists import list_all
 from emulator.cli.options import output_option
 from emulator.cli.output import print_json, print_lines
 from emulator.cli.session import Session
@@ -63,7 +63,7 @@ def _ask_controller(session: Session) -> tuple[ClusterOverview | None, list[Obje
     """Return the controller's view; None while it is away, which is no reason to show nothing."""
     try:
         with session.controller() as client:
-            return client.call(CONTROLLER_STATUS, Empty()), client.call(LIST, ListParams(kind="Pod")).items
+            return client.call(CONTROLLER_STATUS, Empty()), list_all(client, ListParams(kind="Pod")).items
     except ControlError as error:
         if error.code is not ErrorCode.UNAVAILABLE:
             raise

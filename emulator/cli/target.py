@@ -10,7 +10,6 @@ from emulator.api.kinds import Kind
 from emulator.api.messages import (
     CONTROLLER_STATUS,
     GET,
-    LIST,
     ControlError,
     Empty,
     ErrorCode,
@@ -21,6 +20,7 @@ from emulator.api.messages import (
 )
 from emulator.cli.client import Client
 from emulator.cli.command import mistyped
+from emulator.cli.lists import list_all
 from emulator.cli.resources import kind_named
 from emulator.cli.session import CLOUD
 
@@ -76,7 +76,7 @@ def find_host(client: Client, name: str) -> HostOverview:
 
 
 def _node(client: Client, name: str) -> Target:
-    nodes = {node["metadata"]["name"]: node for node in client.call(LIST, ListParams(kind="Node")).items}
+    nodes = {node["metadata"]["name"]: node for node in list_all(client, ListParams(kind="Node")).items}
     if name not in nodes:
         raise mistyped(f'there is no node "{name}"; the nodes are: {", ".join(nodes)}', nodes, name)
     return Target(name, "", "", nodes[name])
@@ -96,12 +96,12 @@ def _hint(client: Client, name: str, namespace: str) -> str:
     """Return what the user may have meant by the name of a pod that there is not."""
     import difflib
 
-    pods = client.call(LIST, ListParams(kind="Pod")).items
+    pods = list_all(client, ListParams(kind="Pod")).items
     elsewhere = sorted(pod["metadata"]["namespace"] for pod in pods if pod["metadata"]["name"] == name)
     if elsewhere:
         return f" in namespace {namespace}; it is in {elsewhere[0]}: add -n {elsewhere[0]}"
     for kind, short in (("Node", "node"), ("Deployment", "deploy")):
-        found = client.call(LIST, ListParams(kind=kind, namespace=namespace if kind != "Node" else None)).items
+        found = list_all(client, ListParams(kind=kind, namespace=namespace if kind != "Node" else None)).items
         if any(obj["metadata"]["name"] == name for obj in found):
             return f"; did you mean {short}/{name}?"
     names = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == namespace]
@@ -118,7 +118,7 @@ def _pod_of(client: Client, kind: Kind, name: str, namespace: str) -> Target:
     if not selector:
         raise ControlError(ErrorCode.INVALID, f"{kind.described(name)} selects no pods; name a pod instead")
     labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-    pods = client.call(LIST, ListParams(kind="Pod", namespace=namespace, label_selector=labels)).items
+    pods = list_all(client, ListParams(kind="Pod", namespace=namespace, label_selector=labels)).items
     running = [pod for pod in pods if pod.get("spec", {}).get("nodeName") and not _leaving(pod)]
     if not running:
         raise ControlError(ErrorCode.UNAVAILABLE, f"{kind.described(name)} has no pod that runs; see: emulator status")

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import click
 
-from emulator.api.messages import CONTROLLER_STATUS, LIST, Empty, HostOverview, ListParams, Object
+from emulator.api.messages import CONTROLLER_STATUS, Empty, HostOverview, ListParams, Object
 from emulator.api.trace.text import Names
 from emulator.cli.client import Client
 from emulator.cli.command import mistyped
+from emulator.cli.lists import list_all
 from emulator.cli.session import CLOUD
 from emulator.cli.target import HOST
 
@@ -44,7 +45,7 @@ class Directory:
     @classmethod
     def read(cls, client: Client) -> Directory:
         """Ask the controller. Raises ControlError."""
-        services, pods, nodes = (client.call(LIST, ListParams(kind=kind)).items for kind in ("Service", "Pod", "Node"))
+        services, pods, nodes = (list_all(client, ListParams(kind=kind)).items for kind in ("Service", "Pod", "Node"))
         return cls(services, pods, nodes, client.call(CONTROLLER_STATUS, Empty()).hosts)
 
     @property

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import click
 
 from emulator.api.kinds import Kind
-from emulator.api.messages import LIST, WATCH, ControlError, ErrorCode, EventType, ListParams, Object, WatchParams
+from emulator.api.messages import WATCH, ControlError, ErrorCode, EventType, ListParams, Object, WatchParams
 from emulator.cli.client import Client
 from emulator.cli.listing import Wanted, header_of, row
+from emulator.cli.lists import list_all
 from emulator.cli.output import Table, print_json, print_lines, print_yaml
 from emulator.cli.resources import Resource
 
@@ -38,7 +39,7 @@ def _follow(client: Client, kind: Kind, wanted: Wanted, screen: _Screen) -> None
     listing = ListParams(
         kind=kind.key, namespace=namespace, label_selector=wanted.selector, field_selector=wanted.fields
     )
-    found = client.call(LIST, listing)
+    found = list_all(client, listing, wanted.chunk)
     screen.show(found.items)
     watching = WatchParams(
         kind=kind.key,

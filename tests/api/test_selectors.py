@@ -10,7 +10,6 @@ from emulator.api.selectors import (
     SelectorError,
     from_label_selector,
     from_labels,
-    parse_field_selector,
     parse_selector,
 )
 
@@ -91,38 +90,3 @@ def test_selectors_of_objects() -> None:
 def test_plain_selectors() -> None:
     assert from_labels({"app": "web", "tier": "front"}).matches(LABELS)
     assert not from_labels({"app": "web", "tier": "back"}).matches(LABELS)
-
-
-OBJECT = {
-    "metadata": {"name": "a"},
-    "spec": {"nodeName": "node-a", "hostNetwork": True},
-    "status": {"phase": "Running"},
-}
-
-
-@pytest.mark.parametrize(
-    ("text", "selected"),
-    [
-        ("", True),
-        ("metadata.name=a", True),
-        ("metadata.name==a,spec.nodeName=node-a", True),
-        ("metadata.name=b", False),
-        ("status.phase!=Running", False),
-        ("spec.nodeName!=", True),
-        ("spec.missing=", True),
-        ("spec.missing.deeper=x", False),
-        ("spec.hostNetwork=true", True),
-    ],
-)
-def test_field_selectors(text: str, selected: bool) -> None:
-    assert parse_field_selector(text).matches(OBJECT) is selected
-
-
-def test_field_selectors_escape() -> None:
-    assert parse_field_selector(r"a=x\,y\=z").matches({"a": "x,y=z"})
-
-
-@pytest.mark.parametrize("text", ["a", "=b", "a=b,,c=d", "a.=b"])
-def test_field_selectors_that_are_refused(text: str) -> None:
-    with pytest.raises(SelectorError, match="invalid field selector"):
-        parse_field_selector(text)

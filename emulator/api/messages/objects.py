@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from emulator.api.kinds import Kind
 from emulator.api.messages.envelope import Empty, Method, Object
@@ -26,19 +26,30 @@ class GetParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which objects; no namespace (None) means all. Selectors are written as kubectl's `-l` and `--field-selector`."""
+    """Which objects; no namespace (None) means all. Selectors are written as kubectl's `-l` and `--field-selector`.
+
+    With a `limit` (0: none) the answer has at most so many, and a token if there are more: the same parameters with it
+    as `continue` give the next ones, as they were at the first answer's revision. EXPIRED: that is too long ago.
+    """
 
     kind: str
     namespace: str | None = None
     label_selector: str = ""
     field_selector: str = ""
+    limit: int = 0
+    continue_: str = field(default="", name="continue")
 
 
 class ListResult(Struct, frozen=True, kw_only=True):
-    """The objects by namespace and name, and the revision at which they were so: watch from there."""
+    """The objects by namespace and name, and the revision at which they were so: watch from there.
+
+    `continue` is empty at the list's end; `remaining` is how many come after these (None: not counted).
+    """
 
     items: list[Object]
     revision: str
+    continue_: str = field(default="", name="continue")
+    remaining: int | None = None
 
 
 class CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

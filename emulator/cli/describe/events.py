@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from emulator.api.ages import since
-from emulator.api.messages import LIST, ListParams, Object
+from emulator.api.messages import ListParams, Object
 from emulator.cli.client import Client
 from emulator.cli.describe.page import Page
+from emulator.cli.lists import list_all
 
 _COLUMNS = ["Type", "Reason", "Age", "From", "Message"]
 
@@ -15,7 +16,7 @@ def events_of(client: Client, obj: Object) -> list[Object]:
     metadata = obj["metadata"]
     selector = f"involvedObject.uid={metadata['uid']}"
     params = ListParams(kind="Event", namespace=metadata.get("namespace"), field_selector=selector)
-    return sorted(client.call(LIST, params).items, key=lambda event: str(event.get("lastTimestamp", "")))
+    return sorted(list_all(client, params).items, key=lambda event: str(event.get("lastTimestamp", "")))
 
 
 def add_events(page: Page, events: list[Object], now: float) -> None:

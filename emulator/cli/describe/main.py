@@ -6,11 +6,12 @@ import time
 
 import click
 
-from emulator.api.messages import GET, LIST, GetParams, ListParams, Object
+from emulator.api.messages import GET, GetParams, ListParams, Object
 from emulator.api.store.normalize import reference_of
 from emulator.cli.client import Client
 from emulator.cli.command import command, pass_session
 from emulator.cli.describe.page import Page, conditions, head
+from emulator.cli.lists import list_all
 from emulator.cli.options import (
     DEFAULT_NAMESPACE,
     complete_resource,
@@ -66,7 +67,7 @@ def _find(client: Client, resource: Resource, namespace: str, selector: str) -> 
     if name:
         return [client.call(GET, GetParams(kind=kind.key, name=name, namespace=own)).object]
     params = ListParams(kind=kind.key, namespace=own if kind.namespaced else None, label_selector=selector)
-    return client.call(LIST, params).items
+    return list_all(client, params).items
 
 
 def _write(page: Page, obj: Object, client: Client) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from emulator.api.messages import LIST, ListParams, Object
+from emulator.api.messages import ListParams, Object
 from emulator.api.pod_status import summarize
 from emulator.cli.client import Client
 from emulator.cli.columns.cluster import node_roles, node_status
 from emulator.cli.describe.page import NONE, Page, conditions, head
+from emulator.cli.lists import list_all
 
 
 def describe_node(page: Page, node: Object, client: Client) -> None:
@@ -23,7 +24,7 @@ def describe_node(page: Page, node: Object, client: Client) -> None:
     page.add("Kubelet Version", status.get("nodeInfo", {}).get("kubeletVersion") or NONE)
     conditions(page, node)
     fields = f"spec.nodeName={node['metadata']['name']}"
-    pods = client.call(LIST, ListParams(kind="Pod", field_selector=fields)).items
+    pods = list_all(client, ListParams(kind="Pod", field_selector=fields)).items
     rows = [["Namespace", "Name", "Ready", "Status", "IP"]]
     for pod in pods:
         summary, metadata = summarize(pod), pod["metadata"]

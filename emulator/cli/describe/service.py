@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from emulator.api.messages import LIST, ListParams, Object
+from emulator.api.messages import ListParams, Object
 from emulator.cli.client import Client
 from emulator.cli.columns.columns import labels_text
 from emulator.cli.describe.page import NONE, Page, head
+from emulator.cli.lists import list_all
 
 _SERVICE_NAME = "kubernetes.io/service-name"
 _PENDING = (
@@ -84,7 +85,7 @@ def _slices(client: Client, service: Object) -> list[Object]:
         namespace=metadata["namespace"],
         label_selector=f"{_SERVICE_NAME}={metadata['name']}",
     )
-    return client.call(LIST, params).items
+    return list_all(client, params).items
 
 
 def _port(page: Page, port: Object, slices: Sequence[Object]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from emulator.api.messages import LIST, ListParams, Object
+from emulator.api.messages import ListParams, Object
 from emulator.cli.client import Client
 from emulator.cli.columns.columns import selector_text
 from emulator.cli.describe.page import Page, conditions, head
 from emulator.cli.describe.pod import container_ports, probe_text
+from emulator.cli.lists import list_all
 
 
 def describe_workload(page: Page, obj: Object, client: Client) -> None:
@@ -45,7 +46,7 @@ def _owned(page: Page, obj: Object, client: Client) -> None:
     """Add the ReplicaSets of a Deployment, the pods of the others."""
     kind = "ReplicaSet" if obj["kind"] == "Deployment" else "Pod"
     uid = obj["metadata"]["uid"]
-    found = client.call(LIST, ListParams(kind=kind, namespace=obj["metadata"]["namespace"])).items
+    found = list_all(client, ListParams(kind=kind, namespace=obj["metadata"]["namespace"])).items
     rows = [["Name", "State"]]
     for other in found:
         if any(owner.get("uid") == uid for owner in other["metadata"].get("ownerReferences") or ()):

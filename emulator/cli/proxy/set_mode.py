@@ -73,9 +73,10 @@ def _configure(controller: Client, mode: str) -> None:
 
 def _watch(session: Session, controller: Client, stack: ExitStack) -> Iterator[tuple[str, Exchange[ProxySync, Empty]]]:
     """Open a watch of the syncs of each node. Nodes that cannot be reached are told."""
-    from emulator.api.messages import LIST, PROXY_WATCH, ControlError, Empty, ListParams
+    from emulator.api.messages import PROXY_WATCH, ControlError, Empty, ListParams
+    from emulator.cli.lists import list_all
 
-    nodes = controller.call(LIST, ListParams(kind="Node")).items
+    nodes = list_all(controller, ListParams(kind="Node")).items
     for name in sorted(str(node["metadata"]["name"]) for node in nodes):
         try:
             yield name, stack.enter_context(session.node(name)).open(PROXY_WATCH, Empty())

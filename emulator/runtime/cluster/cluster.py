@@ -60,6 +60,9 @@ P = TypeVar("P", bound=Struct)
 E = TypeVar("E", bound=Struct)
 R = TypeVar("R", bound=Struct)
 
+LIST_PAGE = 500
+"""Objects of a list that are had at once."""
+
 READY_WITHIN = 60.0
 
 
@@ -163,8 +166,13 @@ class Cluster:
 
     async def objects(self, kind: str, namespace: str | None = None, *, selector: str = "") -> list[Object]:
         """Return the objects of a kind, of one namespace or of all."""
-        params = ListParams(kind=kind, namespace=namespace, label_selector=selector)
-        return (await self._call(messages.LIST, params)).items
+        params = ListParams(kind=kind, namespace=namespace, label_selector=selector, limit=LIST_PAGE)
+        page = await self._call(messages.LIST, params)
+        objects = page.items
+        while page.continue_:
+            page = await self._call(messages.LIST, msgspec.structs.replace(params, continue_=page.continue_))
+            objects += page.items
+        return objects
 
     async def update_status(self, kind: str, name: str, namespace: str, status: Object) -> None:
         """Replace an object's status, as whoever implements it does. ControlError (NOT_FOUND)."""

@@ -209,7 +209,8 @@ class Connection:
         try:
             await self.send(response)
         except CodecError as error:
-            await self.send(Response(id=request.id, error=self._error_body(error)))
+            too_much = ControlError(ErrorCode.INVALID, f"{error}: ask for less at once; lists take a limit")
+            await self.send(Response(id=request.id, error=self._error_body(too_much)))
         finally:
             self._unsent -= 1
             self._sent.set()

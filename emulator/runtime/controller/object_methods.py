@@ -41,6 +41,7 @@ from emulator.api.store.store import Store
 from emulator.api.validate import validate
 from emulator.runtime.control.server import Exchange, Methods
 from emulator.runtime.controller.committer import Committer
+from emulator.runtime.controller.pages import list_page, result_of
 from emulator.runtime.controller.watches import Watches, canonical_kind, predicate
 
 SCALABLE = frozenset({"Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"})
@@ -77,14 +78,11 @@ class ObjectMethods:
         return ObjectResult(object=obj)
 
     async def list(self, params: ListParams, _exchange: Exchange[Empty]) -> ListResult:
-        """Return objects by namespace and name."""
-        kind = canonical_kind(self._store, params.kind).key
-        selects = predicate(params)
-        found = [obj for obj in self._store.list(kind, params.namespace) if selects(obj)]
-        found.sort(key=lambda obj: (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
-        revision = str(self._store.revision)
+        """Return objects by namespace and name, or a page of them."""
+        kind = canonical_kind(self._store, params.kind)
+        page = list_page(self._store, kind.key, params, predicate(params, kind))
         await self._committer.flush()
-        return ListResult(items=found, revision=revision)
+        return result_of(page, params)
 
     async def create(self, params: CreateParams, _exchange: Exchange[Empty]) -> ObjectResult:
         """Store a new object."""

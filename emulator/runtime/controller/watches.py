@@ -13,6 +13,7 @@ import trio
 from emulator.api import kinds
 from emulator.api.codec import encode_value
 from emulator.api.custom_kinds import custom_kinds, find_custom
+from emulator.api.field_selectors import parse_field_selector
 from emulator.api.kinds import Kind
 from emulator.api.messages import (
     ControlError,
@@ -25,7 +26,7 @@ from emulator.api.messages import (
     WatchParams,
     plain,
 )
-from emulator.api.selectors import parse_field_selector, parse_selector
+from emulator.api.selectors import parse_selector
 from emulator.api.store.history import StoreEvent
 from emulator.api.store.store import Store
 from emulator.runtime.control.server import Exchange
@@ -47,10 +48,10 @@ def canonical_kind(store: Store, name: str) -> Kind:
     return known
 
 
-def predicate(params: ListParams | WatchParams) -> Predicate:
+def predicate(params: ListParams | WatchParams, kind: Kind) -> Predicate:
     """Return whether an object is meant by the namespace and the selectors. Raises SelectorError."""
     labels = parse_selector(params.label_selector)
-    fields = parse_field_selector(params.field_selector)
+    fields = parse_field_selector(params.field_selector, kind)
     namespace = params.namespace
 
     def selects(obj: Object) -> bool:
@@ -109,8 +110,8 @@ class Watches:
 
         Raises ControlError: EXPIRED when events since the asked revision are forgotten.
         """
-        kind = canonical_kind(self._store, params.kind).key
-        selects = predicate(params)
+        known = canonical_kind(self._store, params.kind)
+        kind, selects = known.key, predicate(params, known)
         first: Sequence[WatchEvent] = ()
         if params.revision:
             position = _revision(params.revision)
