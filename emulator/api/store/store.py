@@ -85,10 +85,13 @@ class Store:
 
     def list(self, kind: str, namespace: str | None = None) -> list[Object]:
         """Return the objects of a kind, of one namespace or of all, in no particular order."""
-        spaces = self._objects.get(kind, {})
         if namespace is not None:
-            return [*spaces.get(namespace, {}).values()]
-        return [obj for space in spaces.values() for obj in space.values()]
+            return [*self.spaces(kind).get(namespace, {}).values()]
+        return [obj for space in self.spaces(kind).values() for obj in space.values()]
+
+    def spaces(self, kind: str) -> Mapping[str, Mapping[str, Object]]:
+        """Return the objects of a kind by namespace and name: the store's own, to be read at once."""
+        return self._objects.get(kind, {})
 
     def find(self, index: Index, value: Hashable) -> Sequence[Object]:
         """Return the objects that have `value` in `index`, in no particular order."""
