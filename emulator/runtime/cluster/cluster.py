@@ -46,6 +46,7 @@ from emulator.errors import PodwireError
 from emulator.kube import cloud_lease
 from emulator.runtime import state_directory
 from emulator.runtime.cluster.backend import Backend, UnixBackend
+from emulator.runtime.cluster.lists import list_all
 from emulator.runtime.cluster.outside import observed, with_hosts
 from emulator.runtime.cluster.remote_sockets import RemoteStream, RemoteUdp, os_error
 from emulator.runtime.cluster.simulation import Simulation, simulated
@@ -59,9 +60,6 @@ from emulator.runtime.underlay.memory import Conditions
 P = TypeVar("P", bound=Struct)
 E = TypeVar("E", bound=Struct)
 R = TypeVar("R", bound=Struct)
-
-LIST_PAGE = 500
-"""Objects of a list that are had at once."""
 
 READY_WITHIN = 60.0
 
@@ -166,13 +164,8 @@ class Cluster:
 
     async def objects(self, kind: str, namespace: str | None = None, *, selector: str = "") -> list[Object]:
         """Return the objects of a kind, of one namespace or of all."""
-        params = ListParams(kind=kind, namespace=namespace, label_selector=selector, limit=LIST_PAGE)
-        page = await self._call(messages.LIST, params)
-        objects = page.items
-        while page.continue_:
-            page = await self._call(messages.LIST, msgspec.structs.replace(params, continue_=page.continue_))
-            objects += page.items
-        return objects
+        params = ListParams(kind=kind, namespace=namespace, label_selector=selector)
+        return await list_all(await self._controller_client(), params)
 
     async def update_status(self, kind: str, name: str, namespace: str, status: Object) -> None:
         """Replace an object's status, as whoever implements it does. ControlError (NOT_FOUND)."""
