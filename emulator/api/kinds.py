@@ -82,6 +82,7 @@ NOT_ENFORCED = "access is not checked"
 NO_STORAGE = "pods have no volumes"
 NO_ADMISSION = "no webhook is called"
 NO_POLICIES = "no policy is evaluated"
+NO_DEVICES = "nodes have no devices"
 
 KINDS: tuple[Kind, ...] = (
     # What the emulator acts on.
@@ -156,6 +157,33 @@ KINDS: tuple[Kind, ...] = (
         namespaced=False,
         note=NO_POLICIES,
     ),
+    Kind(
+        "MutatingAdmissionPolicy",
+        "admissionregistration.k8s.io/v1",
+        "mutatingadmissionpolicies",
+        namespaced=False,
+        note=NO_POLICIES,
+    ),
+    Kind(
+        "MutatingAdmissionPolicyBinding",
+        "admissionregistration.k8s.io/v1",
+        "mutatingadmissionpolicybindings",
+        namespaced=False,
+        note=NO_POLICIES,
+    ),
+    Kind(
+        "ServiceCIDR",
+        "networking.k8s.io/v1",
+        "servicecidrs",
+        namespaced=False,
+        note="addresses are those of the cluster file",
+    ),
+    Kind("IPAddress", "networking.k8s.io/v1", "ipaddresses", ("ip",), namespaced=False),
+    Kind("ResourceClaim", "resource.k8s.io/v1", "resourceclaims", note=NO_DEVICES),
+    Kind("ResourceClaimTemplate", "resource.k8s.io/v1", "resourceclaimtemplates", note=NO_DEVICES),
+    Kind("DeviceClass", "resource.k8s.io/v1", "deviceclasses", namespaced=False, note=NO_DEVICES),
+    Kind("ResourceSlice", "resource.k8s.io/v1", "resourceslices", namespaced=False, note=NO_DEVICES),
+    Kind("ClusterTrustBundle", "certificates.k8s.io/v1", "clustertrustbundles", namespaced=False),
     Kind("APIService", "apiregistration.k8s.io/v1", "apiservices", namespaced=False),
     Kind("RuntimeClass", "node.k8s.io/v1", "runtimeclasses", namespaced=False),
     Kind(
@@ -190,6 +218,7 @@ KINDS: tuple[Kind, ...] = (
 )
 
 BUILT_IN_REFUSED = "it is not emulated; leave this object out"
+FOR_TOOLS = "it configures a tool, and is no object of a cluster; leave it out"
 CUSTOM_KEPT = "no controller acts on custom resources"
 
 # Groups of Kubernetes itself, those too of which there is no kind here; others may be anybody's, even below k8s.io.
@@ -200,8 +229,24 @@ BUILT_IN_GROUPS = frozenset(
         "authorization.k8s.io",
         "events.k8s.io",
         "internal.apiserver.k8s.io",
-        "resource.k8s.io",
         "storagemigration.k8s.io",
+    }
+)
+# Groups of files that tools and components read; no API server has them.
+_OF_TOOLS = frozenset(
+    {
+        "apiserver.config.k8s.io",
+        "apiserver.k8s.io",
+        "audit.k8s.io",
+        "client.authentication.k8s.io",
+        "kind.x-k8s.io",
+        "kubeadm.k8s.io",
+        "kubecontrollermanager.config.k8s.io",
+        "kubelet.config.k8s.io",
+        "kubeproxy.config.k8s.io",
+        "kubescheduler.config.k8s.io",
+        "kustomize.config.k8s.io",
+        "pod-security.admission.config.k8s.io",
     }
 )
 _VERSION = re.compile(r"v[1-9][0-9]*((alpha|beta)[1-9][0-9]*)?\Z")
@@ -251,7 +296,7 @@ def plural_of(singular: str) -> str:
 def _may_be_custom(api_version: str, kind: str) -> bool:
     """Whether this may be a custom kind, and no misspelt one of Kubernetes'."""
     group, slash, version = api_version.partition("/")
-    if not slash or not kind or "." not in group or group in BUILT_IN_GROUPS or not _VERSION.match(version):
+    if not slash or not kind or "." not in group or group in BUILT_IN_GROUPS | _OF_TOOLS or not _VERSION.match(version):
         return False
     own = [known.group for known in KINDS if known.kind == kind and known.group]
     return not difflib.get_close_matches(group, own, n=1, cutoff=0.85)
@@ -271,13 +316,15 @@ def suggest(name: str) -> str | None:
 def is_foreign(api_version: str, kind: str) -> bool:
     """Whether an object is of a kind that we do not have, and no misspelt one of those that we do."""
     known = kind_of(api_version, kind)
-    return known.custom if known is not None else why_unknown(api_version, kind).endswith(BUILT_IN_REFUSED)
+    return known.custom if known is not None else why_unknown(api_version, kind).endswith((BUILT_IN_REFUSED, FOR_TOOLS))
 
 
 def why_unknown(api_version: str, kind: str) -> str:
     """Return what to tell the user of an object whose type `kind_of` does not know."""
     text = f"no matches for kind {quoted(kind)} in version {quoted(api_version)}"
     group = api_version.rpartition("/")[0]
+    if group in _OF_TOOLS:
+        return f"{text}: {FOR_TOOLS}"
     same = [known.api_version for known in KINDS if known.kind == kind]
     if same:
         return f"{text}; use {same[0]}"

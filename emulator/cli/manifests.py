@@ -13,9 +13,12 @@ from emulator.api.kinds import Kind, kind_of
 from emulator.api.manifest import SUFFIXES, ManifestObject, read_manifest, read_manifests
 from emulator.api.messages import Object
 from emulator.api.problem import printable
+from emulator.cli.output import note
 from emulator.errors import ManifestError
 
 STDIN = "-"
+KUSTOMIZATIONS = frozenset({"kustomization.yaml", "kustomization.yml"})
+"""Files in a directory of manifests that have no objects, but rules for kustomize."""
 URLS = ("http://", "https://")
 FIRST_NAMESPACES = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 """Those that every cluster has from its start."""
@@ -50,7 +53,11 @@ def _files(path: Path, *, recursive: bool) -> list[Path]:
     if not path.is_dir():
         return [path]
     entries = path.rglob("*") if recursive else path.iterdir()
-    files = sorted(entry for entry in entries if entry.suffix in SUFFIXES and entry.is_file())
+    found = sorted(entry for entry in entries if entry.suffix in SUFFIXES and entry.is_file())
+    files = [file for file in found if file.name not in KUSTOMIZATIONS]
+    for file in found:
+        if file.name in KUSTOMIZATIONS:
+            note(f"note: {printable(str(file))} is left out: it is for kustomize; what its rules make, name as a file")
     if not files:
         below = "" if recursive else "; for those in its directories add -R"
         raise ManifestError([f"{printable(str(path))}: has no files that end in {', '.join(SUFFIXES)}{below}"])

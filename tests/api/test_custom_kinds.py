@@ -124,3 +124,13 @@ def test_apply_stores_definitions_before_what_they_define(store: Store) -> None:
         (DEFINITION, ""),
     ]
     assert {outcome.action for outcome in apply(store, objects)} == {ApplyAction.UNCHANGED}
+
+
+def test_a_long_definition_is_changed_by_apply_as_it_was_created(store: Store) -> None:
+    """Our annotation of what was applied is longer than annotations may be; kubectl would refuse it at once."""
+    long = definition()
+    long["spec"]["versions"][1]["schema"]["openAPIV3Schema"]["description"] = "x" * 300_000
+    apply(store, [long])
+    long["spec"]["names"]["shortNames"] = ["cron"]
+    (outcome,) = apply(store, [long])
+    assert outcome.action is ApplyAction.CONFIGURED

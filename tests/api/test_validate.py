@@ -238,7 +238,12 @@ def test_service_names_start_with_a_letter() -> None:
         ("cilium.io", "Widget", ""),
         ("cilium.io/2", "Widget", ""),
         ("networking.k8s.oi/v1", "Ingress", "; use networking.k8s.io/v1"),
-        ("resource.k8s.io/v1", "DeviceClass", ": it is not emulated; leave this object out"),
+        ("authorization.k8s.io/v1", "SubjectAccessReview", ": it is not emulated; leave this object out"),
+        (
+            "kustomize.config.k8s.io/v1beta1",
+            "Kustomization",
+            ": it configures a tool, and is no object of a cluster; leave it out",
+        ),
         ("v1", "Zebra", ""),
     ],
 )

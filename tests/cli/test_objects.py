@@ -164,6 +164,15 @@ def test_describe_says_which_probes_count_as_passed(ask: Ask) -> None:
     ask.ok("delete", "deploy", "probed")
 
 
+def test_a_directory_may_have_rules_for_kustomize(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "kustomization.yaml").write_text("resources: [settings.yaml]\n")
+    (tmp_path / "settings.yaml").write_text(CONFIG_MAP)
+    done = ask("apply", "-f", str(tmp_path))
+    assert done.out == "configmap/settings created\n"
+    assert done.err.startswith(f"note: {tmp_path}/kustomization.yaml is left out: it is for kustomize")
+    ask.ok("delete", "-f", str(tmp_path))
+
+
 CUSTOM = """
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition

@@ -52,7 +52,7 @@ def _apply(store: Store, obj: Object) -> ApplyOutcome:
 def _merged(modified: Object, old: Object) -> Object:
     """Return `old` as `modified` changes it. Raises ControlError (INVALID): both may be right, and the result wrong."""
     merged = without_stale_fields(three_way(_last_applied(old), modified, old), old)
-    problems = [] if merged.get("spec") == old.get("spec") else validate(merged)
+    problems = [] if merged.get("spec") == old.get("spec") else validate(_without_annotation(merged))
     if problems:
         reference = reference_of(old)
         text = "; ".join(map(str, problems))
@@ -67,6 +67,13 @@ def _annotated(obj: Object) -> Object:
     configuration = {**obj, "metadata": {**metadata, "annotations": annotations}}
     text = json.dumps(configuration, separators=(",", ":"), sort_keys=True) + "\n"
     return {**obj, "metadata": {**metadata, "annotations": {**annotations, LAST_APPLIED: text}}}
+
+
+def _without_annotation(obj: Object) -> Object:
+    """Return `obj` as its author wrote it: our own annotation may be longer than annotations may be."""
+    metadata = obj["metadata"]
+    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != LAST_APPLIED}
+    return obj | {"metadata": metadata | {"annotations": annotations}}
 
 
 def _last_applied(obj: Object) -> Mapping[str, Any]:
