@@ -9,7 +9,7 @@ from typing import NamedTuple
 import click
 
 from emulator.api.messages import CONTROLLER_STATUS, Empty, HostOverview, ListParams, Object
-from emulator.api.trace.text import Names
+from emulator.api.trace.names import node_address, port_hint, trace_names
 from emulator.cli.client import Client
 from emulator.cli.command import mistyped
 from emulator.cli.lists import list_all
@@ -40,7 +40,7 @@ class Directory:
         self._pods = {_key(pod): pod for pod in pods}
         self._nodes = {node["metadata"]["name"]: node for node in nodes}
         self._hosts = {host.name: host for host in hosts}
-        self.names = self._names()
+        self.names = trace_names(services, pods, nodes, hosts)
 
     @classmethod
     def read(cls, client: Client) -> Directory:
@@ -53,22 +53,6 @@ class Directory:
         """The machines that a packet may come through: the nodes, and the cloud where there is one."""
         return [*self._nodes, *([CLOUD] if self._hosts else [])]
 
-    def _names(self) -> Names:
-        """Return whose each address and network namespace is."""
-        addresses, namespaces = {}, {}
-        for (namespace, name), pod in self._pods.items():
-            addresses[pod.get("status", {}).get("podIP", "")] = f"pod {namespace}/{name}"
-            namespaces[f"cni-{pod['metadata']['uid']}"] = f"pod {namespace}/{name}"
-        for name, node in self._nodes.items():
-            addresses[node_address(node)] = f"node {name}"
-        for name, host in self._hosts.items():
-            addresses[host.address] = name if host.part else f"host {name}"
-            if not host.part:
-                namespaces[name] = f"host {name}"
-        for (namespace, name), service in self._services.items():
-            addresses[service.get("spec", {}).get("clusterIP", "")] = f"service {namespace}/{name}"
-        return Names({address: name for address, name in addresses.items() if address not in ("", "None")}, namespaces)
-
     def flow(self, word: str, namespace: str, asked: tuple[str, int] | None) -> Flow:
         """Return the packet that a word means, by protocol and port as `asked` or as its owner has them.
 
@@ -80,17 +64,7 @@ class Directory:
 
     def hint(self, address: str, protocol: str, port: int) -> str:
         """Say that an address is a Service's which has no such port, and which it has; empty if that is not so."""
-        for key, service in self._services.items():
-            spec = service.get("spec", {})
-            if not address or spec.get("clusterIP") != address:
-                continue
-            ports = [f"{entry['port']}/{entry.get('protocol', 'TCP')}" for entry in spec.get("ports") or ()]
-            wanted = f"{port}/{protocol.upper()}"
-            if wanted in ports:
-                return ""
-            lacks = "does not answer ICMP" if protocol == "icmp" else f"has no port {wanted}"
-            return f"service {'/'.join(key)} {lacks}; it has {', '.join(ports)}"
-        return ""
+        return port_hint(self._services.values(), address, protocol, port)
 
     def _find(self, word: str, namespace: str) -> tuple[str, Object, str]:
         kind, slash, name = word.rpartition("/")
@@ -176,12 +150,6 @@ def first_port(obj: Object) -> tuple[str, int]:
         ports += [(port.get("protocol", "TCP"), port.get("containerPort")) for port in container.get("ports") or ()]
     known = [(protocol.lower(), int(port)) for protocol, port in ports if protocol in ("TCP", "UDP")]
     return min(known, key=lambda entry: entry[0] != "tcp", default=("icmp", 0))
-
-
-def node_address(node: Object) -> str:
-    """Return a node's InternalIP."""
-    addresses = node.get("status", {}).get("addresses") or ()
-    return next((str(entry["address"]) for entry in addresses if entry.get("type") == "InternalIP"), "")
 
 
 def _key(obj: Object) -> tuple[str, str]:
