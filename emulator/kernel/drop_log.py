@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.conntrack.connection import REPLY, TEMPLATE
-from emulator.kernel.skb import CtInfo
+from emulator.kernel.skb import ETHERNET_LENGTH, CtInfo
 from emulator.packet.describe import describe_frame
+from emulator.packet.ipv4 import PROTOCOL_TCP
+from emulator.packet.tcp import ACK, SYN
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.conntrack.connection import Connection
@@ -56,6 +58,14 @@ class DropRecord:
             connection,
             0 if connection is None else connection.packets[REPLY],
         )
+
+    @property
+    def begins_flow(self) -> bool:
+        """Whether it may be the first packet of a conversation: of TCP only a SYN is, all else is late or lost."""
+        if self.protocol != PROTOCOL_TCP or len(self.frame) < ETHERNET_LENGTH + 1:
+            return True
+        flags = ETHERNET_LENGTH + (self.frame[ETHERNET_LENGTH] & 0xF) * 4 + 13
+        return len(self.frame) > flags and self.frame[flags] & (SYN | ACK) == SYN
 
     @property
     def line(self) -> str:

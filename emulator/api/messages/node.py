@@ -31,6 +31,7 @@ class NodeStatusResult(Struct, frozen=True, kw_only=True):
     controller_connected: bool
     pods: int
     flows: int
+    flow_limit: int = 0  # nf_conntrack_max; 0: none
     drops: dict[str, int] = {}
     faults: int = 0
     underlay: UnderlayCounters = UnderlayCounters()
@@ -180,6 +181,7 @@ class FlowRecord(Struct, frozen=True, kw_only=True):
     reply: FlowTuple
     verdict: FlowVerdict
     reason: str = ""
+    explanation: str = ""  # the reason in words
     state: str = ""  # TCP state as conntrack names it; ASSURED, UNREPLIED for others
     packets: int = 0
     bytes: int = 0

@@ -92,6 +92,7 @@ class CloudServices(MachineServices):
             controller_connected=self._is_connected(),
             pods=0,
             flows=self._flows.count(),
+            flow_limit=self._flows.limit(),
             drops=self.drops(),
             faults=self._machine.kernel.fault_count,
             underlay=self._machine.underlay.counters(),

@@ -21,8 +21,9 @@ from emulator.packet.address import AF_INET
 from emulator.runtime.machine.machine import Machine
 
 SETBACKS_KEPT = 4_096
-SETBACK_MEMORY = 60.0
-"""Seconds after its last packet that a flow which conntrack does not have stays in the list."""
+SETBACK_MEMORY = 120.0
+"""Seconds after its last packet that a flow which conntrack does not have is kept: as long as conntrack keeps a SYN
+without answer (nf_conntrack_tcp_timeout_syn_sent), so that what other nodes know of the flow ends with it."""
 
 _UNREMARKABLE = frozenset({DropReason.OTHERHOST})
 """Frames that a bridge floods end so at every other port; that is not what anybody asks about."""
@@ -40,9 +41,12 @@ _T = TypeVar("_T")
 
 
 class Setback:
-    """What went wrong with packets of one flow. `connection` is None where conntrack never saw them."""
+    """What went wrong with packets of one flow. `connection` is None where conntrack never saw them.
 
-    __slots__ = ("answers", "bytes", "connection", "dropped", "first", "last", "reason")
+    `is_overcome`: the flow's connection went on; once that has ended too there is nothing to tell.
+    """
+
+    __slots__ = ("answers", "bytes", "connection", "dropped", "first", "is_overcome", "last", "reason")
 
     def __init__(self, connection: Connection | None, time: float) -> None:
         self.connection = connection
@@ -50,10 +54,12 @@ class Setback:
         self.reason = ""
         self.answers = 0
         self.dropped = self.bytes = 0
+        self.is_overcome = False
 
     def add_drop(self, record: DropRecord) -> None:
         """Note a packet that was dropped here: no answer tells as well why."""
         self.last = record.time
+        self.is_overcome = False
         self.reason = record.reason.name
         self.answers = record.answers
         self.dropped += 1
@@ -64,6 +70,7 @@ class Setback:
     def add_refusal(self, refusal: Refusal) -> None:
         """Note an answer that refuses the flow."""
         self.last = refusal.time
+        self.is_overcome = False
         self.answers = refusal.answers
         self.connection = refusal.connection
         if not self.dropped:
@@ -84,6 +91,13 @@ class Setback:
         if self.reason in _AT_SOCKET:
             return not connection.status & SEEN_REPLY
         return connection.packets[REPLY] <= self.answers
+
+
+def explain(reason: str) -> str:
+    """Return a setback's reason in words."""
+    if reason in DropReason.__members__:
+        return DropReason[reason].value
+    return "a TCP reset was the only answer" if reason == TCP_RESET else "an ICMP error came back"
 
 
 class Flow(NamedTuple):
@@ -107,6 +121,11 @@ class FlowTable:
         """How many connections are tracked."""
         return sum(len(netns.netfilter.conntrack) for netns in self.machine.kernel.namespaces.values())
 
+    def limit(self) -> int:
+        """How many the namespaces that track connections may have at most; 0 if there is no limit, or none does."""
+        tables = [netns.netfilter.conntrack for netns in self.machine.kernel.namespaces.values()]
+        return sum(table.maximum for table in tables if table.enabled)
+
     def flows(self) -> Iterator[Flow]:
         """Yield all flows; takes over the machine's logs of drops and refusals."""
         self._drain()
@@ -115,10 +134,12 @@ class FlowTable:
             if netns.netfilter.conntrack.enabled:
                 for connection in netns.netfilter.conntrack:
                     setback = lone.pop((name, connection.original), None) if lone else None
+                    if setback is not None and not setback.decides(connection):
+                        setback.is_overcome = True
                     yield Flow(f"{name}/{connection.identity}", name, connection.original, connection, setback)
         horizon = self.machine.kernel.now - SETBACK_MEMORY
         for key, setback in lone.items():
-            if setback.last < horizon:
+            if setback.last < horizon or setback.is_overcome:
                 del self._setbacks[key]
             else:
                 netns_name, original = key
@@ -144,8 +165,11 @@ class FlowTable:
         refused = self._by_last_tuple() if alone else {}
         for record in alone:
             original = _tuple_of(record)
-            found = self._tracked(original) or refused.get(original) or (record.netns, original)
-            self._setback(found, None, record.time).add_drop(record)
+            found = self._tracked(original) or refused.get(original)
+            if found is None and record.begins_flow:
+                found = record.netns, original
+            if found is not None:
+                self._setback(found, None, record.time).add_drop(record)
 
     def _setback(self, key: _Key, connection: Connection | None, time: float) -> Setback:
         setback = self._setbacks.get(key)

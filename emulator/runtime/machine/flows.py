@@ -8,7 +8,7 @@ from emulator.api.messages import FlowRecord, FlowsEvent, FlowTuple, FlowVerdict
 from emulator.kernel.netfilter.conntrack.connection import ASSURED, CONFIRMED, SEEN_REPLY, Connection
 from emulator.kernel.netfilter.conntrack.tuple import ICMP, PROTOCOL_NAMES, TCP, Tuple
 from emulator.packet.address import format_ipv4
-from emulator.runtime.machine.flow_table import Flow, FlowTable
+from emulator.runtime.machine.flow_table import Flow, FlowTable, explain
 from emulator.runtime.machine.machine import Machine
 
 LEAST_INTERVAL = 0.1
@@ -79,6 +79,7 @@ def _record(machine: Machine, flow: Flow) -> FlowRecord:
         reply=_tuple(known.reply) if known is not None else _turned(_tuple(flow.original)),
         verdict=verdict,
         reason=reason,
+        explanation=explain(reason) if reason else "",
         state="" if known is None else _state(known),
         packets=packets[0],
         bytes=octets[0],

@@ -103,6 +103,7 @@ class NodeServices(MachineServices):
             controller_connected=parts.is_connected(),
             pods=len(parts.pods.pods),
             flows=parts.flows.count(),
+            flow_limit=parts.flows.limit(),
             drops=self.drops(),
             faults=parts.machine.kernel.fault_count,
             underlay=parts.machine.underlay.counters(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 import trio
@@ -10,8 +12,13 @@ from trio.testing import MockClock
 
 from emulator.api import messages
 from emulator.api.messages import FlowRecord, FlowsWatchParams, FlowVerdict
+from emulator.kernel.drop import DropReason
+from emulator.kernel.drop_log import DropRecord
+from emulator.kernel.kernel import Kernel
 from emulator.runtime.cluster.cluster import Cluster
 from emulator.runtime.machine import flow_table
+from emulator.runtime.machine.machine import Machine
+from emulator.runtime.underlay.memory import MemoryNetwork
 
 OBJECTS = """
 apiVersion: v1
@@ -122,6 +129,21 @@ async def test_a_setback_that_is_overcome_is_none(cluster: Cluster, autojump_clo
         assert await verdicts() == [DROPPED]
         await node.exec("iptables", "-D", *rule)
     assert await verdicts() == [FORWARDED]
+    await trio.sleep(121)  # the connection's TIME_WAIT is over
+    assert await verdicts() == []
+
+
+async def test_only_a_syn_without_conntrack_is_a_flow_of_its_own() -> None:
+    kernel = Kernel("m", Random(1), 100.0)
+    underlay = MemoryNetwork(Random(1)).attach("m", 1, ("127.0.0.1", 1))
+    table = flow_table.FlowTable(Machine(kernel, underlay, logging.getLogger("test"), 0.0))
+    cases = ((0x02, 1), (0x12, 0), (0x11, 0), (0x10, 0), (0x04, 0))
+    for flags, flows_of_it in cases:
+        frame = bytes(14) + b"\x45" + bytes(19) + bytes(13) + bytes((flags,)) + bytes(6)
+        kernel.drop_log.append(
+            DropRecord(100.0, "pod", DropReason.NO_SOCKET, "eth0", frame, 54, 6, 1, 2, 1000 + flags, 80)
+        )
+        assert len([flow for flow in table.flows() if flow.original.sport == 1000 + flags]) == flows_of_it, flags
 
 
 async def test_flows_that_conntrack_has_not_are_forgotten(
