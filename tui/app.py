@@ -15,17 +15,21 @@ from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
 
 from emulator.errors import PodwireError
 from tui.feed import Feed
 from tui.model.cluster import ClusterModel
 from tui.screens.detail import Detail
+from tui.screens.events import EventsPage
 from tui.screens.flows import FlowsPage
 from tui.screens.help import HELP
 from tui.screens.nodes import NodesPage
 from tui.screens.page import Page
 from tui.screens.pods import PodsPage
 from tui.screens.services import ServicesPage
+from tui.screens.window import Window
+from tui.widgets.status_bar import StatusBar
 
 TICK = 0.25
 """Seconds between two looks at the model: all that came meanwhile is drawn at once."""
@@ -41,6 +45,7 @@ MODE_PAGES: dict[str, Callable[[ClusterModel, Feed], Page[Any]]] = {
     "nodes": NodesPage,
     "pods": PodsPage,
     "services": ServicesPage,
+    "events": EventsPage,
 }
 MODES = tuple(MODE_PAGES)
 
@@ -62,7 +67,7 @@ class PodwireApp(App[None]):
             Binding(str(number), f"page('{mode}')", mode.capitalize(), show=False)
             for number, mode in enumerate(MODES, 1)
         ),
-        Binding("tab", "next_page(1)", "Page", key_display="1-4", priority=True),
+        Binding("tab", "next_page(1)", "Page", show=False, priority=True),
         Binding("shift+tab", "next_page(-1)", "Page back", show=False, priority=True),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("q", "quit", "Quit"),
@@ -105,12 +110,13 @@ class PodwireApp(App[None]):
         self._drawn_at = time.monotonic()
         self._next_draw = self._drawn_at + (BUSY_SHARE - 1) * (self._drawn_at - began)
 
-    def _visible(self) -> list[Page[Any] | Detail]:
-        return [screen for screen in self.screen_stack[-2:] if isinstance(screen, Page | Detail)]
+    def _visible(self) -> list[Page[Any] | Window]:
+        return [screen for screen in self.screen_stack[-2:] if isinstance(screen, Page | Window)]
 
     def action_page(self, mode: str) -> None:
         """Go to a page."""
-        self._close_details()
+        while isinstance(self.screen, ModalScreen):
+            self.pop_screen()
         self.switch_mode(mode)
 
     def action_next_page(self, step: int) -> None:
@@ -119,12 +125,18 @@ class PodwireApp(App[None]):
 
     def action_help(self) -> None:
         """Show the keys."""
-        if not isinstance(self.screen, Detail):
-            self.push_screen(Detail(lambda: ("Keys", HELP), None))
+        if not isinstance(self.screen, ModalScreen):
+            self.push_screen(Detail(lambda: ("Keys", HELP)))
 
-    def _close_details(self) -> None:
-        if isinstance(self.screen, Detail):
-            self.pop_screen()
+    def on_page_flows_wanted(self, message: Page.FlowsWanted) -> None:
+        """Show the flows page with a filter."""
+        self.action_page("flows")
+        if isinstance(self.screen, FlowsPage):
+            self.screen.set_filter(message.text)
+
+    def on_status_bar_page_wanted(self, message: StatusBar.PageWanted) -> None:
+        """Go to the page that was clicked."""
+        self.action_page(message.page.lower())
 
 
 def run(state_directory: Path) -> int:

@@ -36,15 +36,16 @@ class Connection:
         self._received: list[dict[str, Any]] = []
         self._next_id = 1
 
-    async def call(self, method: Method[P, E, R], params: P) -> R:
+    async def call(self, method: Method[P, E, R], params: P, seconds: float | None = None) -> R:
         """Do one request and return its result. Raises ControlError, also when no answer comes in time."""
+        limit = CALL_TIMEOUT if seconds is None else seconds
         try:
-            async with asyncio.timeout(CALL_TIMEOUT):
+            async with asyncio.timeout(limit):
                 identity = await self._send(method.name, params)
                 while (response := await self._receive(identity)).event is not UNSET:
                     pass
         except TimeoutError:
-            raise ControlError(ErrorCode.UNAVAILABLE, f"no answer within {CALL_TIMEOUT:g} s") from None
+            raise ControlError(ErrorCode.UNAVAILABLE, f"no answer within {limit:g} s") from None
         return messages.convert(response.result, method.result)
 
     async def events(self, method: Method[P, E, R], params: P) -> AsyncIterator[E]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,14 +14,20 @@ from emulator.api.messages import (
     ExecParams,
     FlowRecord,
     FlowsWatchParams,
+    LogLine,
+    LogsParams,
     OutputStream,
+    TraceCollectParams,
+    TraceStartResult,
+    TraceStep,
     WatchParams,
 )
 from emulator.errors import PodwireError
-from tui.client import Connection, connect, keep_connected
+from tui.client import CALL_TIMEOUT, Connection, connect, keep_connected
 from tui.model.cluster import CONTROLLER, KINDS, SUPERVISOR, ClusterModel
+from tui.model.flow_row import INTERVAL
+from tui.model.trace import TraceRequest
 
-FLOWS_INTERVAL = 0.5
 STATUS_INTERVAL = 1.0
 """Seconds between two questions for the state of a process: nobody offers to tell of its changes."""
 
@@ -46,6 +52,37 @@ class Feed:
                 self._nodes_changed.clear()
                 self._follow_nodes(group)
 
+    async def trace(self, request: TraceRequest) -> tuple[TraceStartResult, list[TraceStep], list[str]]:
+        """Send a packet; return how it fared, its steps on all machines, and which machines did not tell theirs.
+
+        Raises PodwireError and OSError.
+        """
+        params = request.params
+        async with connect(self._socket(request.node)) as connection:
+            result = await connection.call(messages.TRACE_START, params, params.timeout + CALL_TIMEOUT)
+        machines = self._model.machines()
+        told = await asyncio.gather(*(self._steps(name, params.trace) for name in machines), return_exceptions=True)
+        steps, missing = [], []
+        for name, answer in zip(machines, told, strict=True):
+            if isinstance(answer, list):
+                steps += answer
+            elif isinstance(answer, OSError | PodwireError):
+                missing.append(f"the steps on {name} are missing: {failure_text(answer)}")
+            else:
+                raise answer
+        return result, steps, missing
+
+    async def _steps(self, machine: str, trace: int) -> list[TraceStep]:
+        async with connect(self._socket(machine)) as connection, asyncio.timeout(CALL_TIMEOUT):
+            events = connection.events(messages.TRACE_COLLECT, TraceCollectParams(trace=trace, follow=False))
+            return [step async for step in events]
+
+    async def logs(self, node: str, params: LogsParams) -> AsyncIterator[LogLine]:
+        """Yield a pod's log as it comes. Raises PodwireError and OSError."""
+        async with connect(self._socket(node)) as connection:
+            async for line in connection.events(messages.LOGS, params):
+                yield line
+
     async def conntrack(self, record: FlowRecord) -> list[str]:
         """Return a connection's entries as `conntrack -L` prints them on its node. Raises PodwireError and OSError."""
         original = record.original
@@ -67,6 +104,8 @@ class Feed:
         await keep_connected(self._socket(process), use, lost)
 
     async def _watch(self, kind: str, connection: Connection) -> None:
+        if kind == "Node":
+            self._model.hosts_told((await connection.call(messages.CONTROLLER_STATUS, Empty())).hosts)
         self._model.begin_objects(kind, time.time())
         async for event in connection.events(messages.WATCH, WatchParams(kind=kind)):
             self._model.object_changed(kind, event)
@@ -80,7 +119,7 @@ class Feed:
             await asyncio.sleep(STATUS_INTERVAL)
 
     def _follow_nodes(self, group: asyncio.TaskGroup) -> None:
-        names = set(self._model.node_names())
+        names = set(self._model.machines())
         for name in names - self._nodes.keys():
             self._nodes[name] = group.create_task(self._follow_node(name))
         for name in self._nodes.keys() - names:
@@ -90,9 +129,9 @@ class Feed:
     async def _follow_node(self, name: str) -> None:
         async def flows(connection: Connection) -> None:
             self._model.begin_flows(name, time.time())
-            params = FlowsWatchParams(interval=FLOWS_INTERVAL)
+            params = FlowsWatchParams(interval=INTERVAL)
             async for event in connection.events(messages.FLOWS_WATCH, params):
-                self._model.flows_changed(name, event)
+                self._model.flows_changed(name, event, time.time())
 
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep(name, flows))

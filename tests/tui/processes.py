@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from emulator.api.messages import (
     OutputStream,
     ProcessStatus,
     SupervisorStatusResult,
+    TraceOutcome,
     UnderlayCounters,
     VersionResult,
 )
@@ -42,6 +44,9 @@ class NodeProcess:
         self.conntrack = ""
         self.hangs = False
         self.commands: list[tuple[str, ...]] = []
+        self.traces: list[messages.TraceStartParams] = []
+        self.uptime = 5.0
+        self.frames_per_second = 0
 
     def methods(self) -> Methods:
         methods = Methods(LOGGER)
@@ -49,6 +54,9 @@ class NodeProcess:
         methods.add(messages.NODE_STATUS, self.status)
         methods.add(messages.FLOWS_WATCH, self.watch_flows)
         methods.add(messages.EXEC, self.exec)
+        methods.add(messages.TRACE_START, self.start_trace)
+        methods.add(messages.TRACE_COLLECT, self.collect_trace)
+        methods.add(messages.LOGS, self.send_logs)
         return methods
 
     async def version(self, _params: Any, _exchange: Any) -> VersionResult:
@@ -57,10 +65,11 @@ class NodeProcess:
     async def status(self, _params: Any, _exchange: Any) -> NodeStatusResult:
         if self.hangs:
             await trio.sleep_forever()
-        counters = UnderlayCounters(lost=3, received_frames=100)
+        self.uptime += 1.0
+        counters = UnderlayCounters(lost=3, received_frames=int(self.uptime) * self.frames_per_second)
         connected = {"controller_connected": True, "pods": 1, "drops": {"NO_SOCKET": 2}}
         return NodeStatusResult(
-            name=self.name, pid=1, uptime=5.0, flows=len(self.flows), underlay=counters, **connected
+            name=self.name, pid=1, uptime=self.uptime, flows=len(self.flows), underlay=counters, **connected
         )
 
     async def watch_flows(self, _params: Any, exchange: Any) -> messages.Empty:
@@ -79,6 +88,22 @@ class NodeProcess:
         await exchange.send(ExecOutput(stream=OutputStream.STDOUT, data=self.conntrack.encode()))
         return ExecResult(exit_status=0)
 
+    async def start_trace(self, params: messages.TraceStartParams, _exchange: Any) -> messages.TraceStartResult:
+        await trio.lowlevel.checkpoint()
+        self.traces.append(params)
+        return messages.TraceStartResult(outcome=TraceOutcome.REPLIED, address=params.destination, message="0.3 ms")
+
+    async def collect_trace(self, params: messages.TraceCollectParams, exchange: Any) -> messages.Empty:
+        detail = {"protocol": "tcp", "socket": f"tcp {self.name}"}
+        step = {"machine": self.name, "netns": "root", "kind": "deliver", "packet": "IP a > b", "detail": detail}
+        await exchange.send(messages.TraceStep(trace=params.trace, number=1, time=0.0, **step))
+        return messages.Empty()
+
+    async def send_logs(self, params: messages.LogsParams, exchange: Any) -> messages.Empty:
+        await exchange.send(messages.LogLine(time="2026-01-02T03:04:05.678901Z", text=f"hello from {params.pod}"))
+        await trio.sleep_forever()
+        return messages.Empty()
+
     def tell(self, changed: Iterable[FlowRecord], ended: Iterable[str]) -> None:
         event = FlowsEvent(changed=tuple(changed), ended=tuple(ended))
         for record in event.changed:
@@ -95,8 +120,8 @@ class Processes:
     def __init__(self, directory: Path, nodes: Iterable[str] = ("node-a", "node-b")) -> None:
         self.directory = directory
         self.config = ClusterConfig(name="lab", nodes=tuple(NodeConfig(name) for name in nodes))
-        self.nodes = {name: NodeProcess(name) for name in nodes}
-        self.restarts = dict.fromkeys(nodes, 0)
+        self.nodes = {name: NodeProcess(name) for name in (*nodes, "cloud")}
+        self.restarts = dict.fromkeys(self.nodes, 0)
         self._scopes: dict[str, trio.CancelScope] = {}
         self._ready = threading.Event()
         self._thread = threading.Thread(target=trio.run, args=(self._main,))
@@ -206,3 +231,17 @@ class Processes:
         spec = {"clusterIP": address, "selector": selector, "ports": [{"port": 80, "targetPort": 8080}]}
         service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"}}
         self.ask(messages.CREATE, messages.CreateParams(object={**service, "spec": spec}))
+
+    def add_event(self, name: str, pod: str, reason: str, message: str) -> None:
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": name, "namespace": "default"},
+            "involvedObject": {"kind": "Pod", "name": pod},
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "lastTimestamp": datetime.now(UTC).isoformat(),  # old ones are removed
+            "count": 2,
+        }
+        self.ask(messages.CREATE, messages.CreateParams(object=event))

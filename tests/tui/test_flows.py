@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from emulator.api.messages import FlowRecord, FlowsEvent, FlowVerdict
 from emulator.api.objects import Node, Pod, Service, view
 from tests.tui.records import Address, drop, flow
 from tui.model.filter import Filter, parse
-from tui.model.flow_row import FlowRow, conntrack_line
+from tui.model.flow_filter import FIELDS, word
+from tui.model.flow_row import FlowRow, conntrack_line, flow_line
 from tui.model.flows import FlowModel
 from tui.model.names import Names
 
@@ -176,9 +179,9 @@ def test_filters() -> None:
     )
 
     def found(text: str) -> str:
-        return "".join(
-            row.protocol[0] for row in sorted(flows.rows(), key=lambda row: row.protocol) if parse(text).matches(row)
-        )
+        rows = sorted(flows.rows(), key=lambda row: row.protocol)
+        wanted: Filter[FlowRow] = parse(text, FIELDS)
+        return "".join(row.protocol[0] for row in rows if wanted.matches(row, word, FIELDS))
 
     cases = {
         "": "tu",
@@ -203,9 +206,23 @@ def test_filters() -> None:
         "no_socket": "u",
         "pod:": "tu",
         "port:x": "",
+        "!udp": "t",
+        "!port:8080": "u",
+        "!": "tu",
+        "from:client": "t",
+        "from:10.244.0.9": "u",
+        "to:svc/web": "t",
+        "to:web-1": "t",
+        "to:client": "",
+        "ip:10.244.1.3": "t",
+        "ip:10.244.1": "",
+        "namespace:default": "t",
+        "namespace:def": "",
+        "reason:socket": "u",
+        "state:est": "t",
     }
     assert {text: found(text) for text in cases} == cases
-    assert parse("  ") == Filter()
+    assert parse("  ", FIELDS) == Filter()
 
 
 # --- order and loss --------------------------------------------------------------------------------------------------
@@ -255,6 +272,11 @@ def by_key(flows: FlowModel) -> dict[tuple[str, str], FlowRow]:
     return result
 
 
+def settled(row: FlowRow) -> FlowRow:
+    """The row without its rates, which depend on when it was told."""
+    return structs.replace(row, last_rate=0.0, last_octet_rate=0.0)
+
+
 @settings(max_examples=80, deadline=None)
 @given(histories(), st.integers(0, 2**32), st.integers(1, 5))
 def test_rows_do_not_depend_on_order_and_none_is_lost(told: dict[str, list[FlowsEvent]], seed: int, most: int) -> None:
@@ -273,6 +295,39 @@ def test_rows_do_not_depend_on_order_and_none_is_lost(told: dict[str, list[Flows
     for node in reversed(NODES):
         at_once.apply(node, FlowsEvent(changed=tuple(kept[node].values())))
     rows = by_key(flows)
-    assert rows == by_key(at_once)
+    assert {key: settled(row) for key, row in rows.items()} == {k: settled(row) for k, row in by_key(at_once).items()}
     shown = [(record.node, record.identity) for key in rows for record in flows.records(key)]
     assert sorted(shown) == sorted((node, identity) for node, all_of in kept.items() for identity in all_of)
+
+
+# --- rates -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000), st.floats(0.3, 0.9))
+def test_a_flows_rate_is_by_its_nodes_clock(first: int, more: int, seconds: float) -> None:
+    flows = FlowModel(names())
+    for packets, age, now in ((first, 10.0, 100.0), (first + more, 10.0 + seconds, 103.0)):
+        record = flow("node-a", "1", CLIENT, VIP, to=ENDPOINT, packets=packets, reply_packets=0, age=age)
+        flows.apply("node-a", FlowsEvent(changed=(record,)), now)
+    row = only(flows)
+    assert row.rate(103.1) == pytest.approx(more / seconds)
+    assert row.rate(105.0) == 0  # the node would have told
+
+
+def test_after_silence_a_rate_is_that_of_one_interval() -> None:
+    flows = FlowModel(names())
+    for packets, age in ((5, 10.0), (6, 70.0)):
+        record = flow("node-a", "1", CLIENT, VIP, packets=packets, reply_packets=0, age=age)
+        flows.apply("node-a", FlowsEvent(changed=(record,)), age)
+    assert only(flows).rate(70.0) == 2.0
+
+
+def test_a_line_for_the_clipboard_says_all() -> None:
+    row = only(model(flow("node-a", "1", CLIENT, VIP, to=ENDPOINT), drop("node-b", "2", CLIENT, ENDPOINT, "NO_SOCKET")))
+    assert flow_line(row) == (
+        "tcp default/client:43122 -> default/svc/web:80 => default/web-1:8080 "
+        "[10.244.0.2:43122 → 10.96.0.20:80 ⇒ 10.244.1.3:8080] REFUSED NO_SOCKET (ESTABLISHED) "
+        "5 packets 300 bytes on node-a,node-b"
+    )
+    plain = only(model(flow("node-a", "1", CLIENT, ENDPOINT)))
+    assert "default/web-1:8080 [10.244.0.2:43122 → 10.244.1.3:8080] FORWARDED" in flow_line(plain)

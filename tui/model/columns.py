@@ -7,11 +7,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
+from tui.model.text import fit
+
 GAP = 1
 
 
 class Keyed(Protocol):
-    """A row: frozen, and known by its key over time."""
+    """A row, known by its key over time."""
 
     @property
     def key(self) -> Any:
@@ -22,24 +24,29 @@ R = TypeVar("R", bound=Keyed)
 
 
 class Column(Struct, Generic[R], frozen=True):
-    """One column. `cell` gets a row and the wall-clock time.
+    """One column. `value` gets a row and the wall-clock time; rows are sorted by it, None first, unless by `sort`.
 
-    `rank` says how early it is kept: 0 always, the highest is dropped first. `width` is the least; what is left over
-    is shared among columns by `stretch`, up to `limit`. `style` gives a row's style name;
-    `is_name` keeps the telling parts of a name that is too long.
+    `text` writes a value, and `shorten` a text that is too long for its width. `width` is the least; what is left over
+    is shared among columns by `stretch`, up to `limit`. `rank` says how early it is kept: 0 always, the highest is
+    dropped first. `style` gives a row's style name.
     """
 
     name: str
     title: str
     width: int
-    cell: Callable[[R, float], str]
-    sort: Callable[[R], Any]
+    value: Callable[[R, float], Any]
+    text: Callable[[Any], str] = str
+    sort: Callable[[R], Any] | None = None
     rank: int = 0
     stretch: int = 0
     limit: int = 200
     right: bool = False
-    is_name: bool = False
+    shorten: Callable[[str, int], str] = fit
     style: Callable[[R], str] | None = None
+
+    def cell(self, row: R, now: float) -> str:
+        """Return what is written of a row."""
+        return self.text(self.value(row, now))
 
 
 class Placed(Struct, Generic[R], frozen=True):
@@ -73,7 +80,13 @@ def place(columns: Sequence[Column[R]], width: int) -> list[Placed[R]]:
     return placed
 
 
-def arrange(rows: Iterable[R], column: Column[R], *, descending: bool) -> list[R]:
+def arrange(rows: Iterable[R], column: Column[R], now: float, *, descending: bool) -> list[R]:
     """Sort rows by a column; equal ones by their key, so that they do not change places."""
+
+    def order(row: R) -> tuple[bool, Any]:
+        value = column.value(row, now) if column.sort is None else column.sort(row)
+        return value is not None, value
+
     ordered = sorted(rows, key=lambda row: row.key)
-    return sorted(ordered, key=column.sort, reverse=descending)
+    ordered.sort(key=order, reverse=descending)
+    return ordered

@@ -1,47 +1,43 @@
-"""The filter line of the flows page: words that must all be found, and fields such as `pod:` and `port:`."""
+"""The filter line of a page: words that must all be found, fields such as `pod:` and `port:`, `!` for what must not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from tui.model.flow_row import FlowRow
-
-Test = Callable[[FlowRow, str], bool]
-
-FIELDS: dict[str, Test] = {
-    "pod": lambda row, value: any(value in name for name in row.pods),
-    "service": lambda row, value: any(value in name for name in row.services),
-    "port": lambda row, value: value.isdecimal() and int(value) in row.ports,
-    "verdict": lambda row, value: row.verdict.lower().startswith(value),
-    "protocol": lambda row, value: row.protocol.lower() == value,
-    "node": lambda row, value: any(value in node for node in row.nodes),
-}
-"""Names and Service names match in part, verdicts from their beginning, ports and protocols as a whole."""
+R = TypeVar("R")
+Test = Callable[[R, str], bool]
 
 
-class Filter(Struct, frozen=True):
-    """What a row must have: all words, and all (field, value)."""
+class Term(Struct, frozen=True):
+    """One part of a filter; a word has no field. All is in lower case."""
 
-    words: tuple[str, ...] = ()
-    fields: tuple[tuple[str, str], ...] = ()
+    field: str
+    value: str
+    is_negated: bool = False
 
-    def matches(self, row: FlowRow) -> bool:
+
+class Filter(Struct, Generic[R], frozen=True):
+    """What a row must be; `word` and `fields` say how a row is asked."""
+
+    terms: tuple[Term, ...] = ()
+
+    def matches(self, row: R, word: Test[R], fields: Mapping[str, Test[R]]) -> bool:
         """Whether a row is to be shown."""
-        state = row.state.lower()
-        words = all(word in row.text or word in state for word in self.words)
-        return words and all(FIELDS[name](row, value) for name, value in self.fields)
+        return all(fields.get(term.field, word)(row, term.value) is not term.is_negated for term in self.terms)
 
 
-def parse(text: str) -> Filter:
+def parse(text: str, fields: Iterable[str]) -> Filter[R]:
     """Read a filter line. What has no known field before its colon (10.0.0.1:80) is a word; no line is an error."""
-    words, fields = [], []
-    for word in text.lower().split():
-        name, colon, value = word.partition(":")
-        if colon and name in FIELDS:
-            if value:
-                fields.append((name, value))
-        else:
-            words.append(word)
-    return Filter(tuple(words), tuple(fields))
+    known = frozenset(fields)
+    terms = []
+    for part in text.lower().split():
+        is_negated, word = part.startswith("!"), part.removeprefix("!")
+        field, colon, value = word.partition(":")
+        if not (colon and field in known):
+            field, value = "", word
+        if value:
+            terms.append(Term(field, value, is_negated))
+    return Filter(tuple(terms))

@@ -14,12 +14,24 @@ RecordKey = tuple[str, str]  # node, identity
 TupleKey = tuple[str, str, int, str, int]  # protocol, source, port, destination, port
 
 
+INTERVAL = 0.5
+"""Seconds between two looks of a node at its flows: what it does not tell of then has not changed."""
+
+
 class Entry:
-    """A node's record with its tuples: as the packet came, and as it leaves (its answers' tuple, turned round)."""
+    """A node's record with its tuples: as the packet came, and as it leaves (its answers' tuple, turned round).
 
-    __slots__ = ("original", "record", "translated")
+    `rate` and `octet_rate` are packets and bytes a second, both ways, of the interval that ended at `told`.
+    """
 
-    def __init__(self, record: FlowRecord) -> None:
+    __slots__ = ("octet_rate", "original", "rate", "record", "told", "translated")
+
+    def __init__(self, record: FlowRecord, now: float) -> None:
+        self.told = now
+        is_new = record.age < 2 * INTERVAL  # of an older one nobody knows what it does now
+        seconds = max(record.age, INTERVAL)
+        self.rate = _packets(record) / seconds if is_new else 0.0
+        self.octet_rate = _octets(record) / seconds if is_new else 0.0
         came, answers = record.original, record.reply
         protocol = record.protocol
         self.record = record
@@ -38,6 +50,15 @@ class Entry:
             answers.source_port,
         )
 
+    def update(self, record: FlowRecord, now: float) -> None:
+        """Take over later counters of the same flow; rates go by the node's own clock."""
+        before, self.record, self.told = self.record, record, now
+        seconds = record.age - before.age
+        if not INTERVAL / 2 < seconds < INTERVAL * 2:  # it was silent meanwhile
+            seconds = INTERVAL
+        self.rate = max(0, _packets(record) - _packets(before)) / seconds
+        self.octet_rate = max(0, _octets(record) - _octets(before)) / seconds
+
     @property
     def is_translated(self) -> bool:
         """Whether NAT changed the packet on this node."""
@@ -49,10 +70,19 @@ class Entry:
         return (self.original, self.translated) if self.is_translated else (self.original,)
 
 
-class FlowRow(Struct):
-    """One flow. `endpoint` and `nat` are empty without NAT; `stale`: no node that saw it answers now.
+def _packets(record: FlowRecord) -> int:
+    return record.packets + record.reply_packets
 
-    `is_far`: without NAT, and not told by the node that its source is on, which may have NAT to tell of.
+
+def _octets(record: FlowRecord) -> int:
+    return record.bytes + record.reply_bytes
+
+
+class FlowRow(Struct):
+    """One flow. `before` and `after` are its tuple as sent and as it arrives; `reason` says why it is not FORWARDED.
+
+    `endpoint` and `nat` are empty without NAT. `stale`: no node that saw it answers now. `is_far`: without NAT, and
+    not told by the node that its source is on, which may have NAT to tell of.
 
     Counters and state are updated in place by the model; all else is fixed for as long as the row lives.
     """
@@ -68,18 +98,31 @@ class FlowRow(Struct):
     nodes: tuple[str, ...]
     stale: bool
     is_far: bool
+    before: TupleKey
+    after: TupleKey
     pods: tuple[str, ...]
     services: tuple[str, ...]
-    ports: tuple[int, ...]
     text: str
     first_seen: float
     state: str = ""
     packets: int = 0
     bytes: int = 0
+    is_answered: bool = False
+    told: float = 0.0
+    last_rate: float = 0.0
+    last_octet_rate: float = 0.0
 
     def age(self, now: float) -> float:
         """Seconds of wall-clock time since it began."""
         return max(0.0, now - self.first_seen)
+
+    def rate(self, now: float) -> float:
+        """Packets a second, both ways."""
+        return self.last_rate if abs(now - self.told) < 2 * INTERVAL else 0.0
+
+    def octet_rate(self, now: float) -> float:
+        """Bytes a second, both ways."""
+        return self.last_octet_rate if abs(now - self.told) < 2 * INTERVAL else 0.0
 
     def is_awaited(self, now: float, seconds: float) -> bool:
         """Whether the near node's half of a flow so young may still come. A clock that is wrong holds nothing back."""
@@ -87,10 +130,14 @@ class FlowRow(Struct):
 
     def count(self, head: Entry, entries: Iterable[Entry]) -> None:
         """Take counters and state from the node that saw the flow first; other nodes count the same packets."""
-        records = [e.record for e in entries if e.record.node == head.record.node and e.original == head.original]
+        near = [entry for entry in entries if entry.record.node == head.record.node and entry.original == head.original]
         self.state = head.record.state
-        self.packets = sum(record.packets + record.reply_packets for record in records)
-        self.bytes = sum(record.bytes + record.reply_bytes for record in records)
+        self.packets = sum(_packets(entry.record) for entry in near)
+        self.bytes = sum(_octets(entry.record) for entry in near)
+        self.is_answered = any(entry.record.reply_packets for entry in near)
+        self.told = max(entry.told for entry in near)
+        self.last_rate = sum(entry.rate for entry in near)
+        self.last_octet_rate = sum(entry.octet_rate for entry in near)
 
 
 def order_of(entries: Mapping[RecordKey, Entry], names: Names) -> tuple[RecordKey, ...]:
@@ -133,9 +180,10 @@ def make_row(order: tuple[RecordKey, ...], entries: Mapping[RecordKey, Entry], n
         nodes=nodes,
         stale=stale,
         is_far=last == original and places[0].node not in ("", *nodes),
+        before=original,
+        after=last,
         pods=_names_of("pod", places),
         services=_names_of("service", places),
-        ports=(original[2], original[4], last[2], last[4]),
         text=" ".join(words).lower(),
         first_seen=min(entry.record.first_seen for entry in entries.values()),
     )
@@ -172,6 +220,16 @@ def nat_text(before: TupleKey, after: TupleKey) -> str:
     old_source, new_source = f"{before[1]}{number(before[2])}", f"{after[1]}{number(after[2])}"
     again = f"{new_source} → " if new_source != old_source else ""
     return f"{old_source} → {before[3]}{number(before[4])} ⇒ {again}{after[3]}{number(after[4])}"
+
+
+def flow_line(row: FlowRow) -> str:
+    """Return a flow in one line, as `hubble observe` has it, with its addresses and NAT."""
+    nat = f" [{row.nat}]" if row.nat else f" [{nat_text(row.before, row.after).partition(' ⇒ ')[0]}]"
+    after = f" => {row.endpoint}" if row.endpoint else ""
+    verdict = f"{row.verdict} {row.reason}".rstrip()
+    state = f" ({row.state})" if row.state else ""
+    counters = f"{row.packets} packets {row.bytes} bytes on {','.join(row.nodes)}"
+    return f"{row.protocol} {row.source} -> {row.destination}{after}{nat} {verdict}{state} {counters}"
 
 
 def conntrack_line(record: FlowRecord) -> str:

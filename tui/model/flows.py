@@ -50,8 +50,8 @@ class FlowModel:
         (self._away.add if away else self._away.discard)(node)
         self._dirty |= self._by_node.get(node, set())
 
-    def apply(self, node: str, event: FlowsEvent) -> None:
-        """Take over what a node told."""
+    def apply(self, node: str, event: FlowsEvent, now: float = 0.0) -> None:
+        """Take over what a node told; `now` is what rates count from."""
         left_out = self._left_out.setdefault(node, set())
         for identity in event.ended:
             left_out.discard(identity)
@@ -63,7 +63,7 @@ class FlowModel:
                 left_out.add(record.identity)
             else:
                 left_out.discard(record.identity)
-                self._put(key, record)
+                self._put(key, record, now)
 
     @property
     def pending(self) -> bool:
@@ -99,16 +99,16 @@ class FlowModel:
 
     # --- records ---
 
-    def _put(self, key: RecordKey, record: FlowRecord) -> None:
+    def _put(self, key: RecordKey, record: FlowRecord, now: float) -> None:
         before = self._entries.get(key)
         if before is not None:
             told = before.record
             if _shape(told) == _shape(record):
-                before.record = record
+                before.update(record, now)
                 self._counted.add(key)
                 return
             self._remove(key)
-        entry = self._entries[key] = Entry(record)
+        entry = self._entries[key] = Entry(record, now)
         self._dirty.add(key)
         self._by_node.setdefault(key[0], set()).add(key)
         for tie in entry.ties:

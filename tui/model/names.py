@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
+from emulator.api.messages import HostOverview
 from emulator.api.objects import Node, Pod, Service
 
 
 class Place(NamedTuple):
-    """What an address belongs to; `kind` is pod, service, node or empty, `node` where it is (empty: anywhere)."""
+    """What an address belongs to; `kind` is pod, service, node, host or empty, `node` where it is (empty: anywhere)."""
 
     kind: str
     name: str
@@ -28,9 +29,15 @@ class Names:
         """Return the owner of an address; the address itself if nobody's."""
         return self._places.get(address) or Place("", address)
 
-    def update(self, nodes: Iterable[Node], pods: Iterable[Pod], services: Iterable[Service]) -> None:
+    def update(
+        self,
+        nodes: Iterable[Node],
+        pods: Iterable[Pod],
+        services: Iterable[Service],
+        hosts: Iterable[HostOverview] = (),
+    ) -> None:
         """Take over what the objects say. A node's address wins over pods that share it (hostNetwork)."""
-        places: dict[str, Place] = {}
+        places = {host.address: Place("host", f"host/{host.name}") for host in hosts if host.address}
         for pod in sorted(pods, key=lambda pod: (not pod.status.is_ready, pod.metadata.namespace, pod.metadata.name)):
             if pod.status.pod_ip and pod.status.phase not in ("Succeeded", "Failed"):
                 name = f"{pod.metadata.namespace}/{pod.metadata.name}"

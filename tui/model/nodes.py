@@ -9,10 +9,12 @@ from msgspec import Struct
 from emulator.api.messages import NodeStatusResult, ProcessStatus
 from emulator.api.objects import Node
 from tui.model.links import Link
+from tui.model.rates import SAMPLES, Rate, sparkline
+from tui.model.text import count
 
 
 class NodeRow(Struct, frozen=True):
-    """One node; numbers are None while the node has not told them."""
+    """One node; numbers are None while the node has not told them. `frames` are rates of the last minute."""
 
     key: str
     state: str
@@ -25,15 +27,26 @@ class NodeRow(Struct, frozen=True):
     dropped: int | None
     restarts: int | None
     stale: bool
+    frames: tuple[float, ...]
+    rate: Rate | None
     status: NodeStatusResult | None
     link: Link | None
     process: ProcessStatus | None
 
 
 def node_row(
-    node: Node, pods: int, status: NodeStatusResult | None, process: ProcessStatus | None, link: Link | None
+    node: Node,
+    pods: int,
+    status: NodeStatusResult | None,
+    process: ProcessStatus | None,
+    link: Link | None,
+    frames: tuple[float, ...] = (),
+    rate: Rate | None = None,
 ) -> NodeRow:
-    """Put a node's row together; `state` is as kubectl has it, and AWAY while its socket does not answer."""
+    """Put a node's row together; `state` is as kubectl has it, and AWAY while its socket does not answer.
+
+    `frames` are underlay frames a second, the latest last; neither they nor `rate` are known of one that is away.
+    """
     away = link is not None and not link.live
     state = "AWAY" if away else "Ready" if node.status.is_ready else "NotReady"
     if node.spec.unschedulable:
@@ -50,6 +63,8 @@ def node_row(
         dropped=None if status is None else sum(status.drops.values()),
         restarts=None if process is None else process.restarts,
         stale=away,
+        frames=frames,
+        rate=None if away else rate,
         status=status,
         link=link,
         process=process,
@@ -68,6 +83,9 @@ def details(row: NodeRow) -> list[tuple[str, str]]:
             lines.append(("last exit", process.last_exit))
     if row.status is not None:
         lines += _status_lines(row.status)
+    if row.rate is not None:
+        lines.append(("underlay now", f"{row.rate.frames:.0f} frames/s, {count(round(row.rate.octets))}B/s"))
+        lines.append(("  last minute", f"{sparkline(row.frames, SAMPLES)} up to {max(row.frames):.0f} frames/s"))
     return lines
 
 
@@ -77,7 +95,8 @@ def _status_lines(status: NodeStatusResult) -> list[tuple[str, str]]:
     lines = [
         ("controller connected", connected),
         ("pods running", str(status.pods)),
-        ("flows tracked", str(status.flows)),
+        ("kube-proxy", f"{status.proxy_mode or 'unknown'} mode"),
+        ("conntrack", _use(status.flows, status.flow_limit)),
         ("packet faults", str(status.faults)),
         ("underlay sent", _traffic(underlay.sent_datagrams, underlay.sent_frames, underlay.sent_bytes)),
         ("underlay received", _traffic(underlay.received_datagrams, underlay.received_frames, underlay.received_bytes)),
@@ -86,9 +105,15 @@ def _status_lines(status: NodeStatusResult) -> list[tuple[str, str]]:
     return lines + _counts("underlay refused", underlay.refused) + _counts("dropped", status.drops)
 
 
+def _use(flows: int, limit: int) -> str:
+    return f"{flows} of {limit} entries ({flows / limit:.1%})" if limit else f"{flows} entries"
+
+
 def _traffic(datagrams: int, frames: int, octets: int) -> str:
     return f"{datagrams} datagrams, {frames} frames, {octets} bytes"
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> list[tuple[str, str]]:
-    return [(f"{title}: {reason}", str(number)) for reason, number in sorted(counts.items()) if number]
+    """Return a line for each reason, the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    return [(f"{title}: {reason}", str(number)) for reason, number in ordered if number]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -86,8 +86,8 @@ def _port(port: int, node_port: int, protocol: str) -> str:
     return f"{port}:{node_port}/{protocol}" if node_port else f"{port}/{protocol}"
 
 
-def details(row: ServiceRow) -> list[tuple[str, str]]:
-    """Return what is known of a Service, as (name, value)."""
+def details(row: ServiceRow, flows: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Return what is known of a Service, as (name, value); `flows` are counts by the endpoint's address."""
     lines = [
         ("namespace", row.key[0]),
         ("type", row.type),
@@ -96,5 +96,8 @@ def details(row: ServiceRow) -> list[tuple[str, str]]:
         ("selector", row.selector),
         ("endpoints", f"{row.ready} ready of {len(row.endpoints)}"),
     ]
-    endpoints = [(f"  {e.address}", f"{e.state:11} {e.pod} on {e.node}") for e in row.endpoints]
+    endpoints = [
+        (f"  {e.address}", f"{e.state:11} {e.pod} on {e.node}, {flows.get(e.address.partition(':')[0], 0)} flows")
+        for e in row.endpoints
+    ]
     return lines + endpoints

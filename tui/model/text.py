@@ -23,6 +23,11 @@ def count(number: int) -> str:
     return f"{value:.3g}{_UNITS[unit]}"
 
 
+def rate(value: float) -> str:
+    """Return a number per second in five characters at most: 0, 0.42, 17, 12.3k."""
+    return f"{value:.2g}" if 0.01 <= value < 9.95 else count(round(value))
+
+
 def fit(text: str, width: int) -> str:
     """Return `text` made printable, in `width` characters at most, with … where something is left out."""
     shown = printable(text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 from rich.text import Text
+from textual import events
+from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
@@ -29,12 +31,31 @@ class StatusBar(Widget):
 
     status: reactive[Status] = reactive(Status(), always_update=False)
 
+    class PageWanted(Message):
+        """A page was clicked."""
+
+        def __init__(self, page: str) -> None:
+            super().__init__()
+            self.page = page
+
+    def _tabs(self) -> list[str]:
+        pages = enumerate(self.status.pages, 1)
+        return [f"[{n} {page}]" if page == self.status.page else f" {n} {page} " for n, page in pages]
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which page was clicked."""
+        end = 0
+        for page, tab in zip(self.status.pages, self._tabs(), strict=True):
+            end += len(tab)
+            if event.x < end:
+                self.post_message(self.PageWanted(page))
+                return
+
     def render(self) -> Text:
         """Draw the line; what does not fit is left out from the right."""
         tabs = Text()
-        for number, page in enumerate(self.status.pages, 1):
-            current = page == self.status.page
-            tabs.append(f"[{number} {page}]" if current else f" {number} {page} ", "bold reverse" if current else "")
+        for tab in self._tabs():
+            tabs.append(tab, "bold reverse" if tab.startswith("[") else "")
         width = self.size.width
         right = fit("  ".join((printable(self.status.cluster), *self.status.marks)), max(0, width - len(tabs) - 2))
         tabs.append(right.rjust(max(0, width - len(tabs) - 1)))

@@ -15,7 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.model.columns import Column, Placed, R, place
-from tui.model.text import fit, fit_name
+from tui.model.text import fit
 
 HEADER_LINES = 1
 
@@ -32,6 +32,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
         "table--good",
         "table--bad",
         "table--warning",
+        "table--unanswered",
         "table--stale",
     }
     DEFAULT_CSS = """
@@ -43,7 +44,8 @@ class Table(ScrollView, Generic[R], can_focus=True):
         & > .table--cursor { text-style: reverse; }
         & > .table--good { color: $text-success; }
         & > .table--bad { color: $text-error; text-style: bold; }
-        & > .table--warning { color: $text-warning; }
+        & > .table--warning { color: $text-warning; text-style: bold; }
+        & > .table--unanswered { color: $text-warning; }
         & > .table--stale { color: $text-muted; text-style: italic; }
     }
     """
@@ -92,6 +94,12 @@ class Table(ScrollView, Generic[R], can_focus=True):
         self._sorted = (sorted_by, descending)
         self._follow_cursor()
         self._resize_content()
+        self.refresh()
+
+    def set_columns(self, columns: Sequence[Column[R]]) -> None:
+        """Show these columns, as far as they fit."""
+        self._columns = columns
+        self._placed_width = -1
         self.refresh()
 
     @property
@@ -189,8 +197,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
 
     def _cell(self, placed: Placed[R], row: R) -> str:
         column = placed.column
-        text = column.cell(row, self._now)
-        return _justified((fit_name if column.is_name else fit)(text, placed.width), placed)
+        return _justified(column.shorten(column.cell(row, self._now), placed.width), placed)
 
     def _cell_style(self, column: Column[R], row: R) -> Style:
         name = column.style(row) if column.style is not None else ""
