@@ -6,61 +6,38 @@ among themselves whether it is there or not.
 
 from __future__ import annotations
 
-import logging
 import os
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from random import Random
-from typing import Any
 
 import trio
 
-from emulator.api.cluster_file import ClusterConfig
 from emulator.api.messages import NodeRegistration
 from emulator.api.objects.node import Node
 from emulator.cloud.cloud import Cloud
-from emulator.errors import PodwireError
 from emulator.kernel.kernel import Kernel
 from emulator.packet.address import format_mac
 from emulator.runtime.cloud.hosts import HostRunner
 from emulator.runtime.cloud.services import CloudServices
 from emulator.runtime.control.server import serve
-from emulator.runtime.logging import open_log
-from emulator.runtime.machine.controller_link import Connect, ControllerLink, Subscription
+from emulator.runtime.machine.controller_link import ControllerLink, Subscription
 from emulator.runtime.machine.machine import Machine
 from emulator.runtime.machine.object_cache import ObjectCache
 from emulator.runtime.machine.peers import node_peers, on_change
+from emulator.runtime.machine.setting import MachineSetting, run_process
 from emulator.runtime.machine.traces import TraceBoard
 from emulator.runtime.programs import find_command, find_program
 from emulator.runtime.state_directory import CLOUD
 from emulator.runtime.supervisor import arguments
 from emulator.runtime.supervisor.arguments import CloudArguments
 from emulator.runtime.supervisor.processes import Inherited
-from emulator.runtime.underlay.udp import UdpUnderlay
-from emulator.runtime.underlay.underlay import Underlay
 
 _SUBSCRIPTIONS: Sequence[Subscription] = (Subscription("Node"),)
-
-
-@dataclass(frozen=True, slots=True)
-class CloudSetting:
-    """What the cloud is given by whoever starts it; `epoch` differs for each start."""
-
-    config: ClusterConfig
-    connect: Connect
-    listener: trio.abc.Listener[Any]
-    underlay: Underlay
-    epoch: int
-    random: Random
-    wall_offset: float
-    log: logging.Logger
 
 
 class CloudMachine:
     """The machine of all that is outside, from its start to its end."""
 
-    def __init__(self, setting: CloudSetting) -> None:
+    def __init__(self, setting: MachineSetting) -> None:
         self._setting = setting
         kernel = Kernel(CLOUD, setting.random, trio.current_time())
         self.machine = Machine(kernel, setting.underlay, setting.log, setting.wall_offset)
@@ -103,7 +80,7 @@ class CloudMachine:
         host, port = self._setting.underlay.address
         return NodeRegistration(
             name=CLOUD,
-            instance=f"{CLOUD}-{self._setting.epoch:x}",
+            instance=self._setting.instance,
             underlay_host=host,
             underlay_port=port,
             mac=format_mac(self.cloud.uplink.mac),
@@ -114,31 +91,9 @@ class CloudMachine:
 
 def main(inherited: Inherited) -> None:
     """Be the process of what is outside, until a signal ends it."""
-    log = open_log(inherited.name)
     given = arguments.decode(inherited.arguments, CloudArguments)
-    if inherited.listener is None or inherited.underlay is None:
-        raise PodwireError(f"{inherited.name}: the launcher gave no sockets")
-    trio.run(_run_process, given, inherited, log)
 
+    async def run(setting: MachineSetting) -> None:
+        await CloudMachine(setting).run()
 
-async def _run_process(given: CloudArguments, inherited: Inherited, log: logging.Logger) -> None:
-    assert inherited.listener is not None
-    assert inherited.underlay is not None
-    epoch = time.time_ns()
-
-    async def connect() -> trio.abc.Stream:
-        return await trio.open_unix_socket(given.controller)
-
-    machine = CloudMachine(
-        CloudSetting(
-            config=given.config,
-            connect=connect,
-            listener=trio.SocketListener(trio.socket.from_stdlib_socket(inherited.listener)),
-            underlay=UdpUnderlay(CLOUD, epoch, inherited.underlay),
-            epoch=epoch,
-            random=Random(f"{given.config.seed}/{CLOUD}/{epoch}"),
-            wall_offset=time.time() - trio.current_time(),
-            log=log,
-        )
-    )
-    await machine.run()
+    run_process(inherited, CLOUD, given.config, given.controller, run)

@@ -14,13 +14,14 @@ import trio
 from trio._core import _run as scheduler
 
 from emulator.api.cluster_file import ClusterConfig, NodeConfig
-from emulator.runtime.cloud.cloud import CloudMachine, CloudSetting
+from emulator.runtime.cloud.cloud import CloudMachine
 from emulator.runtime.cluster.backend import MemoryBackend
 from emulator.runtime.cluster.outside import OutsideHost, with_hosts
 from emulator.runtime.control.memory_listener import MemoryListener
 from emulator.runtime.controller.controller import Controller
 from emulator.runtime.controller.database import Database
-from emulator.runtime.node.node import NodeMachine, NodeSetting
+from emulator.runtime.machine.setting import MachineSetting
+from emulator.runtime.node.node import NodeMachine
 from emulator.runtime.state_directory import CLOUD, CONTROLLER
 from emulator.runtime.tasks import tasks
 from emulator.runtime.underlay.memory import Conditions, MemoryNetwork
@@ -130,42 +131,31 @@ class Simulation:
         return await self._listeners[CONTROLLER].connect()
 
     async def _run_node(self, node: NodeConfig, listener: MemoryListener) -> None:
-        epoch = self._starts[node.name] = self._starts.get(node.name, 0) + 1
-        address = (_ADDRESS, self._ports[node.name])
         with trio.CancelScope() as scope:
             self._scopes[node.name] = scope
-            machine = self.machines[node.name] = NodeMachine(
-                NodeSetting(
-                    config=self.config,
-                    node=node,
-                    connect=self._connect_to_controller,
-                    listener=listener,
-                    underlay=self.network.attach(node.name, epoch, address),
-                    epoch=epoch,
-                    random=Random(f"{self.config.seed}/{node.name}/{epoch}"),
-                    wall_offset=self._wall_offset,
-                    log=self._log,
-                )
-            )
+            machine = self.machines[node.name] = NodeMachine(self._setting(node.name, listener), node)
             await machine.run()
 
     async def _run_cloud(self, listener: MemoryListener) -> None:
-        epoch = self._starts[CLOUD] = self._starts.get(CLOUD, 0) + 1
         with trio.CancelScope() as scope:
             self._scopes[CLOUD] = scope
-            self.cloud = CloudMachine(
-                CloudSetting(
-                    config=self.config,
-                    connect=self._connect_to_controller,
-                    listener=listener,
-                    underlay=self.network.attach(CLOUD, epoch, (_ADDRESS, self._ports[CLOUD])),
-                    epoch=epoch,
-                    random=Random(f"{self.config.seed}/{CLOUD}/{epoch}"),
-                    wall_offset=self._wall_offset,
-                    log=self._log,
-                )
-            )
+            self.cloud = CloudMachine(self._setting(CLOUD, listener))
             await self.cloud.run()
+
+    def _setting(self, name: str, listener: MemoryListener) -> MachineSetting:
+        """Return what a machine is given at its next start."""
+        epoch = self._starts[name] = self._starts.get(name, 0) + 1
+        return MachineSetting(
+            name=name,
+            config=self.config,
+            connect=self._connect_to_controller,
+            listener=listener,
+            underlay=self.network.attach(name, epoch, (_ADDRESS, self._ports[name])),
+            epoch=epoch,
+            random=Random(f"{self.config.seed}/{name}/{epoch}"),
+            wall_offset=self._wall_offset,
+            log=self._log,
+        )
 
 
 def schedule_by_seed(seed: int) -> None:

@@ -6,15 +6,10 @@ The same code is a process of its own in the product and a task among others in 
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
-from random import Random
-from typing import Any
 
 import trio
 
@@ -23,7 +18,6 @@ from emulator.api.messages import GET, ControlError, ErrorCode, GetParams, NodeR
 from emulator.api.objects.meta import Object
 from emulator.api.objects.node import Node
 from emulator.api.objects.view import view
-from emulator.errors import PodwireError
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.link.nic import Nic
 from emulator.kernel.netns import Netns
@@ -40,12 +34,12 @@ from emulator.kube.proxy.sysctls import conntrack_sysctls
 from emulator.kube.proxy.tracker import ServiceTracker
 from emulator.packet.address import format_ipv4, format_mac
 from emulator.runtime.control.server import serve
-from emulator.runtime.logging import open_log
-from emulator.runtime.machine.controller_link import Connect, ControllerLink, Subscription
+from emulator.runtime.machine.controller_link import ControllerLink, Subscription
 from emulator.runtime.machine.flow_table import FlowTable
 from emulator.runtime.machine.machine import Machine
 from emulator.runtime.machine.object_cache import ObjectCache
 from emulator.runtime.machine.peers import cloud_peers, node_peers, on_change
+from emulator.runtime.machine.setting import MachineSetting, run_process
 from emulator.runtime.machine.traces import TraceBoard
 from emulator.runtime.node.endpoints import EndpointNames
 from emulator.runtime.node.health_server import HealthServer, NodeFollower
@@ -63,8 +57,6 @@ from emulator.runtime.sockets.resolver import ResolverSettings
 from emulator.runtime.supervisor import arguments
 from emulator.runtime.supervisor.arguments import NodeArguments
 from emulator.runtime.supervisor.processes import Inherited
-from emulator.runtime.underlay.udp import UdpUnderlay
-from emulator.runtime.underlay.underlay import Underlay
 
 ROOT = "root"
 UPLINK = "eth0"
@@ -75,34 +67,15 @@ _SYSCTLS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NodeSetting:
-    """What a node is given by whoever starts it; `instance` and `epoch` differ for each start."""
-
-    config: ClusterConfig
-    node: NodeConfig
-    connect: Connect
-    listener: trio.abc.Listener[Any]
-    underlay: Underlay
-    epoch: int
-    random: Random
-    wall_offset: float
-    log: logging.Logger
-    own_process: bool = False
-    """Whether nothing but this node is in the process."""
-
-    @property
-    def instance(self) -> str:
-        """Names this very process of the node."""
-        return f"{self.node.name}-{self.epoch:x}"
-
-
 class NodeMachine:
     """The machine of one node, from its start to its end."""
 
-    def __init__(self, setting: NodeSetting) -> None:
+    def __init__(self, setting: MachineSetting, node: NodeConfig, *, own_process: bool = False) -> None:
+        """`own_process`: nothing but this node is in the process."""
         self._setting = setting
-        name = setting.node.name
+        self._node = node
+        self._own_process = own_process
+        name = node.name
         kernel = Kernel(name, setting.random, trio.current_time())
         self.machine = Machine(kernel, setting.underlay, setting.log, setting.wall_offset)
         self.root = Netns(kernel, ROOT)
@@ -162,7 +135,7 @@ class NodeMachine:
             nameservers=setting.config.cloud.nameservers,
             directory=ClusterDirectory(self.cache, self.machine.wall_clock),
             get_object=self._get_object,
-            find_program=partial(find_program, app_path=setting.config.app_path, alone=setting.own_process),
+            find_program=partial(find_program, app_path=setting.config.app_path, alone=self._own_process),
             find_command=find_command,
             served_ports=ServedPorts(node.metadata.name, self.cache),
         )
@@ -234,22 +207,15 @@ class NodeMachine:
         setting = self._setting
         host, port = setting.underlay.address
         return NodeRegistration(
-            name=setting.node.name,
+            name=setting.name,
             instance=setting.instance,
             underlay_host=host,
             underlay_port=port,
             mac=format_mac(self.uplink.mac),
             pid=os.getpid(),
-            zone=setting.node.zone,
-            labels=dict(setting.node.labels),
+            zone=self._node.zone,
+            labels=dict(self._node.labels),
         )
-
-
-async def run_node(
-    setting: NodeSetting, *, task_status: trio.TaskStatus[NodeServices] = trio.TASK_STATUS_IGNORED
-) -> None:
-    """Be a node until cancelled."""
-    await NodeMachine(setting).run(task_status=task_status)
 
 
 def _other_addresses(root: Netns, primary: str) -> Iterator[str]:
@@ -261,37 +227,13 @@ def _other_addresses(root: Netns, primary: str) -> Iterator[str]:
 
 def main(inherited: Inherited) -> None:
     """Be the process of a node, until a signal ends it."""
-    log = open_log(inherited.name)
     given = arguments.decode(inherited.arguments, NodeArguments)
-    if inherited.listener is None or inherited.underlay is None:
-        raise PodwireError(f"{inherited.name}: the launcher gave no sockets")
-    trio.run(_run_process, given, inherited, log)
+    node = next(node for node in given.config.nodes if node.name == given.name)
 
+    async def run(setting: MachineSetting) -> None:
+        await NodeMachine(setting, node, own_process=True).run()
 
-async def _run_process(given: NodeArguments, inherited: Inherited, log: logging.Logger) -> None:
-    assert inherited.listener is not None
-    assert inherited.underlay is not None
-    epoch = time.time_ns()
-    config = given.config
-    node = next(node for node in config.nodes if node.name == given.name)
-
-    async def connect() -> trio.abc.Stream:
-        return await trio.open_unix_socket(given.controller)
-
-    await run_node(
-        NodeSetting(
-            config=config,
-            node=node,
-            connect=connect,
-            listener=trio.SocketListener(trio.socket.from_stdlib_socket(inherited.listener)),
-            underlay=UdpUnderlay(node.name, epoch, inherited.underlay),
-            epoch=epoch,
-            random=Random(f"{config.seed}/{node.name}/{epoch}"),
-            wall_offset=time.time() - trio.current_time(),
-            log=log,
-            own_process=True,
-        )
-    )
+    run_process(inherited, node.name, given.config, given.controller, run)
 
 
 def _subscriptions(name: str) -> Sequence[Subscription]:
