@@ -13,7 +13,7 @@ from emulator.apps.environment import TcpStream
 from emulator.apps.http_message import Request, Response, http_date, text
 
 if TYPE_CHECKING:
-    from emulator.apps.http_server import Service
+    from emulator.apps.http_service import Service
 
 HEADER_LIMIT = 16 << 10  # bytes of a request's head
 LINGER_TIMEOUT = 5.0  # seconds, as nginx's lingering_timeout

@@ -8,48 +8,20 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from http import HTTPStatus
 
 import trio
 
 from emulator.apps.environment import Container, TcpListener, TcpStream
 from emulator.apps.http_conversation import Conversation
-from emulator.apps.http_message import Headers, Request, Response, text
+from emulator.apps.http_service import Service
 from emulator.apps.replayed_stream import ReplayedStream
 from emulator.apps.termination import terminated
 from emulator.apps.tls import HANDSHAKE_TIMEOUT, TlsError, accept
 
-BODY_LIMIT = 1 << 20  # bytes of a request's body
-IDLE_TIMEOUT = 75.0  # seconds, as nginx's keepalive_timeout
 CONNECTION_LIMIT = 1_000
 _TLS_HANDSHAKE = b"\x16"  # the first record's content type (RFC 8446, section 5.1)
-
-Handler = Callable[[Request], Response | Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """How a program serves HTTP.
-
-    `headers` come first in every response, Date follows. `error` makes the response to a malformed request of a
-    status; `garbage`, if there is one, answers a client that speaks another protocol: it gets these bytes once.
-    `plain` is for clients that speak HTTP where TLS is spoken; `tls_if_asked` makes the settings for clients that begin
-    with TLS where it need not be spoken. `idle_timeout` is in seconds.
-    """
-
-    handler: Handler
-    wall_clock: Callable[[], float]
-    log: Callable[[str], None]
-    headers: Headers = ()
-    error: Callable[[int], Response] = lambda status: text(f"{status} {HTTPStatus(status).phrase}", status)
-    garbage: bytes | None = None
-    plain: bytes = b""
-    tls_if_asked: Callable[[], ssl.SSLContext] | None = None
-    idle_timeout: float = IDLE_TIMEOUT
-    body_limit: int = BODY_LIMIT
 
 
 async def serve_port(

@@ -13,16 +13,8 @@ from typing import BinaryIO, NamedTuple
 from emulator.bundle.problem import Problems
 from emulator.errors import WireError
 from emulator.packet.address import Buffer
-from emulator.packet.capture import (
-    LONGEST_MAGIC,
-    CapturedPacket,
-    CaptureError,
-    CutError,
-    Direction,
-    format_time,
-    is_capture,
-    read_capture,
-)
+from emulator.packet.capture import CapturedPacket, CaptureError, CutError, Direction, format_time
+from emulator.packet.capture_file import LONGEST_MAGIC, is_capture, read_capture
 from emulator.packet.ethernet import SOURCE
 from emulator.packet.linktype import ETHERNET, OUTGOING, is_known, read_link_layer
 

@@ -6,7 +6,6 @@ Times are integers of nanoseconds since 1970, since a float cannot tell two nano
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -16,10 +15,6 @@ from emulator.packet.address import Buffer
 NANOSECONDS = 1_000_000_000
 MAXIMUM_PACKET = 262_144
 """No more captured bytes than this a packet (libpcap, MAXIMUM_SNAPLEN); more is garbage."""
-
-LONGEST_MAGIC = 4
-PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zX": "xz", b"BZh": "bzip2"}
 
 
 class CaptureError(WireError):
@@ -54,31 +49,6 @@ class CapturedPacket(Struct, frozen=True):
     length: int
     interface: str = ""
     direction: Direction = Direction.UNKNOWN
-
-
-def is_capture(begin: bytes) -> bool:
-    """Whether a file that begins so claims to be a pcap or pcapng file."""
-    from emulator.packet.pcap import MAGICS
-
-    return begin == PCAPNG_MAGIC or begin in MAGICS
-
-
-def read_capture(buffer: Buffer) -> Iterator[CapturedPacket]:
-    """Yield the packets of a pcap or pcapng file in the file's order. CaptureError at what is neither."""
-    from emulator.packet.pcap import MAGICS, read_pcap
-    from emulator.packet.pcapng import read_pcapng
-
-    magic = bytes(buffer[:LONGEST_MAGIC])
-    if magic == PCAPNG_MAGIC:
-        return read_pcapng(buffer)
-    if magic in MAGICS:
-        return read_pcap(buffer)
-    if not magic:
-        raise CaptureError(0, "the file is empty; give a pcap or pcapng file")
-    for begin, name in _COMPRESSED.items():
-        if magic.startswith(begin):
-            raise CaptureError(0, f"compressed with {name}; unpack it first")
-    raise CaptureError(0, f"neither pcap nor pcapng: it begins with {magic.hex(' ')}")
 
 
 def format_time(time: int) -> str:

@@ -11,13 +11,13 @@ from emulator.packet.address import Buffer
 from emulator.packet.capture import (
     MAXIMUM_PACKET,
     NANOSECONDS,
-    PCAPNG_MAGIC,
     CapturedPacket,
     CaptureError,
     CutError,
     Direction,
 )
 
+PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 SECTION_HEADER = 0x0A0D0D0A
 INTERFACE_DESCRIPTION = 1
 OBSOLETE_PACKET = 2

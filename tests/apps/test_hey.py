@@ -9,7 +9,8 @@ import trio
 from trio.testing import MockClock
 
 from emulator.apps.http_message import Request, Response, text
-from emulator.apps.http_server import Service, serve
+from emulator.apps.http_server import serve
+from emulator.apps.http_service import Service
 
 from .conftest import Lab
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from emulator.apps.http_message import Request, Response, text
-from emulator.apps.http_server import BODY_LIMIT, CONNECTION_LIMIT, IDLE_TIMEOUT, Service, serve
+from emulator.apps.http_server import CONNECTION_LIMIT, serve
+from emulator.apps.http_service import BODY_LIMIT, IDLE_TIMEOUT, Service
 
 from .conftest import Lab, play
 

@@ -11,7 +11,8 @@ import pytest
 
 from emulator.bundle.row import Output
 from emulator.bundle.writer import WriteError, Writer
-from emulator.packet.capture import Direction, read_capture
+from emulator.packet.capture import Direction
+from emulator.packet.capture_file import read_capture
 
 FRAMES = [Output(5, "eth0", b"one"), Output(6, "tun0", b"raw", False), Output(7, "eth0", b"two")]
 

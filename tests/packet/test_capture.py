@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.packet.capture import CapturedPacket, CaptureError, Direction, format_time, read_capture
+from emulator.packet.capture import CapturedPacket, CaptureError, Direction, format_time
+from emulator.packet.capture_file import read_capture
 from emulator.packet.pcap import pcap_header, pcap_record
 from emulator.packet.pcapng import enhanced_packet, interface_description, section_header
 

@@ -18,11 +18,11 @@ from emulator.apps.commands.curl_output import Report as CurlReport
 from emulator.apps.commands.curl_url import CurlError, Url, parse_url
 from emulator.apps.commands.hey_report import HeyReport, Timing
 from emulator.apps.environment import Invocation, Network, ResolveError, TcpStream
+from emulator.apps.go.net import broken_text, error_text, resolve
+from emulator.apps.go.text import parse_duration
 from emulator.apps.http_client import EmptyReplyError, HttpConnection, MalformedReplyError, ShortReplyError
 from emulator.apps.http_message import Headers
 from emulator.apps.options import UsageError
-from emulator.apps.programs.go_net import broken_text, error_text, resolve
-from emulator.apps.programs.go_text import parse_duration
 from emulator.apps.tls import TlsError, client_context, connect
 
 USAGE = """Usage: hey [options...] <url>

@@ -12,13 +12,13 @@ from urllib.parse import unquote_plus
 import trio
 
 from emulator.apps.environment import Container
+from emulator.apps.go import http as go_http
+from emulator.apps.go.flags import parse_flags
+from emulator.apps.go.http import reply
+from emulator.apps.go.text import format_duration
 from emulator.apps.http_conversation import NoAnswerError
 from emulator.apps.http_message import Request, Response
 from emulator.apps.http_server import serve
-from emulator.apps.programs import go_http
-from emulator.apps.programs.go_flags import parse_flags
-from emulator.apps.programs.go_http import reply
-from emulator.apps.programs.go_text import format_duration
 
 PORT = 8080
 WELL = 10.0  # seconds

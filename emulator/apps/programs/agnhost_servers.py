@@ -14,13 +14,14 @@ from zlib import crc32
 import trio
 
 from emulator.apps.environment import Container, TcpListener
+from emulator.apps.go import http as go_http
+from emulator.apps.go.flags import parse_flags
+from emulator.apps.go.http import reply
+from emulator.apps.go.text import logger, parse_duration, to_json
 from emulator.apps.http_message import Request, Response
-from emulator.apps.http_server import Handler, serve
+from emulator.apps.http_server import serve
+from emulator.apps.http_service import Handler
 from emulator.apps.options import UsageError, port_number
-from emulator.apps.programs import go_http
-from emulator.apps.programs.go_flags import parse_flags
-from emulator.apps.programs.go_http import reply
-from emulator.apps.programs.go_text import logger, parse_duration, to_json
 from emulator.apps.programs.netexec import LOCALHOST
 from emulator.apps.udp_server import Answer, serve_udp
 from emulator.kernel.socket.udp import Datagram

@@ -13,10 +13,10 @@ import trio
 
 from emulator.apps.environment import Container, Network, ResolveError, TcpStream
 from emulator.apps.files import hosts
+from emulator.apps.go.flags import parse_flags
+from emulator.apps.go.net import error_text, resolve, split_host_port
+from emulator.apps.go.text import parse_duration
 from emulator.apps.options import UsageError
-from emulator.apps.programs.go_flags import parse_flags
-from emulator.apps.programs.go_net import error_text, resolve, split_host_port
-from emulator.apps.programs.go_text import parse_duration
 
 NAMES = ("connect", "dns-server-list", "dns-suffix", "etc-hosts")
 

@@ -14,7 +14,8 @@ import trio
 
 from emulator.apps.environment import Address, Container, TcpListener, TcpStream, UdpEndpoint
 from emulator.apps.http_message import Request, Response, text
-from emulator.apps.http_server import Service, serve_port
+from emulator.apps.http_server import serve_port
+from emulator.apps.http_service import Service
 from emulator.apps.options import number, port_number
 from emulator.apps.programs import bench_load
 from emulator.apps.programs.bench_load import ANSWER, ASK, COUNT_EVERY, DATA, HEADER, RESET, TOLD, UnansweredError

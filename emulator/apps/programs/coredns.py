@@ -16,7 +16,8 @@ from emulator.apps.dns.server import NameServer, listen
 from emulator.apps.dns.zone import ZoneAnswers
 from emulator.apps.environment import Container
 from emulator.apps.http_message import Request, Response, text
-from emulator.apps.http_server import Service, serve_port
+from emulator.apps.http_server import serve_port
+from emulator.apps.http_service import Service
 from emulator.apps.termination import terminated
 from emulator.errors import PodwireError
 

@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from emulator.apps.environment import Network, ResolveError, TcpStream
+from emulator.apps.go import http as go_http
+from emulator.apps.go.http import reply
+from emulator.apps.go.net import HostPort, broken_text, error_text, resolve
+from emulator.apps.go.text import quoted, to_json
 from emulator.apps.http_client import EmptyReplyError, HttpConnection, MalformedReplyError, ShortReplyError
 from emulator.apps.http_message import Request, Response
-from emulator.apps.programs import go_http
-from emulator.apps.programs.go_http import reply
-from emulator.apps.programs.go_net import HostPort, broken_text, error_text, resolve
-from emulator.apps.programs.go_text import quoted, to_json
 
 TIMEOUT = 5.0  # seconds for one try
 MAXIMUM_TRIES = 1_000

@@ -14,7 +14,8 @@ import trio
 
 from emulator.apps.environment import Container
 from emulator.apps.http_message import Request, Response, text
-from emulator.apps.http_server import Service, serve
+from emulator.apps.http_server import serve
+from emulator.apps.http_service import Service
 from emulator.apps.udp_server import serve_udp
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from functools import partial
 import trio
 
 from emulator.apps.environment import Container
+from emulator.apps.go import http as go_http
+from emulator.apps.go.flags import parse_flags
+from emulator.apps.go.http import reply
 from emulator.apps.http_message import Request, Response
 from emulator.apps.http_server import serve_port
 from emulator.apps.options import UsageError, port_number
-from emulator.apps.programs import go_http
-from emulator.apps.programs.go_flags import parse_flags
-from emulator.apps.programs.go_http import reply
 from emulator.apps.termination import GO_DEFAULT, until_terminated
 
 DEFAULT_LISTEN = ":5678"

@@ -9,7 +9,8 @@ import trio
 
 from emulator.apps.environment import Container
 from emulator.apps.http_message import Request, Response, http_date
-from emulator.apps.http_server import Service, serve_port
+from emulator.apps.http_server import serve_port
+from emulator.apps.http_service import Service
 
 SERVER = "Apache/2.4.62 (Unix)"
 INDEX = b"<html><body><h1>It works!</h1></body></html>\n"

@@ -12,16 +12,16 @@ import trio
 
 from emulator.apps.commands.shell import main as run_shell
 from emulator.apps.environment import Container, SctpListener, UdpEndpoint
+from emulator.apps.go import http as go_http
+from emulator.apps.go.flags import parse_flags
+from emulator.apps.go.http import form_value, reply
+from emulator.apps.go.text import format_duration, logger, now_text, parse_duration, quoted, to_json
 from emulator.apps.http_conversation import NoAnswerError
 from emulator.apps.http_message import Request, Response
 from emulator.apps.http_server import Server
 from emulator.apps.invocations import container_invocation
 from emulator.apps.options import port_number
-from emulator.apps.programs import go_http
 from emulator.apps.programs.dial import dial
-from emulator.apps.programs.go_flags import parse_flags
-from emulator.apps.programs.go_http import form_value, reply
-from emulator.apps.programs.go_text import format_duration, logger, now_text, parse_duration, quoted, to_json
 from emulator.apps.termination import terminated
 from emulator.apps.udp_server import serve_udp
 from emulator.kernel.socket.udp import Datagram

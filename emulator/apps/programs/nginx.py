@@ -12,7 +12,8 @@ import trio
 
 from emulator.apps.environment import Container
 from emulator.apps.http_message import Request, Response, http_date
-from emulator.apps.http_server import Service, serve_port
+from emulator.apps.http_server import serve_port
+from emulator.apps.http_service import Service
 
 VERSION = "1.27.4"
 _BUILT = 1738756846  # when the image's index.html was made: Wed, 05 Feb 2025 12:00:46 GMT

@@ -11,7 +11,7 @@ from contextlib import suppress
 import trio
 
 from emulator.apps.environment import Network, SctpListener
-from emulator.apps.programs.go_net import HostPort, error_text
+from emulator.apps.go.net import HostPort, error_text
 
 Answer = Callable[[str, str], bytes | None]
 """Takes what a client said and its address; gives the answer, if there is one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from emulator.kernel.tcp.sequence import MASK, unwrap
+from emulator.kernel.sequence import MASK, unwrap
 from emulator.packet.sctp_chunks import FIRST, LAST, UNORDERED, Data, Sack
 
 RECEIVE_BUFFER = 106_496  # bytes of users' data: half of net.core.rmem_default, as Linux's sctp_assoc_set_rwnd has it

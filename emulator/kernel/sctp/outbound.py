@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from emulator.kernel.tcp.sequence import MASK, unwrap
+from emulator.kernel.sequence import MASK, unwrap
 from emulator.packet.sctp_chunks import FIRST, LAST, UNORDERED, Data, Sack
 
 SEND_BUFFER = 212_992  # net.core.wmem_default

@@ -9,9 +9,9 @@ import errno
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
+from emulator.kernel.sequence import is_older, unwrap
 from emulator.kernel.tcp import output, recovery
 from emulator.kernel.tcp.buffers import MAXIMUM_SHIFT
-from emulator.kernel.tcp.sequence import is_older, unwrap
 from emulator.kernel.tcp.state import ON_FIN, ON_FIN_ACKNOWLEDGED, ON_SHUTDOWN, RECEIVING, State
 from emulator.packet.tcp import ACK, FIN, PSH, RST, SYN
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulator.kernel.sequence import MASK
 from emulator.kernel.tcp.congestion import Phase
 from emulator.kernel.tcp.segment import TIMESTAMPS_PREFIX, WITH_TIMESTAMPS
-from emulator.kernel.tcp.sequence import MASK
 from emulator.kernel.tcp.state import TRANSMITTING
 from emulator.packet.checksum import checksum, pseudo_header_sum, transport_checksum
 from emulator.packet.tcp import ACK, FIN, PSH, RST, SYN, TCP

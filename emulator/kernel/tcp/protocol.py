@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from emulator.kernel import gso
 from emulator.kernel.drop import DropReason
 from emulator.kernel.ip.options import echo_options, milliseconds_of_day
+from emulator.kernel.sequence import MASK, unwrap
 from emulator.kernel.socket.base import Address, Socket, parse_address
 from emulator.kernel.socket.error import icmp_errno, os_error
 from emulator.kernel.socket.port_table import PortTable, overlap
@@ -20,7 +21,6 @@ from emulator.kernel.tcp.connection import TcpSocket
 from emulator.kernel.tcp.cubic import Cubic
 from emulator.kernel.tcp.listener import TcpListener
 from emulator.kernel.tcp.segment import Segment
-from emulator.kernel.tcp.sequence import MASK, unwrap
 from emulator.kernel.tcp.state import State
 from emulator.kernel.tcp.time_wait import TimeWait
 from emulator.kernel.trace import StepKind

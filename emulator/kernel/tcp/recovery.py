@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulator.kernel.sequence import MASK, unwrap
 from emulator.kernel.tcp import output
 from emulator.kernel.tcp.congestion import Phase
 from emulator.kernel.tcp.send_queue import REORDERING
-from emulator.kernel.tcp.sequence import MASK, unwrap
 
 if TYPE_CHECKING:
     from emulator.kernel.tcp.connection import TcpSocket

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.deadline import Deadline
 from emulator.kernel.drop import DropReason
+from emulator.kernel.sequence import MASK, is_older, unwrap
 from emulator.kernel.socket.base import Socket, SocketInfo
-from emulator.kernel.tcp.sequence import MASK, is_older, unwrap
 from emulator.kernel.tcp.state import State
 from emulator.packet.checksum import transport_checksum
 from emulator.packet.tcp import ACK, RST, SYN, TCP

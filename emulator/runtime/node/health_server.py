@@ -13,7 +13,8 @@ from typing import Any
 import trio
 
 from emulator.apps.http_message import Request, Response, text
-from emulator.apps.http_server import Handler, Service, serve
+from emulator.apps.http_server import serve
+from emulator.apps.http_service import Handler, Service
 from emulator.kube.proxy.health import HEALTH_PORT, HealthAnswer, ProxyHealth, ServiceChecks
 from emulator.kube.proxy.tracker import Name
 from emulator.runtime.sockets.network import NetnsNetwork

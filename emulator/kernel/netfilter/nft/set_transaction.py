@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from emulator.kernel.netfilter.nft.element import DEFAULT, Element
 from emulator.kernel.netfilter.nft.error import BUSY, EXISTS, NO_ENTRY, NO_SPACE, TOO_MANY_LINKS
-from emulator.kernel.netfilter.nft.script.element_parser import merge
 from emulator.kernel.netfilter.nft.set import Declaration, NftSet
 from emulator.kernel.netfilter.nft.statement.verdict import Outcome
 from emulator.kernel.netfilter.nft.storage import Intervals, Overlap
@@ -140,7 +139,7 @@ class SetChanges:
             return lambda: setattr(found, "default", None)
         storage = found.storage
         if found.declaration.auto_merge and isinstance(storage, Intervals):
-            gone = merge(found, element)
+            gone = storage.merge(element)
             merged = element.key
 
             def unmerge() -> None:

@@ -111,6 +111,19 @@ class Intervals(Storage):
             index += 1
         return found
 
+    def merge(self, element: Element) -> list[Element]:
+        """Add a span together with those that it overlaps or touches, and return these."""
+        assert isinstance(element.key, Span)
+        low, high = element.key
+        touched = self.touching(element.key, 1)
+        for other in touched:
+            assert isinstance(other.key, Span)
+            low, high = min(low, other.key.low), max(high, other.key.high)
+            self.remove(other.key)
+        element.key = Span(low, high)
+        self.add(element)
+        return touched
+
     def remove(self, key: ElementKey) -> None:
         if isinstance(key, Span):
             index = bisect_left(self._lows, key.low)

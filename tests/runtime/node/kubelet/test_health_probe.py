@@ -10,7 +10,8 @@ from emulator.api.messages import Object
 from emulator.api.objects.container import Container, Probe
 from emulator.api.objects.view import view
 from emulator.apps.http_message import Request, Response, text
-from emulator.apps.http_server import Service, serve
+from emulator.apps.http_server import serve
+from emulator.apps.http_service import Service
 from emulator.kube.kubelet.prober import Outcome
 from emulator.runtime.node.kubelet.health_probe import Answer, Target, run_probe
 from tests.runtime.conftest import Pair

@@ -223,7 +223,7 @@ def _put(scope: Scope, made: NftSet, each: Read) -> None:
             return
         raise tokens.error_at(f"Could not process rule: {EXISTS}", each.first, each.last)
     if made.declaration.auto_merge and isinstance(made.storage, Intervals):
-        merge(made, element)
+        made.storage.merge(element)
         return
     try:
         made.storage.add(element)
@@ -245,19 +245,3 @@ def spread(declaration: Declaration, element: Element) -> None:
 
 def _span(value: Part) -> Part:
     return Span(value, value) if isinstance(value, int) else value
-
-
-def merge(made: NftSet, element: Element) -> list[Element]:
-    """Add a span together with those that it overlaps or touches, and return these."""
-    storage = made.storage
-    assert isinstance(storage, Intervals)
-    assert isinstance(element.key, Span)
-    low, high = element.key
-    touched = storage.touching(element.key, 1)
-    for other in touched:
-        assert isinstance(other.key, Span)
-        low, high = min(low, other.key.low), max(high, other.key.high)
-        storage.remove(other.key)
-    element.key = Span(low, high)
-    storage.add(element)
-    return touched

@@ -11,9 +11,9 @@ from posixpath import dirname, normpath
 from urllib.parse import parse_qs, urlsplit
 
 from emulator.apps.environment import Container
+from emulator.apps.go.text import logger
 from emulator.apps.http_message import Headers, Request, Response
-from emulator.apps.http_server import Handler, Service
-from emulator.apps.programs.go_text import logger
+from emulator.apps.http_service import Handler, Service
 
 PLAIN = "text/plain; charset=utf-8"
 PLAIN_HTTP = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"

@@ -1,0 +1,1 @@
+"""How programs written in Go speak: their flags, numbers, errors, log lines and HTTP answers."""
