@@ -8,12 +8,23 @@ import signal
 import stat
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from types import FrameType, TracebackType
 from typing import Self
 
 import click
 
-from emulator.api.messages import EXEC, ControlError, ExecOutput, ExecParams, OutputStream
+from emulator.api.messages import (
+    EXEC,
+    EXEC_INTERRUPT,
+    ControlError,
+    ExecInterruptParams,
+    ExecOutput,
+    ExecParams,
+    OutputStream,
+)
 from emulator.cli.client import Client
 from emulator.cli.command import Command, pass_session
 from emulator.cli.exit_status import INTERRUPTED
@@ -33,6 +44,8 @@ emulator exec -it client -- hostname
 
 _STDIN = 0
 _CHUNK = 65_536
+Connect = Callable[[], Client]
+
 _PATIENCE = 2.0
 """Seconds that an interrupted command has for its last words, such as ping's statistics."""
 
@@ -54,14 +67,13 @@ class ExecCommand(Command):
     "-t",
     "--tty",
     is_flag=True,
-    expose_value=False,
-    help="Taken as kubectl takes it, without effect: output is always passed on.",
+    help="As kubectl: says where standard input is no terminal. Commands print as into a pipe with and without it.",
 )
 @click.argument("target", shell_complete=complete_target)
 @click.argument("words", metavar="-- COMMAND…", nargs=-1, required=True, type=click.UNPROCESSED)
 @pass_session
 def exec_command(
-    session: Session, namespace: str | None, container: str, stdin: bool, target: str, words: tuple[str, ...]
+    session: Session, namespace: str | None, container: str, stdin: bool, tty: bool, target: str, words: tuple[str, ...]
 ) -> int:
     """Run a command in a pod, on a node or on a host outside; the exit status is the command's.
 
@@ -73,11 +85,20 @@ def exec_command(
         raise click.UsageError(f'"{words[0]}" is no command; write options, then --, then the command')
     with session.controller() as controller:
         found = find_target(controller, target, namespace or DEFAULT_NAMESPACE)
+    if tty and not os.isatty(_STDIN):
+        click.echo("Unable to use a TTY - input is not a terminal or the right kind of file", err=True)
     if not stdin and _reads_input(words) and _is_given_input():
         click.echo("note: standard input is passed only with -i", err=True)
-    params = ExecParams(command=words, namespace=found.namespace, pod=found.pod, container=container, stdin=stdin)
+    params = ExecParams(
+        command=words,
+        namespace=found.namespace,
+        pod=found.pod,
+        container=container,
+        stdin=stdin,
+        key=os.urandom(16).hex(),
+    )
     with session.node(found.node) as client:
-        return _run(client, params)
+        return _run(client, params, partial(session.node, found.node))
 
 
 def _reads_input(words: tuple[str, ...]) -> bool:
@@ -100,9 +121,9 @@ def _is_given_input() -> bool:
     return stat.S_ISREG(mode) or stat.S_ISFIFO(mode)
 
 
-def _run(client: Client, params: ExecParams) -> int:
+def _run(client: Client, params: ExecParams, connect: Connect) -> int:
     with _Interruptions() as interruptions:
-        session = _Session(client, params)
+        session = _Session(client, params, connect)
         return session.run(_STDIN if params.stdin else -1, interruptions)
 
 
@@ -139,8 +160,10 @@ class _Session:
     its output, nor Ctrl-C.
     """
 
-    def __init__(self, client: Client, params: ExecParams) -> None:
+    def __init__(self, client: Client, params: ExecParams, connect: Connect) -> None:
         self._client = client
+        self._key = params.key
+        self._connect = connect
         self._exchange = client.open(EXEC, params)
         self._pending = b""
         self._deadline: float | None = None
@@ -159,7 +182,7 @@ class _Session:
                 return INTERRUPTED
             if interruptions.reader in readable:
                 interruptions.take()
-                self._pending += self._exchange.encode_interrupt()
+                self._interrupt()
                 self._deadline = time.monotonic() + _PATIENCE
                 source = -1
             if socket in readable:
@@ -171,6 +194,11 @@ class _Session:
                 self._pending = self._exchange.encode_input(data or None)
                 source = source if data else -1
         return self._status()
+
+    def _interrupt(self) -> None:
+        """Press Ctrl-C by a connection of its own: in this one it would wait behind input that nobody reads."""
+        with suppress(ControlError), self._connect() as other:
+            other.call(EXEC_INTERRUPT, ExecInterruptParams(key=self._key), _PATIENCE)
 
     def _status(self) -> int:
         try:

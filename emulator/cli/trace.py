@@ -34,11 +34,13 @@ from emulator.cli.options import (
 from emulator.cli.output import note, print_json, print_lines
 from emulator.cli.session import Session
 from emulator.cli.target import Target, find_target
+from emulator.cli.trace_destination import read_destination
 from emulator.cli.trace_names import Directory, Flow
 
 EXAMPLES = """
 emulator trace client web
 emulator trace client web --tcp 80
+emulator trace client http://web/
 emulator trace client 10.96.0.10 --udp 53
 emulator trace client pod/web-7d9c-x2x --icmp
 emulator trace client web --considered
@@ -101,16 +103,19 @@ def trace(
     """Follow one packet there and its reply back: every hop, rule, rewrite and drop.
 
     SRC is a pod, deploy/NAME, node/NAME or host/NAME. DST is a Service, a pod (pod/NAME where a Service has the name
-    too), a node, a host outside, an address or a DNS name. Without --tcp, --udp or --icmp the Service's first port is
-    taken. The packet is a real one, and takes the path of all others.
+    too), a node, a host outside, an address or a DNS name, with :PORT behind it or as an http(s) URL. Without a port
+    the Service's first one is taken. The packet is a real one, and takes the path of all others.
     """
     if sum((tcp is not None, udp is not None, icmp)) > 1:
         raise click.UsageError("--tcp, --udp and --icmp exclude each other")
+    wanted = read_destination(destination)
+    if wanted.port and (tcp or udp or icmp):
+        raise click.UsageError(f'"{destination}" has a port already; leave out --tcp, --udp and --icmp')
     own = namespace or DEFAULT_NAMESPACE
     with session.controller() as controller:
         start = find_target(controller, source, own)
         directory = Directory.read(controller)
-    flow = directory.flow(destination, start.namespace or own, _asked(tcp, udp, icmp=icmp))
+    flow = directory.flow(wanted.word, start.namespace or own, _asked(tcp, udp, icmp=icmp), wanted.port)
     result, steps = _send(session, start, flow, directory.machines, timeout, considered=considered > 0)
     if output == "json":
         print_json(_as_json(start, flow, result, steps))

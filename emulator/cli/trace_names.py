@@ -53,12 +53,16 @@ class Directory:
         """The machines that a packet may come through: the nodes, and the cloud where there is one."""
         return [*self._nodes, *([CLOUD] if self._hosts else [])]
 
-    def flow(self, word: str, namespace: str, asked: tuple[str, int] | None) -> Flow:
+    def flow(self, word: str, namespace: str, asked: tuple[str, int] | None, port: int = 0) -> Flow:
         """Return the packet that a word means, by protocol and port as `asked` or as its owner has them.
+
+        For a `port` alone it is TCP, or UDP where its owner has it for UDP only.
 
         Raises UsageError for a node, a host, a pod or a Service that there is not.
         """
         address, obj, label = self._find(word, namespace)
+        if port and asked is None:
+            asked = _protocol_of(obj, port), port
         protocol, port = asked or first_port(obj)
         return Flow(address, protocol, port, label)
 
@@ -144,12 +148,20 @@ class Directory:
 
 def first_port(obj: Object) -> tuple[str, int]:
     """Return protocol and port to try an object by: its first TCP or UDP port, else ICMP."""
+    return min(_ports(obj), key=lambda entry: entry[0] != "tcp", default=("icmp", 0))
+
+
+def _ports(obj: Object) -> list[tuple[str, int]]:
+    """Return the TCP and UDP ports that a Service has, or that a pod's containers declare."""
     spec = obj.get("spec", {})
     ports = [(port.get("protocol", "TCP"), port.get("port")) for port in spec.get("ports") or ()]
     for container in spec.get("containers") or ():
         ports += [(port.get("protocol", "TCP"), port.get("containerPort")) for port in container.get("ports") or ()]
-    known = [(protocol.lower(), int(port)) for protocol, port in ports if protocol in ("TCP", "UDP")]
-    return min(known, key=lambda entry: entry[0] != "tcp", default=("icmp", 0))
+    return [(protocol.lower(), int(port)) for protocol, port in ports if protocol in ("TCP", "UDP")]
+
+
+def _protocol_of(obj: Object, port: int) -> str:
+    return "udp" if ("udp", port) in (ports := _ports(obj)) and ("tcp", port) not in ports else "tcp"
 
 
 def _key(obj: Object) -> tuple[str, str]:

@@ -103,10 +103,15 @@ def test_options_behind_the_dashes_are_the_commands(ask: Ask) -> None:
     assert ask("exec", "client", "-it", "hostname").status == 2
 
 
-def test_ctrl_c_is_the_commands_which_has_last_words(ask: Ask) -> None:
+@pytest.mark.parametrize("words", [[], ["-i"]])
+def test_ctrl_c_is_the_commands_which_has_last_words(ask: Ask, words: list[str]) -> None:
+    """Also where more input waits than anybody takes."""
     process = subprocess.Popen(
-        command("--cluster", ask.cluster, "exec", "client", "--", "ping", "127.0.0.1"),
-        stdin=subprocess.DEVNULL,
+        [
+            "sh",
+            "-c",
+            f"exec {' '.join(command('--cluster', ask.cluster, 'exec', *words))} client -- ping 127.0.0.1 </dev/zero",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -46,6 +46,13 @@ class ExecParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pod: str = ""
     container: str = ""
     stdin: bool = False  # input will come; without it standard input is empty
+    key: str = ""  # a secret by which EXEC_INTERRUPT may name it
+
+
+class ExecInterruptParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ctrl-C for the command with this key, by another connection: it does not wait behind input that nobody reads."""
+
+    key: str
 
 
 class OutputStream(enum.Enum):
@@ -220,6 +227,7 @@ class ProxySync(Struct, frozen=True, kw_only=True):
 
 NODE_STATUS = Method("status", Empty, Empty, NodeStatusResult)
 EXEC = Method("exec", ExecParams, ExecOutput, ExecResult)
+EXEC_INTERRUPT = Method("exec.interrupt", ExecInterruptParams, Empty, Empty)
 LOGS = Method("logs", LogsParams, LogLine, Empty)
 TRACE_START = Method("trace.start", TraceStartParams, Empty, TraceStartResult)
 TRACE_COLLECT = Method("trace.collect", TraceCollectParams, TraceStep, Empty)

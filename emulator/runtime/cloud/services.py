@@ -101,11 +101,12 @@ class CloudServices(MachineServices):
     async def logs(self, params: LogsParams, exchange: Exchange[LogLine]) -> Empty:
         """Send what a host's program wrote, and with `follow` what comes."""
         log = self._find(params.pod).log
+        tail = log.count_since(params.since, params.tail)
         if not params.follow:
-            for line in log.tail(params.tail):
+            for line in log.tail(tail):
                 await exchange.send(line)
             return Empty()
-        async with aclosing(log.follow(params.tail)) as lines:
+        async with aclosing(log.follow(tail)) as lines:
             async for line in lines:
                 await exchange.send(line)
         return Empty()

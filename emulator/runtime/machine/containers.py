@@ -53,6 +53,14 @@ class ContainerLog:
         lines = list(self._lines)
         return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
 
+    def count_since(self, seconds: float | None, tail: int | None = None) -> int | None:
+        """How many of the latest lines are no older than so many seconds, `tail` at most (None: any number)."""
+        if seconds is None:
+            return tail
+        since = rfc3339_nano(self._wall_clock() - seconds)
+        kept = sum(line.time >= since for line in self._lines)
+        return kept if tail is None else min(tail, kept)
+
     async def follow(self, tail: int | None = None) -> AsyncGenerator[LogLine, None]:
         """Yield the last `tail` lines, then each that comes, until the container ends."""
         pending = self.tail(tail)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from emulator.api.messages import (
     ControlError,
     Empty,
     ErrorCode,
+    ExecInterruptParams,
     ExecOutput,
     ExecParams,
     ExecResult,
@@ -56,6 +57,7 @@ class MachineServices:
         self._machine = machine
         self._traces = traces
         self._find_command = find_command
+        self._interruptible: dict[str, Exchange[ExecOutput]] = {}
 
     def place(self, namespace: str, name: str) -> Place:
         """Return what a namespace and a name mean. ControlError (NOT_FOUND)."""
@@ -64,6 +66,7 @@ class MachineServices:
     def add_to(self, methods: Methods) -> None:
         """Offer them."""
         methods.add(messages.EXEC, self.exec)
+        methods.add(messages.EXEC_INTERRUPT, self.interrupt_exec)
         methods.add(messages.TRACE_START, self.start_trace)
         methods.add(messages.TRACE_COLLECT, self.collect_trace)
         methods.add(messages.TCP_CONNECT, self.connect_tcp)
@@ -90,16 +93,35 @@ class MachineServices:
             )
             await exchange.send(ExecOutput(stream=OutputStream.STDERR, data=text.encode()))
             return ExecResult(exit_status=127)
-        status = await run_command(
-            command,
-            params,
-            exchange,
-            network=place.network,
-            wall_clock=self._machine.wall_clock,
-            hostname=place.hostname,
-            closed=place.closed,
-        )
+        with self._interruptible_by(params.key, exchange):
+            status = await run_command(
+                command,
+                params,
+                exchange,
+                network=place.network,
+                wall_clock=self._machine.wall_clock,
+                hostname=place.hostname,
+                closed=place.closed,
+            )
         return ExecResult(exit_status=status)
+
+    async def interrupt_exec(self, params: ExecInterruptParams, _exchange: Exchange[Empty]) -> Empty:
+        """Press Ctrl-C for a command; one that has ended meanwhile needs none."""
+        await trio.lowlevel.checkpoint()
+        if params.key in self._interruptible:
+            self._interruptible[params.key].on_interrupt()
+        return Empty()
+
+    @contextmanager
+    def _interruptible_by(self, key: str, exchange: Exchange[ExecOutput]) -> Iterator[None]:
+        if key in self._interruptible:
+            raise ControlError(ErrorCode.INVALID, "the key is in use")
+        if key:
+            self._interruptible[key] = exchange
+        try:
+            yield
+        finally:
+            self._interruptible.pop(key, None)
 
     async def start_trace(self, params: TraceStartParams, _exchange: Exchange[Empty]) -> TraceStartResult:
         """Send one traced packet, and wait for what comes back."""

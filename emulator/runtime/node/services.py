@@ -116,7 +116,7 @@ class NodeServices(MachineServices):
         if running is None:
             message = f'pods "{params.pod}" not found on node {self._parts.name}'
             raise ControlError(ErrorCode.NOT_FOUND, message)
-        await send_logs(params, running, self._parts.machine.wall_clock, exchange.send)
+        await send_logs(params, running, exchange.send)
         return Empty()
 
     async def watch_flows(self, params: FlowsWatchParams, exchange: Exchange[FlowsEvent]) -> Empty:

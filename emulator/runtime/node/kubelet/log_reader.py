@@ -8,30 +8,29 @@ from contextlib import aclosing
 import trio
 
 from emulator.api.messages import ControlError, ErrorCode, LogLine, LogsParams
-from emulator.runtime.machine.containers import ContainerLog, rfc3339_nano
+from emulator.runtime.machine.containers import ContainerLog
 from emulator.runtime.node.kubelet.running_pod import RunningPod
 
 Send = Callable[[LogLine], Awaitable[None]]
 
 
-async def send_logs(params: LogsParams, running: RunningPod, wall_clock: Callable[[], float], send: Send) -> None:
+async def send_logs(params: LogsParams, running: RunningPod, send: Send) -> None:
     """Send the lines that are asked for. ControlError for a container that is not there or has none."""
     logs = _logs(params, running)
-    since = "" if params.since is None else rfc3339_nano(wall_clock() - params.since)
     if params.follow:
-        await _follow(logs, since, params, send)
+        await _follow(logs, params, send)
         return
     for name, log in logs.items():
-        for line in log.tail(_count(log, since, params.tail)):
+        for line in log.tail(log.count_since(params.since, params.tail)):
             await send(_named(line, name, params))
 
 
-async def _follow(logs: dict[str, ContainerLog], since: str, params: LogsParams, send: Send) -> None:
+async def _follow(logs: dict[str, ContainerLog], params: LogsParams, send: Send) -> None:
     """Send lines of all the logs as they come, until all of them have ended."""
     lock = trio.Lock()
 
     async def follow(name: str, log: ContainerLog) -> None:
-        async with aclosing(log.follow(_count(log, since, params.tail))) as lines:
+        async with aclosing(log.follow(log.count_since(params.since, params.tail))) as lines:
             async for line in lines:
                 async with lock:
                     await send(_named(line, name, params))
@@ -42,14 +41,6 @@ async def _follow(logs: dict[str, ContainerLog], since: str, params: LogsParams,
     async with trio.open_nursery() as nursery:
         for name, log in logs.items():
             nursery.start_soon(follow, name, log)
-
-
-def _count(log: ContainerLog, since: str, tail: int | None) -> int | None:
-    """How many of a log's latest lines are wanted."""
-    if not since:
-        return tail
-    kept = sum(line.time >= since for line in log.tail())
-    return kept if tail is None else min(tail, kept)
 
 
 def _named(line: LogLine, name: str, params: LogsParams) -> LogLine:

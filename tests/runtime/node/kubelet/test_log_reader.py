@@ -39,7 +39,7 @@ class World:
             await trio.lowlevel.checkpoint()
             self.sent.append(line)
 
-        waiting: Awaitable[None] = send_logs(LogsParams(pod="p", **asked), self.running, lambda: self.now, send)  # type: ignore[arg-type]
+        waiting: Awaitable[None] = send_logs(LogsParams(pod="p", **asked), self.running, send)  # type: ignore[arg-type]
         await waiting
         return [line.text for line in self.sent]
 
