@@ -109,6 +109,17 @@ class Netns:
         self.sysctl.remove_link(link.name)
         self.flush_routes()
 
+    def rename_link(self, link: Link, name: str) -> None:
+        """`ip link set LINK name NAME`, up or down (Linux 6.3). RouteError(EEXIST) if the name is taken."""
+        if name == link.name:
+            return
+        if name in self.links:
+            raise RouteError(errno.EEXIST, "RTNETLINK answers: File exists")
+        self.sysctl.rename_link(link.name, name)
+        self.links = {name if other is link else known: other for known, other in self.links.items()}
+        link.name = name
+        self.flush_routes()
+
     def link_by_index(self, index: int) -> Link | None:
         """Return the link with an ifindex, or None."""
         return next((link for link in self.links.values() if link.index == index), None)

@@ -206,6 +206,10 @@ class Sysctl:
         self.links[name] = conf
         return conf
 
+    def rename_link(self, old: str, new: str) -> None:
+        """Keep a link's values under its new name."""
+        self.links[new] = self.links.pop(old)
+
     def remove_link(self, name: str) -> None:
         """Forget a link's values."""
         self.links.pop(name, None)

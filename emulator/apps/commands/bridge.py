@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from emulator.apps.commands import bridge_vlan
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command
 from emulator.apps.environment import Invocation
 from emulator.kernel.link import text as link_text
@@ -53,9 +54,12 @@ async def main(invocation: Invocation) -> int:
 
 
 def _run(context: Context, thing: str, words: Words) -> None:
-    name = next((known for known in ("link", "fdb") if known.startswith(thing)), None)
+    name = next((known for known in ("link", "fdb", "vlan") if known.startswith(thing)), None)
     if name is None:
         raise IpError(f'Object "{thing}" is unknown, try "bridge help".')
+    if name == "vlan":
+        bridge_vlan.run(context, words)
+        return
     command = words.next() if words else "show"
     if not is_command(command, *SHOW):
         raise IpError(f'Command "{command}" is unknown, try "bridge {name} help".')

@@ -73,6 +73,8 @@ async def main(invocation: Invocation) -> int:
         if option is None:
             invocation.write_error(f'Option "{word}" is unknown, try "ip -help".\n')
             return USAGE_STATUS
+        if option == "statistics" and option in options:
+            option = "statistics-errors"  # `-s -s`
         options.add(option)
     if "version" in options:
         invocation.write(VERSION)
@@ -103,7 +105,7 @@ def _run(invocation: Invocation, options: set[str], words: list[str]) -> int:
     try:
         run(Context(invocation, frozenset(options)), words[1:])
     except IpError as error:
-        invocation.write_error(f"{error}\n")
+        invocation.write_error(f"{error}\n" if str(error) else "")
         return error.status
     except RouteError as error:
         invocation.write_error(f"{error}\n")

@@ -50,7 +50,7 @@ def _as_text(context: Context, link: Link) -> str:
     for own in link.addresses:
         lines += [f"    {_line(link, own)}", _LIFETIME]
     if context.has("statistics"):
-        lines += statistics(link)
+        lines += statistics(link, detailed=context.has("statistics-errors"))
     return "\n".join(lines) + "\n"
 
 

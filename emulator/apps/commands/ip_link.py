@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from emulator.apps.commands import ip_link_add
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command, unknown_command
 from emulator.kernel.link import text as link_text
 from emulator.kernel.link.bridge import Bridge
@@ -12,6 +13,10 @@ from emulator.kernel.link.link import Link
 from emulator.packet.address import format_mac
 
 _COLUMNS = (10, 7, 6, 7, 7, 7)
+_ERRORS = {
+    "RX": (" length    crc   frame    fifo overrun", (8, 6, 7, 7, 7)),
+    "TX": ("aborted   fifo  window heartbt transns", (8, 6, 7, 7, 7)),
+}
 
 
 @dataclass(slots=True)
@@ -60,6 +65,10 @@ def run(context: Context, arguments: list[str]) -> None:
         show(context, Filter.read(words))
     elif is_command(command, "set", "change"):
         _set(context, words)
+    elif is_command(command, "add", "new"):
+        ip_link_add.add(context, words)
+    elif is_command(command, "delete"):
+        ip_link_add.delete(context, words)
     else:
         raise unknown_command(command, "link")
 
@@ -77,7 +86,7 @@ def show(context: Context, wanted: Filter) -> None:
             continue
         lines = head(link, mode=True)
         if context.has("statistics"):
-            lines += statistics(link)
+            lines += statistics(link, detailed=context.has("statistics-errors"))
         context.write(("\\" if context.has("oneline") else "\n").join(lines) + "\n")
 
 
@@ -102,8 +111,8 @@ def head(link: Link, *, mode: bool = False, addresses_of: str = "") -> list[str]
     return [first, f"    link/{kind} {format_mac(link.mac)} brd {broadcast}{where}"]
 
 
-def statistics(link: Link) -> list[str]:
-    """Return the lines of `-s`."""
+def statistics(link: Link, *, detailed: bool = False) -> list[str]:
+    """Return the lines of `-s`, `detailed` those of `-s -s`."""
     counters = link.counters
     received = (counters.rx_bytes, counters.rx_packets, 0, counters.rx_dropped, 0, 0)
     sent = (counters.tx_bytes, counters.tx_packets, 0, counters.tx_dropped, 0, 0)
@@ -117,29 +126,42 @@ def statistics(link: Link) -> list[str]:
         lines.append(f"    {way}: {cells[0][4:]} {' '.join(cells[1:])}{' ' * 11}")
         values = [f"{value:{width}d} " for value, width in zip(row, widths, strict=True)]
         lines.append("    " + "".join(values))
+        if detailed:
+            lines += errors(way, counters.carrier_changes)
     return lines
+
+
+def errors(way: str, carrier_changes: int) -> list[str]:
+    """Return the lines that `-s -s` has below RX or TX: no frame here is damaged, only carriers come and go."""
+    names, widths = _ERRORS[way]
+    values = [0, 0, 0, 0, carrier_changes if way == "TX" else 0]
+    cells = [f"{value:>{width}d}" for value, width in zip(values, widths, strict=True)]
+    return [f"    {way} errors: {names}", f"    {' ' * 10}{' '.join(cells)} "]
 
 
 def as_json(context: Context, link: Link, *, mode: bool = False, hardware: bool = True) -> dict[str, Json]:
     """Return the row of `-j`."""
     row = link_text.link_row(link, mode=mode, with_hardware=hardware, details=context.has("details"))
     if context.has("statistics") and mode:
-        row["stats64"] = _statistics_json(link)
+        row["stats64"] = _statistics_json(link, detailed=context.has("statistics-errors"))
     return row
 
 
-def _statistics_json(link: Link) -> dict[str, Json]:
+def _statistics_json(link: Link, *, detailed: bool) -> dict[str, Json]:
     counters = link.counters
     received = {"bytes": counters.rx_bytes, "packets": counters.rx_packets, "errors": 0, "dropped": counters.rx_dropped}
     sent = {"bytes": counters.tx_bytes, "packets": counters.tx_packets, "errors": 0, "dropped": counters.tx_dropped}
-    return {
-        "rx": {**received, "over_errors": 0, "multicast": 0},
-        "tx": {**sent, "carrier_errors": 0, "collisions": 0},
-    }
+    rx: dict[str, Json] = {**received, "over_errors": 0, "multicast": 0}
+    tx: dict[str, Json] = {**sent, "carrier_errors": 0, "collisions": 0}
+    if detailed:
+        rx |= dict.fromkeys(("length_errors", "crc_errors", "frame_errors", "fifo_errors", "missed_errors"), 0)
+        tx |= dict.fromkeys(("aborted_errors", "fifo_errors", "window_errors", "heartbeat_errors"), 0)
+        tx["carrier_changes"] = counters.carrier_changes
+    return {"rx": rx, "tx": tx}
 
 
 def _set(context: Context, words: Words) -> None:
-    """Run `ip link set [dev] NAME { up | down | mtu N | address MAC | master BRIDGE | nomaster }...`."""
+    """Run `ip link set [dev] NAME { up | down | mtu N | address MAC | master BRIDGE | nomaster | name NEW | … }...`."""
     if not words:
         raise IpError('Not enough information: "dev" argument is required.', 255)
     name = words.next()
@@ -184,4 +206,7 @@ _CHANGES: dict[str, Callable[[Context, Link, Words], None]] = {
     "address": _set_address,
     "master": _set_master,
     "nomaster": _set_nomaster,
+    "name": ip_link_add.rename,
+    "netns": ip_link_add.move,
+    "type": ip_link_add.set_bridge,
 }

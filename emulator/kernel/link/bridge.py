@@ -80,6 +80,7 @@ class Bridge(Link):
 
     kind = "bridge"
     netns_immutable = True
+    detects_carrier = True
 
     def __init__(self, netns: Netns, name: str, mac: int | None = None, mtu: int = 1500) -> None:
         self.fdb: Fdb
@@ -90,6 +91,7 @@ class Bridge(Link):
         self._had_ports = False
         drawn = netns.kernel.random.getrandbits(48) & 0xFEFFFFFFFFFF | 0x020000000000
         super().__init__(netns, name, drawn if mac is None else mac, mtu)
+        self.counters.carrier_changes = 1  # off, until a port forwards
         self.fdb = Fdb(self)
         self.fdb.add(self.mac_bytes, None, local=True)
 

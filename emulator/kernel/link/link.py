@@ -39,9 +39,10 @@ Tap = Callable[["Link", str, Skb], None]
 class Counters:
     """What `ip -s link` shows; bytes are those of whole frames."""
 
-    __slots__ = ("rx_bytes", "rx_dropped", "rx_packets", "tx_bytes", "tx_dropped", "tx_packets")
+    __slots__ = ("carrier_changes", "rx_bytes", "rx_dropped", "rx_packets", "tx_bytes", "tx_dropped", "tx_packets")
 
     def __init__(self) -> None:
+        self.carrier_changes = 0
         self.rx_packets = self.rx_bytes = self.rx_dropped = 0
         self.tx_packets = self.tx_bytes = self.tx_dropped = 0
 
@@ -56,6 +57,7 @@ class Link:
     loopback = False
     arp = True
     netns_immutable = False
+    detects_carrier = False  # whether the carrier is another thing than being up, and its coming and going counted
     tso_max_size = 65_550  # what moves frames in memory takes any that IP can have
 
     def __init__(self, netns: Netns, name: str, mac: int, mtu: int = 1500) -> None:
@@ -64,6 +66,7 @@ class Link:
         self.netns = netns
         self.index: int = 0
         self.up = False
+        self.queueing = False  # it has been up, and has had a queueing discipline since
         self.port: BridgePort | None = None
         self.addresses = AddressList()
         self.multicast_groups: set[int] = {ALL_HOSTS_GROUP}
@@ -106,7 +109,13 @@ class Link:
         """`ip link set NAME up|down`: with it come and go the routes through this link."""
         if up == self.up:
             return
+        self.queueing = True
+        peer = self.peer
+        others = [link for link in (self.master, peer, peer and peer.master) if link is not None]
+        before = [link.carrier for link in (self, *others)]
         self.up = up
+        for link, was in zip((self, *others), before, strict=True):
+            link.counters.carrier_changes += link.carrier is not was and link.detects_carrier
         if up:
             self.netns.link_came_up(self)
         else:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from emulator.kernel.link.address_list import Address
 from emulator.kernel.link.bridge import Bridge
 from emulator.kernel.link.link import Link
+from emulator.kernel.link.vlan import Vlan
 from emulator.kernel.netns import Netns
 from emulator.packet.address import format_ipv4, format_mac
 
@@ -17,7 +18,7 @@ Json = str | int | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 FOREVER = 4_294_967_295
 """The lifetime of an address that stays."""
 
-_SOFTWARE = frozenset({"bridge", "dummy", "veth"})  # kinds that `linkinfo` names: hardware has none
+_SOFTWARE = frozenset({"bridge", "dummy", "veth", "vlan"})  # kinds that `linkinfo` names: hardware has none
 _QDISCS = {"nic": "fq_codel"}  # the others have no queue
 
 
@@ -34,7 +35,15 @@ def flags(link: Link) -> list[str]:
         found.append("UP")
         if link.carrier:
             found.append("LOWER_UP")
+    below = lower(link)
+    if below is not None and below.netns is link.netns and not below.up:
+        found.append("M-DOWN")
     return found
+
+
+def lower(link: Link) -> Link | None:
+    """Return what iproute2 shows behind the at-sign: a veth's other end, a VLAN's parent."""
+    return link.parent if isinstance(link, Vlan) else link.peer
 
 
 def state(link: Link) -> str:
@@ -45,17 +54,18 @@ def state(link: Link) -> str:
         return "UNKNOWN"
     if link.carrier:
         return "UP"
-    return "LOWERLAYERDOWN" if link.peer is not None and link.peer.netns is link.netns else "DOWN"
+    below = lower(link)
+    return "LOWERLAYERDOWN" if below is not None and below.netns is link.netns else "DOWN"
 
 
 def queueing(link: Link) -> str:
     """Return the name of the queueing discipline."""
-    return _QDISCS.get(link.kind, "noqueue") if link.up else "noop"
+    return _QDISCS.get(link.kind, "noqueue") if link.queueing else "noop"
 
 
 def title(link: Link) -> str:
     """Return the name, with the other end behind an at-sign: by index if it is in another namespace."""
-    peer = link.peer
+    peer = lower(link)
     if peer is None:
         return link.name
     return f"{link.name}@{peer.name}" if peer.netns is link.netns else f"{link.name}@if{peer.index}"
@@ -92,8 +102,9 @@ def link_row(link: Link, *, mode: bool = False, with_hardware: bool = True, deta
     """Return the row of `ip -j link`; of `-d` what exists here: promiscuity, the kind and what a bridge knows."""
     row: dict[str, Json] = {"ifindex": link.index}
     other = other_namespace(link)
-    if link.peer is not None:
-        row.update({"link": link.peer.name} if other is None else {"link_index": link.peer.index})
+    below = lower(link)
+    if below is not None:
+        row.update({"link": below.name} if other is None else {"link_index": below.index})
     row |= {"ifname": link.name, "flags": flags(link), "mtu": link.mtu, "qdisc": queueing(link)}
     if link.master is not None:
         row["master"] = link.master.name
@@ -117,6 +128,8 @@ def link_row(link: Link, *, mode: bool = False, with_hardware: bool = True, deta
 def link_information(link: Link) -> dict[str, Json]:
     """Return the `linkinfo` of `-d`: the kind of a link and of its membership."""
     information: dict[str, Json] = {"info_kind": link.kind} if link.kind in _SOFTWARE else {}
+    if isinstance(link, Vlan):
+        information["info_data"] = {"protocol": link.protocol, "id": link.vlan, "flags": ["REORDER_HDR"]}
     if isinstance(link, Bridge):
         information["info_data"] = {
             "ageing_time": round(link.fdb.ageing_time * 100),

@@ -16,6 +16,7 @@ class Veth(Link):
     """One end of a pair; make both with `pair`."""
 
     kind = "veth"
+    detects_carrier = True
 
     def send(self, skb: Skb) -> None:
         """Queue the frame at the other end, without what must not leave the namespace."""
@@ -52,4 +53,5 @@ def pair(
     a = Veth(netns_a, name_a, mac_a, mtu)
     b = Veth(netns_b, name_b, mac_b, mtu)
     a.peer, b.peer = b, a
+    a.counters.carrier_changes = b.counters.carrier_changes = 1  # off, until both are up
     return a, b

@@ -26,7 +26,13 @@ class Vlan(Link):
         self.parent = parent
         self.vlan = vlan
         self.tag = tpid.to_bytes(2, "big") + vlan.to_bytes(2, "big")
-        parent.vlans[tpid << 16 | vlan] = self
+        self._key = tpid << 16 | vlan
+        parent.vlans[self._key] = self
+
+    @property
+    def protocol(self) -> str:
+        """As iproute2 writes it."""
+        return "802.1Q" if self._key >> 16 == TPID else "802.1ad"
 
     @property
     def carrier(self) -> bool:
