@@ -129,17 +129,14 @@ class StateDirectoryLock:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    @property
+    def is_default(self) -> bool:
+        """Whether the directory is where clusters are by default, whose own directory goes with the last of them."""
+        return _is_default(self.directory.path)
+
     def reopen(self) -> int:
-        """Open the lock file once more, without the lock: for `succeed`."""
+        """Open the lock file once more, without the lock: who waits for it there gets it when nobody has it."""
         return os.open(self.directory.path / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-
-    def succeed(self, reopened: int) -> StateDirectoryLock:
-        """Wait until all that hold the lock have let go of it or ended, and hold it in their place.
-
-        A process that inherited the descriptor holds the lock itself, so it must have closed it.
-        """
-        fcntl.flock(reopened, fcntl.LOCK_EX)
-        return StateDirectoryLock(self.directory, reopened, made=self._made)
 
     @classmethod
     def adopt(cls, directory: StateDirectory, descriptor: int, *, made: bool) -> StateDirectoryLock:

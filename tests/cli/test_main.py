@@ -43,6 +43,7 @@ ASKING = {
     ],
 )
 def test_a_mistyped_command_gets_one_line_with_a_hint(words: list[str], hint: str) -> None:
+    """Fault 42."""
     done = run_here(*words)
     assert done.status == 2
     assert done.out == ""
@@ -52,6 +53,7 @@ def test_a_mistyped_command_gets_one_line_with_a_hint(words: list[str], hint: st
 
 
 def test_an_unknown_node_gets_a_hint(ask: Ask) -> None:
+    """Fault 42."""
     for words in (["exec", "node/node-x", "--", "ip", "addr"], ["trace", "client", "node/nod-a"]):
         done = ask(*words)
         assert done.status == 2
@@ -105,6 +107,7 @@ def test_commands_that_ask_import_nothing_heavy(cluster: str, name: str) -> None
 
 
 def test_a_reader_that_goes_away_is_no_failure(ask: Ask) -> None:
+    """EPIPE (fault 40)."""
     process = subprocess.Popen(
         command("--cluster", ask.cluster, "get", "all", "-A", "-o", "json"),
         stdout=subprocess.PIPE,

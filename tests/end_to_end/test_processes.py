@@ -109,6 +109,7 @@ def test_stop_returns_when_all_is_gone(running: Running) -> None:
 
 
 def test_second_interrupt_does_not_wait_for_a_process_that_hangs(running: Running) -> None:
+    """Fault 40."""
     pids = [*running.pids().values(), running.launcher()]
     pause(running.pids()["node-b"])
     running.interrupt()

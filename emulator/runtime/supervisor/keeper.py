@@ -1,7 +1,7 @@
 """The process that sees to it that a cluster leaves no file behind, whoever of supervisor and launcher is killed when.
 
 It holds nothing and listens to nobody: it waits for the lock of the state directory, which it gets when the last of
-those that hold it has ended. What is left by then, it removes. It is forked as soon as the directory is made, a second
+those that hold it has ended. What is left by then, it removes. It is there as soon as the directory is made, a second
 of imports before there is a launcher.
 """
 
@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import os
 import select
-import signal
-import traceback
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NoReturn
-
-from setproctitle import setproctitle
 
 from emulator.runtime.state_directory import StateDirectoryLock
+from emulator.runtime.supervisor import keeper_process
 from emulator.runtime.supervisor.interruptions import SIGNALS
 
 _PATIENCE = 5.0
@@ -28,7 +25,7 @@ _PATIENCE = 5.0
 def kept(lock: StateDirectoryLock) -> Iterator[None]:
     """Have a keeper watch over the state directory; at the block's end the directory is removed, and the keeper gone.
 
-    Enter it in a process of one thread where trio does not run. Raises OSError where the system has no room for it.
+    Raises OSError where the system has no room for it.
     """
     try:
         keeper = Keeper(lock)
@@ -48,11 +45,11 @@ class Keeper:
     def __init__(self, lock: StateDirectoryLock) -> None:
         self._life, theirs = os.pipe()
         watched = lock.reopen()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _keep(lock, watched, theirs)
-        os.close(theirs)
-        os.close(watched)
+        try:
+            self.pid = _spawn(lock, watched, theirs)
+        finally:
+            os.close(theirs)
+            os.close(watched)
 
     def wait(self) -> None:
         """Wait until it has ended, as it does when nobody holds the lock any more."""
@@ -63,28 +60,18 @@ class Keeper:
                 os.waitpid(self.pid, 0)
 
 
-def _keep(lock: StateDirectoryLock, watched: int, life: int) -> NoReturn:
-    """In the fork: let go of all that was inherited, wait, remove; never return into the supervisor's code."""
-    try:
-        os.setsid()
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # they are meant for those that it outlives
-        setproctitle(f"podwire: keeper ({lock.directory.name})")
-        _let_go(watched, life)
-        lock.succeed(watched).remove()
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(0)
-
-
-def _let_go(*kept: int) -> None:
-    """Close all descriptors but `kept`: a pipe that somebody reads from the supervisor must end with it."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in range(3):
-        os.dup2(null, standard)
-    begin = 3
-    for descriptor in sorted(kept):
-        os.closerange(begin, descriptor)
-        begin = descriptor + 1
-    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
+def _spawn(lock: StateDirectoryLock, watched: int, life: int) -> int:
+    """Start it, out of the terminal's reach and with none of our files: what reads our output must see its end."""
+    for descriptor in (watched, life):
+        os.set_inheritable(descriptor, True)
+    made = "made" if lock.made else "found"
+    default = "default" if lock.is_default else "chosen"
+    program = [sys.executable, "-I", "-S", keeper_process.__file__]
+    return os.posix_spawn(
+        sys.executable,
+        [*program, str(watched), str(life), str(lock.directory.path), made, default],
+        {},
+        file_actions=[(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)],
+        setpgroup=0,
+        setsigmask=SIGNALS,  # they are meant for those that it outlives
+    )

@@ -81,6 +81,7 @@ def fresh(text: str = "") -> Netfilter:
     ],
 )  # fmt: skip
 def test_an_error_names_its_line_and_nothing_changes(text: str, line: int, message: str) -> None:
+    """Fault 36."""
     netfilter = fresh(BEFORE)
     with pytest.raises(RestoreError) as raised:
         netfilter.restore(text, noflush=True)

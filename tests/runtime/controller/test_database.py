@@ -100,7 +100,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path, acknowledged):
 def test_a_file_that_is_no_database(tmp_path):
     path = tmp_path / "store.sqlite"
     path.write_bytes(b"not a database at all" * 100)
-    with pytest.raises(DatabaseError, match=r"store\.sqlite: the store cannot be opened"):
+    with pytest.raises(DatabaseError, match=r"store\.sqlite: the store cannot be opened: .*; stop .* start it anew"):
         Database(path)
 
 
