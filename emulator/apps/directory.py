@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from emulator.api.objects.endpointslice import EndpointSlice
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from emulator.packet.dns_record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class DnsAnswer:
+class DnsAnswer(Struct, frozen=True):
     """What a zone says of a name and a type. No records of a name that exists is NODATA, of one that does not NXDOMAIN.
 
     `authoritative` is False for names outside the zone: somebody else must be asked. `authority` is what goes with an

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 import trio
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from emulator.apps.directory import ServiceDirectory, Zone
@@ -260,8 +260,7 @@ def _never(_act: Callable[[], None]) -> None:
     """Where nobody sends signals."""
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(Struct, frozen=True):
     """One container of a pod, as the program inside it sees the world."""
 
     name: str
@@ -301,8 +300,7 @@ async def _no_wait() -> None:
     await trio.lowlevel.checkpoint()
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(Struct, frozen=True):
     """One run of a command in a pod or on a node. `write` and `write_error` never wait.
 
     `drain` waits while whoever reads the output is behind: whatever prints without end goes through it. With

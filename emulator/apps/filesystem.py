@@ -11,10 +11,10 @@ import os
 import posixpath
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
+from msgspec import Struct, field
 
 from emulator.apps import commands
 from emulator.apps.environment import Network
@@ -30,8 +30,7 @@ _MADE = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", "/etc/hostname
 _DEVICES = frozenset({"/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"})
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """What `stat` says: a folder, a file or a device, its size in bytes, its permissions, when it was written."""
 
     is_folder: bool
@@ -41,8 +40,7 @@ class Status:
     is_device: bool = False
 
 
-@dataclass(slots=True)
-class File:
+class File(Struct):
     """A file that was written."""
 
     tree: Tree
@@ -154,8 +152,7 @@ class Volume(Protocol):
         """Return the files by their path under the mount."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(Struct, frozen=True):
     """A volume under a path; with `part` only that file or folder of it. A Tree can be written."""
 
     path: str

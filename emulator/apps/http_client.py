@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import h11
 import trio
+from msgspec import Struct
 
 from emulator.apps.environment import TcpStream
 from emulator.apps.http_message import Headers
@@ -32,8 +32,7 @@ class MalformedReplyError(Exception):
     """What came is no HTTP/1 response."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """Status line and headers of a response, as they came."""
 
     status: int

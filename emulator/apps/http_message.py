@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import parse_qs, unquote
+
+from msgspec import Struct, field
 
 from emulator.apps.environment import Address
 
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A request as it came in, its body whole. `target` is as the client wrote it."""
 
     method: str
@@ -44,8 +44,7 @@ class Request:
         return self.query.get(name, [default])[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """What a program answers. The server adds Date, and Content-Length where the headers have none.
 
     `first` are headers in front of Date, `headers` those behind it. `parts` is a body that comes bit by bit, in place

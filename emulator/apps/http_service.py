@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from http import HTTPStatus
+
+from msgspec import Struct
 
 from emulator.apps.http_message import Headers, Request, Response, text
 
@@ -15,8 +16,7 @@ IDLE_TIMEOUT = 75.0  # seconds, as nginx's keepalive_timeout
 Handler = Callable[[Request], Response | Awaitable[Response]]
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """How a program serves HTTP.
 
     `headers` come first in every response, Date follows. `error` makes the response to a malformed request of a

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.bundle.edge import Emit
 from emulator.bundle.files import Files
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from emulator.kernel.netfilter.iptables.ignored import IgnoredLine
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
+class Bundle(Struct, frozen=True):
     """The node. `stand_ins` is None where ARP is left to find neighbours.
 
     `notes` are lines that a reader of the answers must know; `ignored_rules` the lines that `ignore_unknown` let pass,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from emulator.bundle.item import Item
 from emulator.bundle.problem import Problems
@@ -21,8 +22,7 @@ _VLAN_TYPES = {"802.1Q": 0x8100, "802.1ad": 0x88A8}
 _SCOPES = {"global": Scope.UNIVERSE, "site": Scope.SITE, "link": Scope.LINK, "host": Scope.HOST}
 
 
-@dataclass(slots=True)
-class BridgePortSpec:
+class BridgePortSpec(Struct):
     """What a bridge's port is set to (`info_slave_data`)."""
 
     state: str = "forwarding"
@@ -32,8 +32,7 @@ class BridgePortSpec:
     flood: bool = True
 
 
-@dataclass(slots=True)
-class LinkSpec:
+class LinkSpec(Struct):
     """One link. `other` is the name of the link that it is bound to here: a veth's peer, a VLAN's parent."""
 
     item: Item

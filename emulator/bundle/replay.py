@@ -7,9 +7,10 @@ times; what they send is in the next row's `timers`. The clock ends with the las
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.bundle.bundle import Bundle, load_bundle
 from emulator.bundle.complete import SEGMENTED, complete, segments
@@ -61,8 +62,7 @@ class UnknownLinkError(PodwireError):
         super().__init__(f"no link {link} in the bundle's links.json; there are {', '.join(known)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """How a bundle is taken, and what is told.
 
     `ignore_unknown`, `assume_neighbours`: see `load_bundle`. `considered`: rows have the steps of their packet, with

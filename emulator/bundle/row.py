@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec import Struct, field
 from msgspec.json import encode
 
 from emulator.api.problem import printable
@@ -28,8 +28,7 @@ class Output(NamedTuple):
     ethernet: bool = True
 
 
-@dataclass(slots=True)
-class Row:
+class Row(Struct):
     """What is told of one packet.
 
     `number` counts from 1 over all inputs, in time order. `time` is in nanoseconds since 1970. `frame` is the packet

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.conntrack.connection import REPLY, TEMPLATE
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 SNAP_LENGTH = 128
 
 
-@dataclass(frozen=True, slots=True)
-class DropRecord:
+class DropRecord(Struct, frozen=True):
     """One dropped packet. `frame` is its beginning; the tuple's fields are 0 where it was not read that far."""
 
     time: float

@@ -9,8 +9,9 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from emulator.kernel.choice import Choices, Drawn
 from emulator.kernel.drop import DropReason
@@ -51,8 +52,7 @@ class Waker(Protocol):
         """Let whoever waits on it look again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """An exception that one packet caused: counted and logged with the frame; the machine lives."""
 
     time: float

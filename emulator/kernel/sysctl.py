@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.errors import PodwireError
 
@@ -121,8 +122,7 @@ class LinkConf:
             setattr(self, name, default if base is None else getattr(base, name))
 
 
-@dataclass(slots=True)
-class _Knob:
+class _Knob(Struct):
     value: str
     apply: Callable[[str], None] | None
     numeric: bool

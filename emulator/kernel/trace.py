@@ -6,7 +6,8 @@ The packet takes the very path that others take; each decision point does
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
 class StepKind(enum.Enum):
@@ -39,8 +40,7 @@ class StepKind(enum.Enum):
 Detail = str | int
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One decision about one packet.
 
     `number` orders the steps of a trace across machines: it travels with the packet. `packet` is the packet as it

@@ -6,8 +6,9 @@ what the kernel takes and refuses; `run` may be called for programs that it took
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 _U32 = 0xFFFFFFFF
 _SLOTS = 16  # BPF_MEMWORDS
@@ -66,8 +67,7 @@ class Bits(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(Struct, frozen=True):
     """What a program may ask beside the bytes. `ifindex` None: no link, which ends the program with 0."""
 
     protocol: int  # ethertype

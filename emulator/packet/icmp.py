@@ -4,6 +4,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import Self
 
+from msgspec import Struct
+
 from emulator.errors import WireError
 from emulator.packet.address import Buffer, format_ipv4
 from emulator.packet.checksum import checksum, is_valid
@@ -157,8 +159,7 @@ class IcmpHeader:
         return bytes(message)
 
 
-@dataclass(frozen=True, slots=True)
-class QuotedPacket:
+class QuotedPacket(Struct, frozen=True):
     """The packet that an ICMP error quotes: its IP header, and the first bytes of its transport.
 
     The ports are 0 for a later fragment or another protocol than TCP and UDP; `icmp` is set for ICMP only.

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Self
 
+from msgspec import Struct
+
 from emulator.errors import WireError
 from emulator.packet.address import Buffer
 
@@ -47,8 +49,7 @@ class ChunkType(IntEnum):
     SHUTDOWN_COMPLETE = 14
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """One chunk. `value` is without header and padding."""
 
     type: int

@@ -1,9 +1,10 @@
 """What SCTP's chunks carry: INIT and INIT ACK with their parameters, DATA, SACK (RFC 9260 section 3.3)."""
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 
@@ -57,8 +58,7 @@ def parse_parameters(data: bytes) -> tuple[tuple[int, bytes], ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class Init:
+class Init(Struct, frozen=True):
     """INIT and INIT ACK: the sender's verification tag, receive window in bytes, streams each way, first number."""
 
     tag: int
@@ -86,8 +86,7 @@ class Init:
         return next((value for found, value in self.parameters if found == kind), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(Struct, frozen=True):
     """DATA: `tsn` numbers chunks, `order` the messages of a stream; `ppid` is the user's own."""
 
     tsn: int
@@ -109,8 +108,7 @@ class Data:
         return _DATA.pack(self.tsn, self.stream, self.order, self.ppid) + self.payload
 
 
-@dataclass(frozen=True, slots=True)
-class Sack:
+class Sack(Struct, frozen=True):
     """SACK: all up to `cumulative` came, and the gaps' stretches, counted from it; `duplicates` came twice."""
 
     cumulative: int

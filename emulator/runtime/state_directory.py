@@ -12,9 +12,10 @@ import socket
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from emulator.errors import PodwireError
 
@@ -43,8 +44,7 @@ class Holder(NamedTuple):
     made: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StateDirectory:
+class StateDirectory(Struct, frozen=True):
     """The files of one cluster. Holding a value of this class says nothing about whether the cluster runs."""
 
     path: Path

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.apps.commands import bridge_vlan
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command
@@ -66,8 +67,7 @@ def _run(context: Context, thing: str, words: Words) -> None:
     (_show_fdb if name == "fdb" else _show_links)(context, words)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     """One line of `bridge fdb`. `own`: of the link itself (a group that it listens to), else of the bridge."""
 
     mac: str

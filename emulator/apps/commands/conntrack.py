@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import trio
+from msgspec import Struct
 
 from emulator.apps.commands import conntrack_options
 from emulator.apps.commands.conntrack_change import create, named_entry, update
@@ -34,8 +34,7 @@ _EVENT_BITS = {EventKind.NEW: 1, EventKind.UPDATE: 2, EventKind.DESTROY: 4}
 _COMPARISONS = frozenset("psdrqmcuiwl()")
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(Struct, frozen=True):
     """One run of the command, with its command line read."""
 
     invocation: Invocation

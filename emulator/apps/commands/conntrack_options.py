@@ -6,8 +6,9 @@ As with the original, `-p` makes its protocol's own options known to what follow
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from msgspec import Struct, field
 
 from emulator.apps.options import UsageError
 
@@ -77,8 +78,7 @@ class OperationError(Exception):
     """Something other than the command line is wrong: exit status 1 and no hint."""
 
 
-@dataclass
-class Request:
+class Request(Struct):
     """A command line. `options` has the letters that were given, `values` what came with them or with long names."""
 
     command: str = ""

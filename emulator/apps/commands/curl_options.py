@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from msgspec import Struct, field
 
 from emulator.apps.environment import Input
 from emulator.apps.options import UsageError
@@ -121,8 +122,7 @@ _LOCAL_PORT = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?")
 MORE = "try 'curl --help' or 'curl --manual' for more information"
 
 
-@dataclass(slots=True)
-class CurlOptions:
+class CurlOptions(Struct):
     """What a command line asks for. Times are seconds, 0 is no limit."""
 
     urls: list[str] = field(default_factory=list)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from emulator.apps.http_client import Head
 from emulator.apps.http_message import Headers
@@ -20,8 +21,7 @@ METER_HEAD = (
 )
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """What is known of one transfer. Times are seconds since its start."""
 
     url: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.apps.commands.curl_options import CurlOptions
 from emulator.apps.commands.curl_url import Url
@@ -15,8 +16,7 @@ EXPECT_FROM = 1 << 20  # bytes of a body from which curl asks for a 100 Continue
 _ENCODINGS = "deflate, gzip, br, zstd"
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """A request's body. `chunked` is for one whose length is not known before; `upload` for that of `-T`."""
 
     data: bytes

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import urljoin
+
+from msgspec import Struct
 
 from emulator.apps.commands.curl_output import Report
 
@@ -27,8 +28,7 @@ class CurlError(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(Struct, frozen=True):
     """A URL in parts; `user` is "name:password" or empty, `target` begins with a slash."""
 
     text: str

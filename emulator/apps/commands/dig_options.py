@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field, fields
+
+from msgspec import Struct, field
+from msgspec.structs import fields
 
 from emulator.apps.dns.lookup import Lookup, reversed_name
 from emulator.apps.dns.text import record_class, record_type
@@ -35,8 +37,7 @@ class DigError(Exception):
         self.warning = warning
 
 
-@dataclass(slots=True)
-class Display:
+class Display(Struct):
     """What is printed of an answer."""
 
     cmd: bool = True
@@ -57,8 +58,7 @@ class Display:
     microseconds: bool = False
 
 
-@dataclass(slots=True)
-class DigQuery:
+class DigQuery(Struct):
     """One name to look up, and how."""
 
     name: str = ""
@@ -77,8 +77,7 @@ class DigQuery:
     typed: bool = False
 
 
-@dataclass(slots=True)
-class CommandLine:
+class CommandLine(Struct):
     """All names, and whether only help or the version is asked for."""
 
     queries: list[DigQuery]

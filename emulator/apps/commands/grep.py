@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.apps.environment import Invocation
 from emulator.apps.inputs import Lines, TextLines, files_of, path_of
@@ -22,8 +23,7 @@ _ALIASES = {
 }  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Search:
+class _Search(Struct):
     invocation: Invocation
     options: Options
     pattern: re.Pattern[str]

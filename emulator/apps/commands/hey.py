@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import trio
+from msgspec import Struct, field
 
 from emulator.apps.commands.curl_output import Report as CurlReport
 from emulator.apps.commands.curl_url import CurlError, Url, parse_url
@@ -61,8 +61,7 @@ class _FailedError(Exception):
     """A request that failed, in Go's words."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeySettings:
+class HeySettings(Struct, frozen=True):
     """What a command line asks for. `rate` is requests a second of each worker, times are seconds."""
 
     url: Url
@@ -166,8 +165,7 @@ def _headers(url: Url, values: dict[str, str], custom: list[str], body: bytes) -
     return tuple(found.items())
 
 
-@dataclass(slots=True)
-class _Load:
+class _Load(Struct):
     network: Network
     settings: HeySettings
     report: HeyReport = field(default_factory=HeyReport)

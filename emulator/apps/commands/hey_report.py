@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from emulator.apps.load.histogram import Histogram, highest_in
 
@@ -20,8 +21,7 @@ _TITLES = {
 _PERCENTILES = (10, 25, 50, 75, 90, 95, 99)
 
 
-@dataclass(slots=True)
-class Timing:
+class Timing(Struct):
     """The parts of one request, in seconds: name, connection (with the name), sending, waiting, reading."""
 
     lookup: float = 0.0
@@ -31,8 +31,7 @@ class Timing:
     read: float = 0.0
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(Struct):
     total: float = 0.0
     least: float = math.inf
     most: float = 0.0
@@ -45,8 +44,7 @@ class _Part:
         return f"{self.total / count:4.4f} secs, {self.least:4.4f} secs, {self.most:4.4f} secs"
 
 
-@dataclass(slots=True)
-class HeyReport:
+class HeyReport(Struct):
     """Counts of all requests. `total` is how long it all took, in seconds."""
 
     total: float = 0.0

@@ -5,7 +5,7 @@ Source: bind9 9.18, bin/dig/host.c; the text is compared with the real one's (te
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from emulator.apps.commands.dig_options import Display
 from emulator.apps.commands.dig_output import header_text, question_text, record_text

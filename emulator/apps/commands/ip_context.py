@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.apps.environment import Invocation
 from emulator.errors import WireError
@@ -26,8 +27,7 @@ class IpError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """One run of `ip`."""
 
     invocation: Invocation

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.apps.commands import ip_link_add
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Json, Words, is_command, unknown_command
@@ -19,8 +20,7 @@ _ERRORS = {
 }
 
 
-@dataclass(slots=True)
-class Filter:
+class Filter(Struct):
     """Which links to show."""
 
     name: str = ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from emulator.apps.commands import ip_words
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Words, is_command, unknown_command
@@ -48,8 +49,7 @@ def run(context: Context, arguments: list[str]) -> None:
         raise unknown_command(command, "route")
 
 
-@dataclass(slots=True)
-class _Selection:
+class _Selection(Struct):
     """Which routes a line means, and which of their fields need not be said."""
 
     table: int | None = TABLE_MAIN

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import Struct
 
 from emulator.apps.commands import ip_words
 from emulator.apps.commands.ip_context import Context, IpError, Words
@@ -23,8 +25,7 @@ _CACHE_FLAGS = {RouteType.LOCAL: ["local"], RouteType.BROADCAST: ["local", "brd"
 _PORTS = struct.Struct("!HH")
 
 
-@dataclass(slots=True)
-class _Question:
+class _Question(Struct):
     """What is asked for."""
 
     daddr: int | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+
+from msgspec import Struct, field
 
 from emulator.apps.commands import ip_words
 from emulator.apps.commands.ip_context import Context, IpError, Words, is_command
@@ -26,8 +28,7 @@ _ECN_FEATURE = 1
 _HIGHEST_WEIGHT = 256
 
 
-@dataclass(slots=True)
-class RouteLine:
+class RouteLine(Struct):
     """What a line says of a route; None where it says nothing."""
 
     prefix: tuple[int, int] | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from emulator.apps.commands import ip_words
 from emulator.apps.commands.ip_context import SHOW, Context, IpError, Words, is_command, unknown_command
@@ -37,15 +39,14 @@ _NAME_LIMIT = 15  # bytes of a link's name
 _ALL_BITS = 0xFFFFFFFF
 
 
-@dataclass(slots=True)
-class _Line:
+class _Line(Struct):
     """What a line says of a rule: the rule, and which of its fields it named."""
 
     rule: Rule = field(default_factory=lambda: Rule(0))
     named: set[str] = field(default_factory=set)
 
     def set(self, **values: object) -> None:
-        self.rule = replace(self.rule, **values)  # type: ignore[arg-type]
+        self.rule = replace(self.rule, **values)
         self.named |= set(values)
 
 

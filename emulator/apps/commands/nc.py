@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import trio
+from msgspec import Struct
 
 from emulator.apps.environment import Address, Invocation, ResolveError, TcpStream, UdpEndpoint
 from emulator.apps.options import Options, UsageError, number, parse
@@ -25,8 +25,7 @@ _UDP_PROBES = 4
 _UDP_PROBE_WAIT = 1.0  # seconds in all for an ICMP error to come back, in as many steps as probes
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
+class _Settings(Struct, frozen=True):
     udp: bool
     verbose: bool
     scan: bool

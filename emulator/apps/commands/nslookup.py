@@ -5,7 +5,8 @@ Source: bind9 9.18, bin/dig/nslookup.c; the text is compared with the real one's
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from emulator.apps.dns.client import search_names
 from emulator.apps.dns.lookup import Asker, Lookup, Outcome, name_error, reversed_name, servers_of
@@ -47,8 +48,7 @@ _WORDS = {
 _SWITCHES = frozenset({"vc", "debug", "d2", "search", "recurse", "fail", "all", "defname", "ignoretc", "sil"})
 
 
-@dataclass(slots=True)
-class _Settings:
+class _Settings(Struct):
     lookup: Lookup = field(default_factory=lambda: Lookup(stop_at_servfail=False, check_recursion=True))
     typed: bool = False
     search: bool = True

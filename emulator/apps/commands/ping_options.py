@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from emulator.apps.commands.iputils import ArgumentError, integer
 from emulator.apps.options import Options
@@ -14,8 +14,7 @@ _MAXIMUM_SIZE = 65_507
 _LINGER = 10.0  # seconds to wait for the last reply when none has come
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What a command line of ping asks for. Times are seconds."""
 
     target: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.apps.commands.ss_filter import Condition, FilterError, read_filter
 from emulator.apps.commands.ss_usage import USAGE, VERSION
@@ -46,8 +47,7 @@ _CONNECTED = frozenset({"ESTAB", "SYN-SENT", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-
 _ALL = _CONNECTED | _HIDDEN
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(Struct, frozen=True):
     title: str
     gap: str
     right: bool = False

@@ -6,9 +6,9 @@ It sends UDP datagrams as large as the path is known to take, with DF set and a 
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
 
 import trio
+from msgspec import Struct
 
 from emulator.apps.commands.iputils import ArgumentError, integer
 from emulator.apps.commands.ping_usage import LIBRARIES
@@ -48,8 +48,7 @@ _UDP = 17
 _WORDS = {errno.EPROTO: "!P", errno.EHOSTUNREACH: "!H", errno.ENETUNREACH: "!N", errno.EACCES: "!A"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
+class _Settings(Struct, frozen=True):
     target: str
     length: int
     last: int
@@ -99,8 +98,7 @@ def _read(options: Options) -> _Settings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Probe:
+class _Probe(Struct, frozen=True):
     ttl: int
     sent: float
 

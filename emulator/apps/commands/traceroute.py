@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
+from msgspec import Struct, field
 
 from emulator.apps.dns.client import reverse
 from emulator.apps.environment import Address, Invocation, PingEndpoint, ResolveError, UdpEndpoint
@@ -49,8 +49,7 @@ Copyright (c) 2016  Dmitry Butskoy,   License: GPL v2 or any later
 _MARKS = {0: " !N", 1: " !H", 2: " !P", 3: "", 4: " !F-{info}", 5: " !S", 9: " !X", 10: " !X", 13: " !X"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
+class _Settings(Struct, frozen=True):
     target: str
     size: int
     first: int
@@ -65,8 +64,7 @@ class _Settings:
     dont_fragment: bool
 
 
-@dataclass(slots=True)
-class _Probe:
+class _Probe(Struct):
     ttl: int
     mark: int  # what its answer is known by: a UDP port, or an echo request's sequence number
     sent: float = 0.0

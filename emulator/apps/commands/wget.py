@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from urllib.parse import urljoin
 
 import trio
+from msgspec import Struct
 
 from emulator.apps.commands.curl_output import Report
 from emulator.apps.commands.curl_url import CurlError, Url, parse_url
@@ -58,8 +58,7 @@ class _WgetError(Exception):
     """What wget says before it gives up."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
+class _Settings(Struct, frozen=True):
     quiet: bool
     show_response: bool
     spider: bool

@@ -6,7 +6,8 @@ Source: CoreDNS's plugin.cfg and core/dnsserver/zdirectives.go.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.apps.directory import ServiceDirectory
 from emulator.apps.dns.cache import Cache, cache_settings
@@ -31,8 +32,7 @@ ORDER = ("loadbalance", "cache", "rewrite", "hosts", "kubernetes", "file", "loop
 _SEVERAL = frozenset({"rewrite", "file", "forward"})
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What plugins need: sockets, the cluster's objects, files, time, and somebody who runs tasks for them."""
 
     network: Network

@@ -6,7 +6,8 @@ Source: coredns.io/manual/configuration; the lexer and parser of github.com/core
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.apps.dns.request import full_name
 from emulator.errors import PodwireError
@@ -23,8 +24,7 @@ class CorefileError(PodwireError):
         super().__init__(f"/etc/coredns/Corefile:{line} - Error during parsing: {message}")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """The words of one line, and where it is."""
 
     words: tuple[str, ...]
@@ -51,8 +51,7 @@ class Line:
         return self.wrong(f"unknown property '{word}'")
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
+class Directive(Struct, frozen=True):
     """One plugin of a server block: its line, and the lines between its braces."""
 
     line: Line
@@ -64,8 +63,7 @@ class Directive:
         return self.line.name
 
 
-@dataclass(frozen=True, slots=True)
-class ServerBlock:
+class ServerBlock(Struct, frozen=True):
     """Zones (lower case, with a dot at the end) on a port, and the plugins for them in the order of the file."""
 
     zones: tuple[str, ...]

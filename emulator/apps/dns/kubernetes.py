@@ -6,7 +6,6 @@ Source: CoreDNS's plugin/kubernetes (handler.go, setup.go) and plugin/backend_lo
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -80,8 +79,7 @@ def kubernetes_settings(directive: Directive, origins: tuple[str, ...]) -> Kuber
     return KubernetesSettings(zones, pods, ttl, fallthrough, namespaces)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """The records of an answer, and whether what an alias leads to was cut short."""
 
     answers: list[Record]

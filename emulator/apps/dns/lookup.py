@@ -6,9 +6,9 @@ Source: bind9 9.18, bin/dig/dighost.c.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import trio
+from msgspec import Struct, field
 
 from emulator.apps.dns.client import exchange_sized
 from emulator.apps.environment import Invocation, Network, ResolveError
@@ -22,8 +22,7 @@ from emulator.packet.dns_record import CLASS_IN, A, Question, reverse_name, reve
 PORT = 53
 
 
-@dataclass(slots=True)
-class Lookup:
+class Lookup(Struct):
     """How a question is asked; times in seconds, `tries` a server."""
 
     kind: int = A
@@ -45,8 +44,7 @@ class Lookup:
     """Whether a server that offers no recursion is told of, and the next one asked (nslookup)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """An answer, who gave it, and after how many seconds; `query` is what was asked."""
 
     query: dns.Message
@@ -57,8 +55,7 @@ class Outcome:
     elapsed: float
 
 
-@dataclass(slots=True)
-class Asker:
+class Asker(Struct):
     """Asks servers; `notice` prints what went wrong on the way."""
 
     invocation: Invocation

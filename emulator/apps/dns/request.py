@@ -6,18 +6,17 @@ Source: CoreDNS's request package and plugin.Handler; github.com/miekg/dns Msg.S
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
 
-from msgspec.structs import replace as replace_fields
+from msgspec import Struct
+from msgspec.structs import replace
 
 from emulator.packet import dns
 from emulator.packet.dns_edns import Edns
 from emulator.packet.dns_record import CLASS_IN, Question, Record
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A query with exactly one question; `edns` is what its OPT record says."""
 
     query: dns.Message
@@ -37,7 +36,7 @@ class Request:
 
     def asking(self, name: str, kind: int) -> Request:
         """Return a request of the same client for another name or type."""
-        return replace(self, query=replace_fields(self.query, questions=(Question(name, kind, CLASS_IN),)))
+        return replace(self, query=replace(self.query, questions=(Question(name, kind, CLASS_IN),)))
 
     def reply(
         self,
@@ -48,7 +47,7 @@ class Request:
     ) -> dns.Message:
         """Make an answer of a server that owns the name; recursion is not its business."""
         message = self.query.reply(rcode, tuple(answers), authoritative=True, recursion_available=False)
-        return replace_fields(message, authorities=tuple(authorities), additionals=tuple(additionals))
+        return replace(message, authorities=tuple(authorities), additionals=tuple(additionals))
 
     def error(self, rcode: int) -> dns.Message:
         """Make an answer that only has a response code."""
@@ -80,8 +79,7 @@ def closest(name: str, zones: Sequence[str]) -> str | None:
     return max((zone for zone in zones if inside(name, zone)), key=len, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Fallthrough:
+class Fallthrough(Struct, frozen=True):
     """For which zones a plugin hands on names that it does not have; no zones is never."""
 
     zones: tuple[str, ...] = ()

@@ -6,8 +6,8 @@ Source: CoreDNS's plugin/rewrite (name.go).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from emulator.apps.dns.corefile import Directive
@@ -18,8 +18,7 @@ from emulator.packet.dns_record import Question
 _KINDS = frozenset({"exact", "prefix", "suffix", "substring", "regex"})
 
 
-@dataclass(frozen=True, slots=True)
-class NameRule:
+class NameRule(Struct, frozen=True):
     """One rule: `old` is compared as `kind` says and becomes `new`; after `proceed` others are looked at too."""
 
     kind: str

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import replace
 from html import escape
 from http import HTTPStatus
 from posixpath import dirname, normpath
 from urllib.parse import parse_qs, urlsplit
+
+from msgspec.structs import replace
 
 from emulator.apps.environment import Container
 from emulator.apps.go.text import logger

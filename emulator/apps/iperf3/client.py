@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from emulator.apps.environment import Address, Network, TcpStream
 from emulator.apps.iperf3.flow import Flow, Load, TcpFlow, UdpFlow
@@ -28,8 +29,7 @@ UDP_CONNECT_TIMEOUT = 30.0  # seconds
 _FIRST_NUMBER, _STEP = 5, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What a client's test came to: its own measurement, and what was sent and received of each stream."""
 
     cookie: str
@@ -43,8 +43,7 @@ class Outcome:
     congestion: tuple[str, str]  # the sender's and the receiver's
 
 
-@dataclass(frozen=True, slots=True)
-class Iperf3Client:
+class Iperf3Client(Struct, frozen=True):
     """One test of one server. `source` is the address to come from, "" for any; `write` takes its lines."""
 
     network: Network

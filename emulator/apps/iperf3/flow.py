@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import trio
+from msgspec import Struct
 
 from emulator.apps.environment import Address, TcpStream, UdpEndpoint
 from emulator.apps.iperf3.protocol import Parameters, StreamResult
@@ -17,8 +17,7 @@ _STILL = 0.01
 sender without a limit would never come to an end. It makes 100 Mbit/s of TCP's blocks; real clocks always move."""
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(Struct):
     """What a stream has moved so far. `window` and `path_mtu` are in bytes, times in seconds."""
 
     size: int = 0

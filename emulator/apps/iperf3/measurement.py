@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 
 import trio
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from emulator.apps.iperf3.flow import Counts, Flow, Load
 from emulator.apps.iperf3.protocol import Parameters, StreamResult
@@ -16,8 +17,7 @@ _SHORTEST = 0.1  # of an interval: less than that, without a byte, is no interva
 SETTLE = 1e-6  # seconds: an interval ends before what happens at the same moment, and the last one before both
 
 
-@dataclass(slots=True)
-class Measurement:
+class Measurement(Struct):
     """What is counted. `write` takes the lines, `every` is the seconds of an interval (0: the whole test)."""
 
     parameters: Parameters

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
+
+from msgspec import Struct
 
 from emulator.apps.environment import TcpStream
 
@@ -57,8 +58,7 @@ class ClosedError(Iperf3Error):
         super().__init__("control socket has closed unexpectedly")
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """What is measured: for `time` seconds, or until `size` bytes or `blocks` blocks are sent, if those are not 0.
 
     `length` is a block's bytes, `bitrate` bits a second of each stream (0: as fast as it goes).
@@ -120,8 +120,7 @@ def _bounded(data: dict[str, Any], name: str, lowest: int, highest: int) -> int:
     return value
 
 
-@dataclass(slots=True)
-class StreamResult:
+class StreamResult(Struct):
     """What one side counted of one stream. `retransmits` is -1 where it is not the sender; `jitter` is in seconds."""
 
     identifier: int

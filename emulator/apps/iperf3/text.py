@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 RULE = " ".join("-" * 25)
 BANNER = "-" * 59
@@ -12,8 +13,7 @@ _BITS = ("bits", "Kbits", "Mbits", "Gbits", "Tbits")
 _SCALES = {"k": 1, "m": 2, "g": 3, "t": 4}
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One stream, or the sum of all, over a time (seconds from the test's start). `number` is None for the sum.
 
     `retransmits` and `window` (bytes) are of TCP's sender; `packets` with `errors` and `jitter` (seconds) of UDP.

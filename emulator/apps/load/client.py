@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.apps.environment import Address, Network, TcpStream
 from emulator.apps.layered_stream import LayeredStream
@@ -15,8 +16,7 @@ FindEndpoint = Callable[[int, Address, Address], str]
 """Given a protocol, this end and the address that was asked: the endpoint that a Service chose, by name or address."""
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Struct, frozen=True):
     """One client of a load, as its requests see it."""
 
     network: Network

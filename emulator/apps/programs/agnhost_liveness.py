@@ -6,10 +6,10 @@ Source: Kubernetes, test/images/agnhost/liveness/server.go.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 import trio
+from msgspec import Struct
 
 from emulator.apps.environment import Container
 from emulator.apps.go import http as go_http
@@ -35,8 +35,7 @@ async def main(container: Container, words: Sequence[str], task_status: trio.Tas
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Parameters:
+class _Parameters(Struct, frozen=True):
     status: int
     seconds: int
     size: int  # KiB of body

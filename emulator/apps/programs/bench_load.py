@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import random
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 import trio
+from msgspec import Struct
 
 from emulator.apps.environment import Address, Network, UdpEndpoint
 
@@ -142,8 +142,7 @@ async def send_bytes(network: Network, address: Address, count: int) -> dict[str
     }
 
 
-@dataclass(slots=True)
-class _Requests:
+class _Requests(Struct):
     """What is left to do, and how it went."""
 
     left: int

@@ -6,9 +6,9 @@ Source: Kubernetes, test/images/agnhost/netexec/netexec.go (of agnhost 2.53).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import trio
+from msgspec import Struct
 
 from emulator.apps.commands.shell import main as run_shell
 from emulator.apps.environment import Container, SctpListener, UdpEndpoint
@@ -39,8 +39,7 @@ FLAGS = {
 LOCALHOST = ("127.0.0.1", "::1", "example.com")  # whom the image's /localhost.crt names
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How the program is to end: an exit status, and seconds for connections to close in (0: none are waited for)."""
 
     code: int

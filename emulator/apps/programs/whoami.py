@@ -8,11 +8,11 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 import trio
+from msgspec import Struct
 
 from emulator.apps.environment import Container
 from emulator.apps.go import http as go_http
@@ -55,8 +55,7 @@ async def main(container: Container, *, task_status: trio.TaskStatus[None] = tri
     return await until_terminated(container, GO_DEFAULT, serve)
 
 
-@dataclass(slots=True)
-class Whoami:
+class Whoami(Struct):
     """What it answers; `health` is the status of /health, which a POST sets."""
 
     container: Container

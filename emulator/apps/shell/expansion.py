@@ -6,8 +6,9 @@ Source: IEEE Std 1003.1-2017, volume 3, 2.6.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from emulator.apps.shell import arithmetic
 from emulator.apps.shell.fields import BREAK, Break, Piece, join, split
@@ -52,8 +53,7 @@ class Scope(Protocol):
         """Return the names of files that match, sorted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expander:
+class Expander(Struct, frozen=True):
     """Expands words in a scope."""
 
     scope: Scope

@@ -6,15 +6,15 @@ Source: IEEE Std 1003.1-2017, volume 3, 2.6.5.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.apps.shell.pattern import Run
 
 _WHITE = frozenset(" \t\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Some text of a word; `splits` where it came out of an expansion that was not quoted."""
 
     text: str
@@ -22,8 +22,7 @@ class Piece:
     splits: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Break:
+class Break(Struct, frozen=True):
     """Between two fields of `$@`."""
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from emulator.apps.shell.arithmetic import ArithmeticProblem, constant
 from emulator.apps.shell.escapes import unescape
@@ -21,8 +22,7 @@ class FormatProblem(Exception):  # noqa: N818 - a message for a shell's user, as
         self.printed = printed
 
 
-@dataclass(slots=True)
-class Printed:
+class Printed(Struct):
     """What is printed, and what is wrong with the arguments."""
 
     text: str = ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 
 class ShellSyntaxError(Exception):
@@ -15,23 +16,20 @@ class ShellSyntaxError(Exception):
         self.incomplete = incomplete
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """Text that stands for itself; where it is not quoted, its `*`, `?` and `[` are patterns."""
 
     text: str
     quoted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DoubleQuoted:
+class DoubleQuoted(Struct, frozen=True):
     """What stands between double quotes."""
 
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """`$name`, `${name}`, `${name:-word}` and the like.
 
     `operator` is "" for none, "length" for `${#name}`, else as written: `-` `=` `?` `+` (each also after a colon),
@@ -44,15 +42,13 @@ class Parameter:
     second: Word | None = None  # a substring's length, what a replacement puts in
 
 
-@dataclass(frozen=True, slots=True)
-class CommandSubstitution:
+class CommandSubstitution(Struct, frozen=True):
     """`$(...)` or backquotes."""
 
     body: Script
 
 
-@dataclass(frozen=True, slots=True)
-class ArithmeticExpansion:
+class ArithmeticExpansion(Struct, frozen=True):
     """`$((...))`."""
 
     word: Word
@@ -61,8 +57,7 @@ class ArithmeticExpansion:
 Part: TypeAlias = Literal | DoubleQuoted | Parameter | CommandSubstitution | ArithmeticExpansion
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One word as it was written."""
 
     parts: tuple[Part, ...] = ()
@@ -98,15 +93,13 @@ def constant_text(parts: tuple[Part, ...]) -> str | None:
     return text
 
 
-@dataclass(slots=True)
-class HereDocument:
+class HereDocument(Struct):
     """The lines of a `<<`; they stand behind the command that they belong to, and are filled in when they are read."""
 
     word: Word = Word()
 
 
-@dataclass(frozen=True, slots=True)
-class Redirection:
+class Redirection(Struct, frozen=True):
     """`2>file` and the like: `descriptor` is the one before the operator, or its default."""
 
     descriptor: int
@@ -115,8 +108,7 @@ class Redirection:
     document: HereDocument | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(Struct, frozen=True):
     """`name=word` in front of a command; `+=` appends."""
 
     name: str
@@ -124,8 +116,7 @@ class Assignment:
     appends: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SimpleCommand:
+class SimpleCommand(Struct, frozen=True):
     """Assignments, words, redirections; any of them may be missing."""
 
     assignments: tuple[Assignment, ...]
@@ -134,30 +125,26 @@ class SimpleCommand:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Subshell:
+class Subshell(Struct, frozen=True):
     """`( list )`."""
 
     body: Script
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """`{ list; }`."""
 
     body: Script
 
 
-@dataclass(frozen=True, slots=True)
-class If:
+class If(Struct, frozen=True):
     """`if` with its `elif`s: conditions and bodies in turn; `otherwise` is None without `else`."""
 
     clauses: tuple[tuple[Script, Script], ...]
     otherwise: Script | None
 
 
-@dataclass(frozen=True, slots=True)
-class Loop:
+class Loop(Struct, frozen=True):
     """`while`, or `until` where `ends_on` is True."""
 
     condition: Script
@@ -165,8 +152,7 @@ class Loop:
     ends_on: bool
 
 
-@dataclass(frozen=True, slots=True)
-class For:
+class For(Struct, frozen=True):
     """`for name in words`; without `in` over the positional parameters."""
 
     name: str
@@ -174,8 +160,7 @@ class For:
     body: Script
 
 
-@dataclass(frozen=True, slots=True)
-class CaseItem:
+class CaseItem(Struct, frozen=True):
     """Patterns, what they run, and whether the next item's body follows (`;&`)."""
 
     patterns: tuple[Word, ...]
@@ -183,32 +168,28 @@ class CaseItem:
     falls_through: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """`case word in ... esac`."""
 
     word: Word
     items: tuple[CaseItem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Conditional:
+class Conditional(Struct, frozen=True):
     """`[[ ... ]]`: words, and the operators `&&`, `||`, `!`, `(`, `)`, `<` and `>` as strings."""
 
     terms: tuple[Word | str, ...]
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Struct, frozen=True):
     """`name() compound`."""
 
     name: str
     body: Command
 
 
-@dataclass(frozen=True, slots=True)
-class Redirected:
+class Redirected(Struct, frozen=True):
     """A compound command with redirections."""
 
     command: Command
@@ -218,16 +199,14 @@ class Redirected:
 Command: TypeAlias = SimpleCommand | Subshell | Group | If | Loop | For | Case | Conditional | Function | Redirected
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+class Pipeline(Struct, frozen=True):
     """Commands joined by `|`."""
 
     commands: tuple[Command, ...]
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AndOr:
+class AndOr(Struct, frozen=True):
     """Pipelines joined by `&&` and `||`; `background` where `&` ends it."""
 
     first: Pipeline
@@ -235,8 +214,7 @@ class AndOr:
     background: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """A list of commands."""
 
     items: tuple[AndOr, ...] = ()

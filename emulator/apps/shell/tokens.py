@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from emulator.apps.shell.scanner import Kind, Scanner, Token, document_parts
 from emulator.apps.shell.syntax import HereDocument, Literal, ShellSyntaxError, Word
@@ -12,8 +12,7 @@ RESERVED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """A here-document whose lines have not been read yet."""
 
     delimiter: str

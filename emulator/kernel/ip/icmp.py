@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.ip.header import NETWORK, OFFSET_MASK
@@ -43,8 +44,7 @@ _HEADER = struct.Struct("!BBHI")
 _QUOTED = struct.Struct("!B8xB2xII")  # version and length, protocol, addresses
 
 
-@dataclass(frozen=True, slots=True)
-class IcmpError:
+class IcmpError(Struct, frozen=True):
     """An ICMP error about a packet of ours. `quoted` is that packet's beginning, from its IPv4 header.
 
     `source` is who reports it; `info` the next-hop MTU, gateway or pointer; addresses are those of the quoted packet.

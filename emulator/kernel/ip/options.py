@@ -7,7 +7,7 @@ beginning of the IPv4 header.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from emulator.kernel.ip.header import MINIMUM_HEADER, NETWORK
 from emulator.kernel.skb import Skb
@@ -25,8 +25,7 @@ class OptionError(Exception):
         self.position = position
 
 
-@dataclass(slots=True)
-class Options:
+class Options(Struct):
     """Where options are, and what is still to be filled in (`struct ip_options`). 0: there is none."""
 
     record_route: int = 0

@@ -6,8 +6,9 @@ In Linux these are `in_device.ifa_list`, and a hash over all links (net/ipv4/dev
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.packet.address import MASKS, network_broadcast
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from emulator.kernel.routing.route import Scope
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """One IPv4 address of a link. `peer` equals `address` except on point-to-point links; `broadcast` is 0 if unset."""
 
     address: int

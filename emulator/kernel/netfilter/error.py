@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from emulator.errors import PodwireError
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """Something that a rule uses and that is not here: `match u32`, `target TEE`, `option --queue-num`.
 
     A jump to a chain that is not there is an unknown target: by its name alone nobody can tell.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from emulator.kernel.netfilter.options import U32, format_network, format_protocol
 from emulator.kernel.netfilter.service_names import service_name
@@ -12,8 +12,7 @@ _NETWORKS = {0x7F000000: "loopback", 0xA9FE0000: "link-local"}  # /etc/networks
 _HOSTS = {0x7F000001: "localhost"}
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Struct, frozen=True):
     """What a listing of one rule goes by: `numeric` is -n, `protocol` the rule's -p, whose services are meant."""
 
     numeric: bool

@@ -8,8 +8,10 @@ from __future__ import annotations
 import errno
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.routing.fib_check import check_rule, checked
@@ -39,8 +41,7 @@ _TABLE_BUCKETS = 0xFF  # tables are listed in the order of their hash buckets
 _NO_ENTRY = "RTNETLINK answers: No such file or directory"
 
 
-@dataclass(frozen=True, slots=True)
-class RoutePattern:
+class RoutePattern(Struct, frozen=True):
     """Which route to delete: the first of a prefix that agrees in every field given; None, 0 and () match anything."""
 
     destination: int

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.routing.route import TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, TABLE_UNSPEC, TOS_MASK
@@ -49,8 +51,7 @@ class Flow(NamedTuple):
     dport: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One policy rule. What is left at its default matches everything; `in_link` "lo" is local output.
 
     `source` and `destination` are (address, prefix length); `sport` and `dport` are ranges, both ends included, and
@@ -142,8 +143,7 @@ class Rule:
         return self.describes(other) and as_other == other
 
 
-@dataclass(frozen=True, slots=True)
-class RulePattern:
+class RulePattern(Struct, frozen=True):
     """Which rule to delete: the first that has every field of `rule` that is not at its default."""
 
     rule: Rule

@@ -6,7 +6,9 @@ RFC 9260 section 5.1.3. So an INIT with a forged address costs no memory.
 from __future__ import annotations
 
 import struct
-from dataclasses import astuple, dataclass
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from emulator.kernel.siphash import siphash
 
@@ -17,8 +19,7 @@ _SEAL = struct.Struct("!Q")
 _WORDS = struct.Struct(f"<{_COOKIE.size // 8}Q")
 
 
-@dataclass(frozen=True, slots=True)
-class Cookie:
+class Cookie(Struct, frozen=True):
     """Both sides' tags and first numbers, the peer's address, window and streams, and an old association's tags."""
 
     own_tag: int

@@ -6,7 +6,8 @@ Transmission sequence numbers (TSN) are unwrapped: plain ints that never wrap.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.kernel.sequence import MASK, unwrap
 from emulator.packet.sctp_chunks import FIRST, LAST, UNORDERED, Data, Sack
@@ -18,8 +19,7 @@ MAXIMUM_DUPLICATES = 16
 _ORDER_MASK = 0xFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One whole message of the peer's program; `ppid` is the payload protocol identifier that it gave."""
 
     payload: bytes

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.kernel.socket.error import os_error
@@ -23,8 +24,7 @@ _SMALLEST_BLOCK = 576
 _BLOCK_OVERHEAD = 376  # headers and skb_shared_info
 
 
-@dataclass(frozen=True, slots=True)
-class SocketInfo:
+class SocketInfo(Struct, frozen=True):
     """One row of `ss`: addresses as text, queues in bytes (of a listener: connections waiting, and its backlog)."""
 
     protocol: str  # "tcp", "udp", "icmp" or "sctp"

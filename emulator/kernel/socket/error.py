@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.kernel.drop import DropReason
 from emulator.packet.icmp import DESTINATION_UNREACHABLE, PARAMETER_PROBLEM, TIME_EXCEEDED
@@ -53,8 +54,7 @@ _UNREACHABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SocketError:
+class SocketError(Struct, frozen=True):
     """One ICMP error about a packet that a socket sent, as IP_RECVERR's `sock_extended_err` tells it.
 
     `offender` is who sent the error (a router, for traceroute); `destination` is where our packet was going. `info` is

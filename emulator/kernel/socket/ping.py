@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.socket.base import SocketInfo, parse_address
@@ -26,8 +27,7 @@ HEADER_LENGTH = 8
 MAXIMUM_PAYLOAD = 65_507
 
 
-@dataclass(frozen=True, slots=True)
-class PingReply:
+class PingReply(Struct, frozen=True):
     """An echo reply, or an ICMP error about one of our requests (`error`; `source` is then who sent the error).
 
     `size` is the ICMP message in bytes, header included, as `ping` prints it.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import struct
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.routing.route import RTN_BROADCAST, RouteResult
@@ -36,8 +37,7 @@ ERROR_QUEUE_LIMIT = 64
 _PORTS = struct.Struct("!HH")
 
 
-@dataclass(frozen=True, slots=True)
-class Datagram:
+class Datagram(Struct, frozen=True):
     """One datagram that came in. `trace` is its mark if it was traced: pass it on to `send_to` of the answer."""
 
     payload: bytes

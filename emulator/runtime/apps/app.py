@@ -10,12 +10,13 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context, ContextVar, copy_context
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from emulator.apps.environment import Container, ProgramFailure
 from emulator.runtime.apps import guard, output
@@ -31,8 +32,7 @@ _log: ContextVar[Callable[[str], None] | None] = ContextVar("podwire_app_log", d
 _runs: trio.lowlevel.RunVar[_Apps] = trio.lowlevel.RunVar("podwire_apps")
 
 
-@dataclass(frozen=True, slots=True)
-class App:
+class App(Struct, frozen=True):
     """A program: `name` is "module:function", to be found in the directories of `app_path`.
 
     `alone`: in a process of the cluster's, where nobody but apps has threads of his own.

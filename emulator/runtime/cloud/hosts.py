@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import trio
+from msgspec import Struct
 
 from emulator.apps.directory import DnsAnswer
 from emulator.apps.environment import Container, Program
@@ -23,8 +23,7 @@ LEAST_DELAY = 1.0
 """Seconds before a program that ended is started again."""
 
 
-@dataclass(slots=True)
-class RunningHost:
+class RunningHost(Struct):
     """A namespace outside the nodes that users can name; parts of the network have no host and no log."""
 
     name: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import trio
+from msgspec import Struct
 
 from emulator.runtime.control.memory_listener import MemoryListener
 from emulator.runtime.state_directory import CONTROLLER, StateDirectory
@@ -22,8 +22,7 @@ class Backend(Protocol):
         """Connect to a node. Raises OSError."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnixBackend:
+class UnixBackend(Struct, frozen=True):
     """The sockets in a state directory."""
 
     directory: StateDirectory
@@ -37,8 +36,7 @@ class UnixBackend:
         return await trio.open_unix_socket(str(self.directory.socket(name)))
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryBackend:
+class MemoryBackend(Struct, frozen=True):
     """The listeners of processes that are tasks here, by name; one that comes again listens anew."""
 
     listeners: Mapping[str, MemoryListener]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -64,8 +63,7 @@ R = TypeVar("R", bound=Struct)
 READY_WITHIN = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class ExecOutcome:
+class ExecOutcome(Struct, frozen=True):
     """What a command printed, and its exit status."""
 
     stdout: str
@@ -73,8 +71,7 @@ class ExecOutcome:
     exit_status: int
 
 
-@dataclass(frozen=True, slots=True)
-class TraceOutcome:
+class TraceOutcome(Struct, frozen=True):
     """How a traced packet fared, and every decision about it and its reply, in order."""
 
     result: TraceStartResult

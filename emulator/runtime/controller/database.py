@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from emulator.api.messages import EventType, Object
 from emulator.api.store.history import StoreEvent
@@ -32,8 +32,7 @@ class DatabaseError(PodwireError):
     """The store on disk cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """What was committed last; `epoch` counts the starts of the controller, this one included."""
 
     objects: list[Object]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import trio
+from msgspec import Struct
 
 from emulator.api.messages import LogLine
 from emulator.apps.environment import Container, Program, ProgramFailure
@@ -80,8 +80,7 @@ class ContainerLog:
         self._changed = trio.Event()
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Struct, frozen=True):
     """How a program ended; `message` says why, for what did not end by itself."""
 
     status: int

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import trio
@@ -46,8 +45,7 @@ FIRST_DELAY = 0.02
 LAST_DELAY = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
+class Subscription(Struct, frozen=True):
     """A kind whose objects the node wants to know; of one namespace, or of all."""
 
     kind: str

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import trio
+from msgspec import Struct
 
 from emulator.api.cluster_file import ClusterConfig
 from emulator.errors import PodwireError
@@ -20,8 +20,7 @@ from emulator.runtime.underlay.udp import UdpUnderlay
 from emulator.runtime.underlay.underlay import Underlay
 
 
-@dataclass(frozen=True, slots=True)
-class MachineSetting:
+class MachineSetting(Struct, frozen=True):
     """The surroundings of one machine; `epoch` differs for each start of it."""
 
     name: str

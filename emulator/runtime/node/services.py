@@ -6,9 +6,9 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 import trio
+from msgspec import Struct
 
 import emulator
 from emulator.api import messages
@@ -43,8 +43,7 @@ from emulator.runtime.sockets.network import NetnsNetwork
 _SYNCS = 256  # of kube-proxy that wait for who watches them
 
 
-@dataclass(frozen=True, slots=True)
-class NodeParts:
+class NodeParts(Struct, frozen=True):
     """The parts of a running node that its control socket shows."""
 
     name: str

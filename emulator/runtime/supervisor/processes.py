@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -69,8 +68,7 @@ LauncherRequest = StartProcess | SignalProcess | End
 LauncherEvent = ProcessStarted | ProcessExited | ProcessFailed
 
 
-@dataclass(frozen=True, slots=True)
-class Inherited:
+class Inherited(Struct, frozen=True):
     """What a forked process starts with. The sockets are bound; the listener listens."""
 
     name: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import trio
+from msgspec import Struct
 
 from emulator.api import messages
 from emulator.api.messages import ClusterOverview, ControlError, Empty, EventType, NotReady, WatchParams
@@ -15,8 +15,7 @@ from emulator.runtime.tasks import tasks
 WATCHED = ("Node", "Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicationController")
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far the cluster has come up; `waiting_for` has one line for each thing that is not ready."""
 
     nodes: int

@@ -6,9 +6,9 @@ import os
 import resource
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 import trio
+from msgspec import Struct
 
 import emulator
 from emulator.api import messages
@@ -62,8 +62,7 @@ class StartError(PodwireError):
     """The cluster did not come up; nothing of it is left."""
 
 
-@dataclass(frozen=True, slots=True)
-class Restarted:
+class Restarted(Struct, frozen=True):
     """A process ended and is started again."""
 
     name: str

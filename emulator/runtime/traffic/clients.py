@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.api.kinds import find_kind
 from emulator.api.messages import ControlError, LoadClient, Object
@@ -12,8 +13,7 @@ from emulator.errors import PodwireError
 from emulator.runtime.cluster.cluster import Cluster
 
 
-@dataclass(frozen=True, slots=True)
-class ClientPlace:
+class ClientPlace(Struct, frozen=True):
     """A pod on its node, or a node itself where `pod` is empty."""
 
     node: str

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from emulator.api.traffic.assertion import Assertion
 from emulator.apps.load.tally import Tally
 
@@ -14,8 +16,7 @@ PERCENTILES = (("p50", 0.50), ("p90", 0.90), ("p99", 0.99), ("max", 1.0))
 Part = Literal["load", "client", "target"]
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """What one client of one load got of one target."""
 
     load: str
@@ -24,8 +25,7 @@ class Cell:
     tally: Tally
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """Something that happened `at` seconds after the beginning; `failed` makes the whole run fail."""
 
     at: float
@@ -33,8 +33,7 @@ class Event:
     failed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """An assertion and whether it held; `of` names the load, client or target, empty for all together."""
 
     assertion: Assertion

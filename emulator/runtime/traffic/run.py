@@ -6,10 +6,10 @@ A node makes all requests of a load that are its pods'; here is one exchange for
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import trio
+from msgspec import Struct
 
 from emulator.api.messages import LOAD_RUN, ControlError, LoadClient, LoadNews, LoadParams
 from emulator.api.traffic.assertion import Assertion, parse_assertion
@@ -32,16 +32,14 @@ IMPLIED = ("errors == 0", "answered > 0")
 OnChange = Callable[[], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class OwnLoad:
+class OwnLoad(Struct, frozen=True):
     """Requests that the script makes itself, in this process: `spec` has the pace, its targets are not looked at."""
 
     spec: LoadSpec
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """All that is to be done; `own_changes` are coroutine functions of the script, each with its time and its name."""
 
     name: str

@@ -7,9 +7,10 @@ import inspect
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from emulator.api.traffic.file import read_traffic_file
 from emulator.api.traffic.traffic import Scenario
@@ -28,8 +29,7 @@ class SettingError(PodwireError):
     """A `--set` that the script does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """A script that was read. `settings` are keyword arguments of a Python script's main."""
 
     path: Path

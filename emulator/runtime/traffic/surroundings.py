@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 
 import trio
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How a load goes: since its start, and over the last interval. `latency_ms` is the interval's p99."""
 
     elapsed: float
@@ -27,8 +26,7 @@ class Progress:
         )
 
 
-@dataclass(slots=True)
-class Surroundings:
+class Surroundings(Struct):
     """`on_progress` hears twice a second, `on_step` what is done before and after.
 
     `stop`, when it is set, ends loads with what there is until then; `running`: how many of them run.

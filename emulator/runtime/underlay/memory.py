@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass
 from random import Random
 
 import trio
+from msgspec import Struct
 
 from emulator.runtime.underlay.underlay import Deliver, UdpAddress, Underlay
 
@@ -15,8 +15,7 @@ _QUEUE_LIMIT = 4096
 QUEUE_FULL = "no room in the queue"
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(Struct, frozen=True):
     """How well datagrams travel: probabilities from 0 to 1, times in seconds.
 
     `delay` is the least, `jitter` what is added at most, drawn evenly. A duplicate is delayed by itself; a datagram

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.api.codec import (
     FRAME_OVERHEAD,
@@ -44,8 +45,7 @@ MISSING_KEPT = 1_024
 """Sequence numbers of one peer that may still come late; what is older is lost for good."""
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """Another machine, as the registry has it; `mac` is that of its NIC, `more_macs` are those bridged behind it."""
 
     name: str

@@ -6,8 +6,9 @@ nothing in it at all. The runtime drains them into flows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.conntrack.connection import REPLY
 
@@ -39,8 +40,7 @@ ICMP_REFUSALS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """One such answer; `answers` is how many packets had come back on the connection until then."""
 
     time: float

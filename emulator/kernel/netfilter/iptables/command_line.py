@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from emulator.kernel.netfilter.error import OtherFamilyError, RuleError
 from emulator.kernel.netfilter.extensions import Extensions
@@ -95,8 +96,7 @@ def _extensions() -> Iterator[type[Match | Target]]:
     yield from TARGETS.values()
 
 
-@dataclass(slots=True)
-class CommandLine:
+class CommandLine(Struct):
     """What was asked for. `words` are those of the rule; `number` is from 1, and None where none was given."""
 
     table: str | None = None

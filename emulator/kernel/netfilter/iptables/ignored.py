@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.trace import StepKind
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(Struct, frozen=True):
     """What stands in place of a rule's tests and target: its text after `-A CHAIN `, and what in it is not here."""
 
     text: str
@@ -44,8 +44,7 @@ class Ignored:
         return never
 
 
-@dataclass(frozen=True, slots=True)
-class IgnoredLine:
+class IgnoredLine(Struct, frozen=True):
     """Which line of a text was kept as an ignored rule, and why."""
 
     line: int

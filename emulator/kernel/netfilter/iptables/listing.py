@@ -6,8 +6,9 @@ Names of hosts are not looked up: without -n addresses are printed as numbers to
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.names import Names
@@ -20,8 +21,7 @@ _FEW = 99_999  # counters up to this are printed whole
 _THOUSANDS = 9_999  # and with a letter up to this many of its unit
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Struct, frozen=True):
     """What to print: -n, -v, -x and --line-numbers."""
 
     numeric: bool = False

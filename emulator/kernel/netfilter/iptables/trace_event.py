@@ -6,8 +6,9 @@ which iptables now is: a rule that matched, whatever it did, and the policy; not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.packet_words import packet_words
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
-@dataclass(frozen=True, slots=True)
-class TraceEvent:
+class TraceEvent(Struct, frozen=True):
     """One event. `kind` is rule or policy; the policy's `number` is the one behind the last rule.
 
     `verdict`: ACCEPT, DROP, RETURN, CONTINUE, JUMP:CHAIN or GOTO:CHAIN. `packet` as `-j LOG` writes it.

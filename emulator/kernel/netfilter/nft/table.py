@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_DROP, Hook, Verdict
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from emulator.kernel.skb import Skb
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True):
     """What makes a chain one that packets enter: `type filter hook forward priority 0; policy drop;`."""
 
     kind: str

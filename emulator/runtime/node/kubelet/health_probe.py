@@ -6,10 +6,10 @@ Requests and connections leave from the node's own namespace, as the kubelet's d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import trio
+from msgspec import Struct
 
 from emulator.api.objects.container import Container, HttpGetAction, Probe, TcpSocketAction
 from emulator.api.objects.meta import IntOrString
@@ -23,8 +23,7 @@ _LATE = 0.1
 """Seconds by which a timeout may come late. Later than that the node itself was held up: its pods are not to blame."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """The container that is asked: `node` is where the kubelet's sockets are, `run` runs a command in the pod."""
 
     node: NetnsNetwork

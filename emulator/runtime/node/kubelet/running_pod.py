@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 import msgspec
 import trio
+from msgspec import Struct, field
 
 from emulator.api.app_annotation import app_of
 from emulator.api.objects.container import Container as ContainerSpec
@@ -28,8 +28,7 @@ from emulator.runtime.node.served_ports import PodPorts, ServedPorts
 from emulator.runtime.sockets.network import NetnsNetwork
 
 
-@dataclass(frozen=True, slots=True)
-class PodHost:
+class PodHost(Struct, frozen=True):
     """What the pods of a node need of it."""
 
     node_name: str
@@ -45,8 +44,7 @@ class PodHost:
     served_ports: ServedPorts | None = None
 
 
-@dataclass(slots=True)
-class RunningPod:
+class RunningPod(Struct):
     """A pod and its containers, by name; of each the run that is there now, or was last."""
 
     pod: Pod

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.nft.datatype import Datatype
 from emulator.kernel.netfilter.nft.element import DEFAULT, Counted, Data, Element, Name, Part, Span, span_of_names
@@ -18,8 +19,7 @@ from emulator.kernel.netfilter.nft.time import parse_time
 _MASKED_NAMES = 16
 
 
-@dataclass(slots=True)
-class Read:
+class Read(Struct):
     """An element as it was written, with the tokens that it stands at. Its parts are values, spans or patterns."""
 
     element: Element

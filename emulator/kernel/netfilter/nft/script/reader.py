@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from emulator.kernel.netfilter.nft.datatype import IFINDEX, Datatype, LinkIndex, Scalar
 from emulator.kernel.netfilter.nft.error import NftError, ValueProblem
@@ -23,8 +24,7 @@ REFUSED = frozenset(
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class Scope:
+class Scope(Struct):
     """Where something is read: the tokens, the namespace and the table."""
 
     tokens: Tokens

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+
+from msgspec import Struct, field
 
 from emulator.kernel.netfilter.nft.datatype import BY_NAME, Datatype
 from emulator.kernel.netfilter.nft.error import NftError
@@ -14,8 +16,7 @@ from emulator.kernel.netfilter.nft.script.reader import Scope
 from emulator.kernel.netfilter.nft.set import COUNTER, FLAGS, VERDICT, Declaration
 
 
-@dataclass(slots=True)
-class SetDraft:
+class SetDraft(Struct):
     """A declaration as it is read, and where its elements stand: they are read once everything they name is there."""
 
     is_map: bool

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from emulator.kernel.netfilter.nft.element import Counted
 from emulator.kernel.netfilter.nft.listing import PRIORITIES
@@ -21,8 +22,7 @@ _KINDS = ("filter", "nat", "route")
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 
 
-@dataclass(slots=True)
-class ChainSpec:
+class ChainSpec(Struct):
     """What stands in a chain's braces: its base, and where its rules begin."""
 
     base: Base | None = None
