@@ -5,14 +5,13 @@ Read by `apply` (what may be kept), `get` (which word means which kind) and the 
 
 from __future__ import annotations
 
-import difflib
 import re
 from functools import cache
 from types import MappingProxyType
 
 from msgspec import Struct
 
-from emulator.api.problem import quoted
+from emulator.api.problem import closest, quoted
 
 
 class Kind(Struct, frozen=True):
@@ -299,7 +298,7 @@ def _may_be_custom(api_version: str, kind: str) -> bool:
     if not slash or not kind or "." not in group or group in BUILT_IN_GROUPS | _OF_TOOLS or not _VERSION.match(version):
         return False
     own = [known.group for known in KINDS if known.kind == kind and known.group]
-    return not difflib.get_close_matches(group, own, n=1, cutoff=0.85)
+    return closest(group, own, 0.85) is None
 
 
 def is_list(api_version: str, kind: str) -> bool:
@@ -309,8 +308,8 @@ def is_list(api_version: str, kind: str) -> bool:
 
 def suggest(name: str) -> str | None:
     """Return the known plural closest to a misspelt word, if one is close."""
-    close = difflib.get_close_matches(name.lower(), _by_name(), n=1)
-    return _by_name()[close[0]].plural if close else None
+    close = closest(name.lower(), _by_name())
+    return _by_name()[close].plural if close else None
 
 
 def is_foreign(api_version: str, kind: str) -> bool:
@@ -328,7 +327,7 @@ def why_unknown(api_version: str, kind: str) -> str:
     same = [known.api_version for known in KINDS if known.kind == kind]
     if same:
         return f"{text}; use {same[0]}"
-    close = difflib.get_close_matches(kind, {known.kind for known in KINDS}, n=1, cutoff=0.7)
+    close = closest(kind, {known.kind for known in KINDS}, 0.7)
     if close and any(known.group == group for known in KINDS):
-        return f"{text}; did you mean {close[0]}?"
+        return f"{text}; did you mean {close}?"
     return f"{text}: {BUILT_IN_REFUSED}" if "." in group and group in BUILT_IN_GROUPS else text

@@ -56,6 +56,14 @@ def quoted(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:190]}…{text[-1]}"
 
 
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known word that a misspelt one may have meant; `cutoff` is how alike they must be, at most 1."""
+    from difflib import get_close_matches  # a large module, for mistakes only
+
+    close = get_close_matches(word, tuple(known), n=1, cutoff=cutoff)
+    return close[0] if close else None
+
+
 def listed(values: Iterable[str]) -> str:
     """Return values as Kubernetes lists them: quoted, with commas."""
     return ", ".join(quoted(value) for value in values)

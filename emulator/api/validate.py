@@ -5,7 +5,6 @@ All problems are found at once, in the words that kubectl's users know. `apply` 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from types import MappingProxyType
@@ -18,7 +17,7 @@ from emulator.api.checks import cluster, pod, service, workload
 from emulator.api.checks.metadata import check_metadata
 from emulator.api.kinds import Kind, kind_of, why_unknown
 from emulator.api.objects.meta import Object
-from emulator.api.problem import Cursor, Path, Problem, format_path, listed, quoted
+from emulator.api.problem import Cursor, Path, Problem, closest, format_path, listed, quoted
 
 _CHECKS: Mapping[str, Callable[[Cursor], None]] = MappingProxyType(
     {
@@ -134,8 +133,8 @@ def _translated(error: ValidationError, path: Path, kind: Kind) -> Iterator[Prob
 def _unknown_field(path: Path, kind: Kind) -> Problem:
     name = str(path[-1])
     message = f'unknown field "{format_path(path)}"'
-    close = difflib.get_close_matches(name, schema.fields_at(kind, list(path[:-1])), n=1)
-    return Problem(path, f'{message}; did you mean "{close[0]}"?' if close else message)
+    close = closest(name, schema.fields_at(kind, list(path[:-1])))
+    return Problem(path, f'{message}; did you mean "{close}"?' if close else message)
 
 
 _TYPE_NAMES: Mapping[str, str] = MappingProxyType(

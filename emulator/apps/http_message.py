@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from email.utils import formatdate
+from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import parse_qs, unquote
 
@@ -12,6 +12,9 @@ from msgspec import Struct, field
 from emulator.apps.environment import Address
 
 Headers = tuple[tuple[str, str], ...]
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Request(Struct, frozen=True):
@@ -78,4 +81,5 @@ def text(body: str, status: int = 200) -> Response:
 
 def http_date(seconds: float) -> str:
     """Write a time (seconds since the epoch) as the Date header has it (RFC 9110 section 5.6.7)."""
-    return formatdate(seconds, usegmt=True)
+    moment = datetime.fromtimestamp(seconds, UTC)  # by hand: the name of a day must not depend on the locale
+    return f"{_DAYS[moment.weekday()]}, {moment.day:02} {_MONTHS[moment.month - 1]} {moment:%Y %H:%M:%S} GMT"

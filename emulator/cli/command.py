@@ -110,7 +110,7 @@ def complete_cluster(_ctx: click.Context, _parameter: click.Parameter, incomplet
 
 def mistyped(message: str, known: Iterable[str] = (), word: str = "") -> click.UsageError:
     """Return a usage error (exit status 2), with the known word that is close to `word`."""
-    import difflib
+    from emulator.api.problem import closest
 
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return click.UsageError(f'{message}; did you mean "{close[0]}"?' if close else message)
+    close = closest(word, known)
+    return click.UsageError(f'{message}; did you mean "{close}"?' if close else message)

@@ -18,6 +18,7 @@ from emulator.api.messages import (
     ListParams,
     Object,
 )
+from emulator.api.problem import closest
 from emulator.cli.client import Client
 from emulator.cli.command import mistyped
 from emulator.cli.lists import list_all
@@ -94,8 +95,6 @@ def _pod(client: Client, name: str, namespace: str) -> Target:
 
 def _hint(client: Client, name: str, namespace: str) -> str:
     """Return what the user may have meant by the name of a pod that there is not."""
-    import difflib
-
     pods = list_all(client, ListParams(kind="Pod")).items
     elsewhere = sorted(pod["metadata"]["namespace"] for pod in pods if pod["metadata"]["name"] == name)
     if elsewhere:
@@ -105,8 +104,8 @@ def _hint(client: Client, name: str, namespace: str) -> str:
         if any(obj["metadata"]["name"] == name for obj in found):
             return f"; did you mean {short}/{name}?"
     names = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == namespace]
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; see: emulator get pods -n {namespace}"
+    close = closest(name, names)
+    return f"; did you mean {close}?" if close else f"; see: emulator get pods -n {namespace}"
 
 
 def _pod_of(client: Client, kind: Kind, name: str, namespace: str) -> Target:

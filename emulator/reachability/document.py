@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from emulator.api.problem import printable, quoted
+from emulator.api.problem import closest, printable, quoted
 from emulator.bundle.problem import Problems
 from emulator.errors import ManifestError
 
@@ -62,8 +61,8 @@ class Reader:
         for key, entry in value.items():
             name = by_letters.get(key.lower().replace("_", "").replace("-", ""))
             if name is None:
-                close = difflib.get_close_matches(key, known, n=1)
-                hint = f'did you mean "{close[0]}"?' if close else f"known are {', '.join(known)}"
+                close = closest(key, known)
+                hint = f'did you mean "{close}"?' if close else f"known are {', '.join(known)}"
                 self.wrong(f"{path}.{printable(key)}", f"unknown key; {hint}")
             elif name in found:
                 self.wrong(f"{path}.{printable(key)}", f"{name} is said twice")

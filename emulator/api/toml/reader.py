@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from emulator.api.checks import formats
 from emulator.api.networks import parse_network
 from emulator.api.problem import Path as FieldPath
-from emulator.api.problem import format_path, printable, quoted
+from emulator.api.problem import closest, format_path, printable, quoted
 from emulator.api.toml.lines import line_of
 
 NOT_AVAILABLE = "not available in this version"
@@ -42,8 +41,8 @@ class TomlReader:
             if key in later:
                 self.problem((*path, key), f"this section is {NOT_AVAILABLE}; take it out")
             elif key not in known:
-                close = difflib.get_close_matches(key, tuple(known), n=1)
-                hint = f'did you mean "{close[0]}"?' if close else f"known are {', '.join(known)}"
+                close = closest(key, known)
+                hint = f'did you mean "{close}"?' if close else f"known are {', '.join(known)}"
                 self.problem((*path, key), f"unknown key; {hint}")
 
     def mistyped(self, path: FieldPath, value: Any, wanted: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
 import operator
 import re
@@ -11,7 +10,7 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
-from emulator.api.problem import printable
+from emulator.api.problem import closest, printable
 from emulator.errors import PodwireError
 
 
@@ -114,8 +113,8 @@ def parse_assertion(text: str, *, load: str = "", each: str = "") -> Assertion:
         raise AssertionSyntaxError(f'must be such as "errors == 0", "p99 < 50ms", "share(web-*) >= 20%": {text!r}')
     metric, argument, unit = found["metric"], (found["argument"] or "").strip(), found["unit"]
     if metric not in METRICS:
-        close = difflib.get_close_matches(metric, METRICS, n=1)
-        hint = f'did you mean "{close[0]}"?' if close else f"known are {', '.join(METRICS)}"
+        close = closest(metric, METRICS)
+        hint = f'did you mean "{close}"?' if close else f"known are {', '.join(METRICS)}"
         raise AssertionSyntaxError(f"unknown metric {printable(metric)}; {hint}")
     if metric in _ARGUMENT_NEEDED and not argument:
         raise AssertionSyntaxError(f"{metric} needs to know of what: {metric}(web-*)")

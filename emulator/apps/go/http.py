@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping
-from html import escape
 from http import HTTPStatus
 from posixpath import dirname, normpath
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +19,7 @@ PLAIN = "text/plain; charset=utf-8"
 PLAIN_HTTP = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 """What a client that speaks HTTP to an HTTPS port gets."""
 
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;"})  # net/http's htmlReplacer
 _BUFFERED = 2048  # bytes up to which net/http knows the length of what a handler writes (bufferBeforeChunkingSize)
 
 
@@ -92,7 +92,7 @@ def redirect(request: Request, location: str, status: int) -> Response:
     if request.method in {"GET", "HEAD"} and not request.header("content-type"):
         headers["Content-Type"] = "text/html; charset=utf-8"
         phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-        body = f'<a href="{escape(location)}">{phrase}</a>.\n\n' if request.method == "GET" else ""
+        body = f'<a href="{location.translate(_HTML)}">{phrase}</a>.\n\n' if request.method == "GET" else ""
     return reply(body, status, headers)
 
 

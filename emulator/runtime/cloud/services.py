@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from emulator.api.messages import (
     NodeStatusResult,
     VersionResult,
 )
+from emulator.api.problem import closest
 from emulator.apps.environment import Command
 from emulator.runtime.cloud.hosts import RunningHost
 from emulator.runtime.control.server import Exchange, Methods
@@ -122,7 +122,7 @@ class CloudServices(MachineServices):
     def _find(self, name: str) -> RunningHost:
         found = self.places.get(name)
         if found is None:
-            close = difflib.get_close_matches(name, self.places, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(self.places)}"
+            close = closest(name, self.places)
+            hint = f"did you mean {close}?" if close else f"there are {', '.join(self.places)}"
             raise ControlError(ErrorCode.NOT_FOUND, f'host "{name}" not found outside the nodes; {hint}')
         return found
