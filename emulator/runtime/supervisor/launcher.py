@@ -17,12 +17,11 @@ import trio
 from emulator.api.codec import FrameReader, encode_frame
 from emulator.errors import PodwireError
 from emulator.runtime.state_directory import StateDirectoryLock
-from emulator.runtime.supervisor.launcher_process import PROGRAMS, LauncherProcess, load_programs
+from emulator.runtime.supervisor.launcher_process import PROGRAMS, SHARED, LauncherProcess, load_program
 from emulator.runtime.supervisor.processes import (
     End,
     LauncherEvent,
     LauncherRequest,
-    ProcessMain,
     SignalProcess,
     StartProcess,
 )
@@ -75,15 +74,17 @@ class LocalLauncher:
         programs: Mapping[str, str] = PROGRAMS,
     ) -> LocalLauncher:
         """Import what the processes need, and fork. Call it in a process of one thread where trio does not run."""
-        loaded = load_programs(programs)
-        warm_up(proxy_mode, container_programs)
+        for name in SHARED:
+            if name in programs:
+                load_program(programs[name])
+        _fillers = warm_up(proxy_mode, container_programs)  # kept for as long as the fork lives
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
             ours.close()
-            _run_forked(theirs, loaded, lock)
+            _run_forked(theirs, programs, lock)
         theirs.close()
         return cls(ours, pid)
 
@@ -162,7 +163,7 @@ class LocalLauncher:
             raise LauncherLostError("the process that starts the others has ended") from None
 
 
-def _run_forked(channel: socket.socket, programs: Mapping[str, ProcessMain], lock: StateDirectoryLock) -> None:
+def _run_forked(channel: socket.socket, programs: Mapping[str, str], lock: StateDirectoryLock) -> None:
     """In the fork: leave the terminal's session, serve, and never return into the supervisor's code."""
     status = 1
     try:

@@ -50,6 +50,11 @@ PROGRAMS: Mapping[str, str] = {
 }
 """The processes of a cluster: where the function lies that each runs."""
 
+SHARED = ("node", "cloud")
+"""Imported before the fork, so that all processes share their code; what only one process runs it imports
+itself, and nobody else carries it.
+"""
+
 _GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 _LISTEN_BACKLOG = 128
 _UNDERLAY_BUFFER = 4 * 1024 * 1024
@@ -58,19 +63,17 @@ _PR_SET_PDEATHSIG = 1
 _RESET_SIGNALS = (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP, signal.SIGPIPE)
 
 
-def load_programs(programs: Mapping[str, str]) -> dict[str, ProcessMain]:
-    """Import what the processes run (`module:function`), so that a fork has it at once."""
-    loaded = {}
-    for name, place in programs.items():
-        module, _, function = place.partition(":")
-        loaded[name] = getattr(importlib.import_module(module), function)
-    return loaded
+def load_program(place: str) -> ProcessMain:
+    """Import what a process runs (`module:function`)."""
+    module, _, function = place.partition(":")
+    main: ProcessMain = getattr(importlib.import_module(module), function)
+    return main
 
 
 class LauncherProcess:
     """The loop of the launcher: requests in, forks and their ends out. No trio, one thread."""
 
-    def __init__(self, channel: socket.socket, programs: Mapping[str, ProcessMain], lock: StateDirectoryLock) -> None:
+    def __init__(self, channel: socket.socket, programs: Mapping[str, str], lock: StateDirectoryLock) -> None:
         self._channel = channel
         self._programs = programs
         self._lock = lock
@@ -230,7 +233,8 @@ class LauncherProcess:
             self._close_inherited()
             _reset_signals()
             _redirect(request.log)
-            self._programs[request.program](Inherited(name, request.arguments, listener, underlay))
+            main = load_program(self._programs[request.program])
+            main(Inherited(name, request.arguments, listener, underlay))
             status = 0
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) else 1
@@ -334,9 +338,10 @@ def main(arguments: list[str]) -> None:
     channel, lock, made, path, name, proxy_mode, *container_programs = arguments
     directory = StateDirectory(Path(path), name)
     held = StateDirectoryLock.adopt(directory, int(lock), made=made == "made")
-    programs = load_programs(PROGRAMS)
-    warm_up(proxy_mode, container_programs)
-    LauncherProcess(socket.socket(fileno=int(channel)), programs, held).run()
+    for shared in SHARED:
+        load_program(PROGRAMS[shared])
+    _fillers = warm_up(proxy_mode, container_programs)  # kept for as long as this process lives
+    LauncherProcess(socket.socket(fileno=int(channel)), PROGRAMS, held).run()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import gc
 import hashlib
 import io
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import msgspec
@@ -29,13 +29,20 @@ _VIEWS = (Node, Pod, Service, EndpointSlice)
 _MATCHES = ("addrtype", "comment", "conntrack", "mark", "statistic", "tcp", "udp")
 _TARGETS = ("ACCEPT", "DNAT", "DROP", "MARK", "MASQUERADE", "REJECT", "RETURN")
 """What the rules of kube-proxy and of the CNI are made of; whatever else rules name is imported when they do."""
+_POOL_SIZE = 16_384
+_POOL_HEADER = 48
+_BLOCK_SIZES = range(48, 513, 16)
+"""Of CPython's allocator (Objects/obmalloc.c): blocks of one size lie in pools, behind a header."""
+_MOST_BLOCKS = 100_000  # where Python has another allocator there are no pools to fill
+
 _FIRST_COMMAND = "curl"  # what most people run first; all commands would take a tenth of a second
 
 
-def warm_up(proxy_mode: str, programs: Iterable[str]) -> None:
+def warm_up(proxy_mode: str, programs: Iterable[str]) -> list[bytes]:
     """Import programs and kube-proxy's mode, have msgspec look at what will cross a wire, and settle the heap.
 
-    The collector leaves alone what there is by then: looking at an object writes to it, and so copies its page.
+    The collector leaves alone what there is by then: looking at an object writes to it, and so copies its page. What is
+    returned fills gaps of the heap, and is to be kept.
     """
     import_programs(programs)
     make_proxier(proxy_mode, ProxyNode("launcher"), ProxySettings())
@@ -57,4 +64,21 @@ def warm_up(proxy_mode: str, programs: Iterable[str]) -> None:
     # CPython's cache of attributes holds names that a fork throws out, which writes to the pages they lie on.
     sys._clear_type_cache()
     gc.collect()
+    fillers = list(_fillers())
     gc.freeze()
+    return fillers
+
+
+def _fillers() -> Iterator[bytes]:
+    """Yield objects that take the free blocks between those in use, for each size of small blocks.
+
+    What a process makes after its fork lies together then, in pools of its own, and not on pages with old objects
+    here and there, each of which would be copied for it.
+    """
+    for size in _BLOCK_SIZES:
+        length = size - b"".__sizeof__()
+        for _ in range(_MOST_BLOCKS):
+            filler = bytes(length)
+            yield filler
+            if id(filler) % _POOL_SIZE == _POOL_HEADER:
+                break  # the first block of a fresh pool: no other pool had one left
