@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Sequence
 from importlib import import_module
@@ -63,6 +64,7 @@ def start(
     """
     if output and not detach:
         raise click.UsageError("--output needs --detach: in the foreground the command does not return")
+    gc.disable()  # until all is imported: it stays, and to look through it again and again takes a tenth of the time
     config = _config(config_file, name or session.cluster, seed)
     objects = _objects(config, quiet=quiet)
     directory = locate(config.name, session.state_dir)

@@ -139,15 +139,16 @@ class Sysctl:
         self.default_ttl = 64
         self.bridge_call_iptables = True
         self._on_change = on_change
-        self._knobs: dict[str, _Knob] = {}
+        self._knobs: dict[str, _Knob] = {}  # of the plain ones those that were asked for, since a namespace has many
         self._numbers: dict[str, int] = {}
         self._read_only: dict[str, Callable[[], int]] = {}
         self._families: dict[str, Callable[[], object]] = {}
-        for name, default in PLAIN_DEFAULTS.items():
-            self.register(name, default)
-        self._knobs["net.ipv4.ip_default_ttl"].apply = self._set_default_ttl
-        self._knobs["net.ipv4.ip_forward"].apply = self._set_forwarding
-        self._knobs["net.bridge.bridge-nf-call-iptables"].apply = self._set_bridge_call_iptables
+        for name, apply in (
+            ("net.ipv4.ip_default_ttl", self._set_default_ttl),
+            ("net.ipv4.ip_forward", self._set_forwarding),
+            ("net.bridge.bridge-nf-call-iptables", self._set_bridge_call_iptables),
+        ):
+            self.register(name, PLAIN_DEFAULTS[name], apply)
 
     def register(
         self, name: str, default: int | str, apply: Callable[[str], None] | None = None, *, numeric: bool = True
@@ -181,7 +182,8 @@ class Sysctl:
 
     def number(self, name: str) -> int:
         """Return the value of a numeric knob (not of net.ipv4.conf)."""
-        return self._numbers[name]
+        number = self._numbers.get(name)
+        return PLAIN_DEFAULTS[name] if number is None else number
 
     def set(self, name: str, value: str | int) -> None:
         """Set a value. SysctlError for an unknown name or a value that is not taken."""
@@ -195,7 +197,7 @@ class Sysctl:
 
     def names(self) -> Iterator[str]:
         """Every name there is now, sorted, as `sysctl -a` lists them."""
-        names = [*self._knobs, *self._read_only]
+        names = [*{**PLAIN_DEFAULTS, **self._knobs}, *self._read_only]
         for link in ("all", "default", *self.links):
             names += [f"{CONF_PREFIX}{link}.{field}" for field in CONF_DEFAULTS]
         yield from sorted(names)
@@ -225,6 +227,8 @@ class Sysctl:
 
     def _knob(self, name: str) -> _Knob:
         knob = self._knobs.get(name)
+        if knob is None and name in PLAIN_DEFAULTS:
+            knob = self._knobs[name] = _Knob(str(PLAIN_DEFAULTS[name]), None, numeric=True)
         if knob is None:
             self.load(name)
             knob = self._knobs.get(name)

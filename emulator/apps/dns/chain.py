@@ -1,6 +1,7 @@
 """Puts the plugins of a Corefile's server blocks together, in the order that CoreDNS has whatever the file's order.
 
-Source: CoreDNS's plugin.cfg and core/dnsserver/zdirectives.go.
+Plugins that few clusters use are imported when a file names them. Source: CoreDNS's plugin.cfg and
+core/dnsserver/zdirectives.go.
 """
 
 from __future__ import annotations
@@ -12,16 +13,12 @@ from msgspec import Struct
 from emulator.apps.directory import ServiceDirectory
 from emulator.apps.dns.cache import Cache, cache_settings
 from emulator.apps.dns.corefile import Directive, ServerBlock
-from emulator.apps.dns.file import File, ZoneData, file_settings
 from emulator.apps.dns.forward import Forward, forward_settings
-from emulator.apps.dns.hosts import Hosts, hosts_settings
 from emulator.apps.dns.kubernetes import Kubernetes, kubernetes_settings
 from emulator.apps.dns.loadbalance import LoadBalance
 from emulator.apps.dns.loop import Loop
 from emulator.apps.dns.request import Handler, NoNext, Request
-from emulator.apps.dns.rewrite import Rewrite, name_rule
 from emulator.apps.dns.server import NameServer
-from emulator.apps.dns.zone_file import parse_zone_file
 from emulator.apps.environment import Network
 from emulator.errors import PodwireError
 from emulator.packet import dns
@@ -76,12 +73,18 @@ class _Builder:
             if len(directives) > 1 and name not in _SEVERAL:
                 raise directives[1].line.wrong(f"plugin/{name}: this plugin can only be used once per Server Block")
             if name == "rewrite":
-                rules = tuple(name_rule(directive) for directive in directives)
-                handler = Rewrite(rules, handler) if rules else handler
+                handler = self._rewrite(directives, handler)
                 continue
             for directive in reversed(directives):
                 handler = await self._plugin(directive, handler)
         return handler
+
+    def _rewrite(self, directives: list[Directive], following: Handler) -> Handler:
+        if not directives:
+            return following
+        from emulator.apps.dns.rewrite import Rewrite, name_rule
+
+        return Rewrite(tuple(name_rule(directive) for directive in directives), following)
 
     async def _plugin(self, directive: Directive, following: Handler) -> Handler:
         around, zones = self._around, self._block.zones
@@ -93,6 +96,8 @@ class _Builder:
             case "cache":
                 return Cache(cache_settings(directive, zones), around.clock, following)
             case "hosts":
+                from emulator.apps.dns.hosts import Hosts, hosts_settings
+
                 hosts = hosts_settings(directive, zones)
                 return Hosts(hosts, await around.read_file(hosts.path) or "", following)
             case "kubernetes":
@@ -110,6 +115,9 @@ class _Builder:
         return Forward(forward, around.network, around.watch, following)
 
     async def _file(self, directive: Directive, following: Handler) -> Handler:
+        from emulator.apps.dns.file import File, ZoneData, file_settings
+        from emulator.apps.dns.zone_file import parse_zone_file
+
         settings = file_settings(directive, self._block.zones)
         text = await self._around.read_file(settings.path)
         if text is None:

@@ -124,6 +124,8 @@ class ControllerLink:
     def _own(self, client: ControlClient, registered: Registered) -> None:
         if self._registered is not None and self._registered.epoch != registered.epoch:
             self._revisions.clear()  # the controller was started again, perhaps with another store: list all
+        if self._registered is not None:  # the controller has told of the first time
+            self._log.info("registered again", extra={"epoch": registered.epoch})
         self._client = client
         self._registered = registered
         self._usable.set()
@@ -151,7 +153,6 @@ class _Session:
             if registered is None:
                 raise ControlError(ErrorCode.INTERNAL, "the registration ended without an answer")
             link._own(self._client, registered)
-            link._log.info("registered", extra={"epoch": registered.epoch})
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     self._extend(registered)

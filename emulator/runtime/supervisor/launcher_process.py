@@ -335,6 +335,7 @@ def _where(request: StartProcess, error: OSError) -> str:
 
 def main(arguments: list[str]) -> None:
     """Run as a fresh process (`CHANNEL LOCK MADE PATH NAME MODE PROGRAM…`): how a launcher that died is replaced."""
+    gc.disable()  # until all is imported
     channel, lock, made, path, name, proxy_mode, *container_programs = arguments
     directory = StateDirectory(Path(path), name)
     held = StateDirectoryLock.adopt(directory, int(lock), made=made == "made")

@@ -5,6 +5,7 @@ The two are tied by a pipe: when the program goes, however it goes, the supervis
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -90,6 +91,7 @@ async def _wait_for_word(output: trio.abc.ReceiveStream, *, ready: bool) -> None
 
 def main() -> int:
     """Be the supervisor's process: arguments in on standard input, which is then the lifeline; words out."""
+    gc.disable()  # until all is imported
     output = os.dup(1)
     os.dup2(2, 1)  # nothing that prints may get between the words
     length = int.from_bytes(_read(4), "big")

@@ -41,8 +41,8 @@ _FIRST_COMMAND = "curl"  # what most people run first; all commands would take a
 def warm_up(proxy_mode: str, programs: Iterable[str]) -> list[bytes]:
     """Import programs and kube-proxy's mode, have msgspec look at what will cross a wire, and settle the heap.
 
-    The collector leaves alone what there is by then: looking at an object writes to it, and so copies its page. What is
-    returned fills gaps of the heap, and is to be kept.
+    The collector runs from then on, and leaves alone what there is by then: looking at an object writes to it, and so
+    copies its page. What is returned fills gaps of the heap, and is to be kept.
     """
     import_programs(programs)
     make_proxier(proxy_mode, ProxyNode("launcher"), ProxySettings())
@@ -63,9 +63,9 @@ def warm_up(proxy_mode: str, programs: Iterable[str]) -> list[bytes]:
     open_log("launcher", io.StringIO()).info("warm")
     # CPython's cache of attributes holds names that a fork throws out, which writes to the pages they lie on.
     sys._clear_type_cache()
-    gc.collect()
     fillers = list(_fillers())
     gc.freeze()
+    gc.enable()
     return fillers
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import socket
 from collections import deque
 
@@ -22,7 +23,7 @@ class UdpUnderlay(Underlay):
     def __init__(self, name: str, epoch: int, udp: socket.socket) -> None:
         super().__init__(name, epoch)
         self._socket = udp
-        self._buffer = memoryview(bytearray(_BUFFER))
+        self._buffer = memoryview(mmap.mmap(-1, _BUFFER))  # its pages come when they are written to
         self._pending: deque[tuple[bytes, UdpAddress]] = deque()
         self._blocked = trio.Event()
         host, port = udp.getsockname()[:2]
