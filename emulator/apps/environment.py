@@ -275,7 +275,7 @@ class Container(Struct, frozen=True):
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[tuple[str, str, int], ...] = ()  # (name, protocol, containerPort)
-    probed_ports: tuple[int, ...] = ()  # TCP ports that its probes ask
+    probed_ports: tuple[tuple[int, bool], ...] = ()  # TCP ports that its probes ask, and whether over TLS
     service_ports: ServicePorts | None = None  # for the one container of a pod that stands in for what is not declared
     labels: Mapping[str, str] = field(default_factory=dict)
     zone: Zone | None = None  # for name servers outside of clusters

@@ -15,7 +15,7 @@ kind: Pod
 metadata: {name: flask, labels: {app: flask}}
 spec:
   containers:
-  - {name: app, image: example.com/flask}
+  - {name: app, image: example.com/flask, ports: [{name: https-admin, containerPort: 6443}]}
   - {name: sidecar, image: example.com/sidecar, ports: [{containerPort: 9000}]}
 ---
 apiVersion: v1
@@ -43,6 +43,7 @@ spec:
   ports:
   - {name: web, port: 80, targetPort: 5000}
   - {name: safe, port: 443, targetPort: 5443}
+  - {name: tls, port: 8443, targetPort: https-admin}
   - {name: side, port: 9000}
   - {name: ask, port: 53, protocol: UDP}
 ---
@@ -92,6 +93,8 @@ async def test_ports_that_services_lead_to_answer_without_being_declared(
     assert "container: app" in await get(client, "http://flask/")
     assert "container: app" in await get(client, "https://flask/", "-k")
     assert "container: app" in await get(client, "http://flask:443/")  # whoever begins with TLS gets it, others HTTP
+    assert "container: app" in await get(client, "https://flask:8443/", "-k")
+    assert (await client.exec("curl", "-sS", "http://flask:8443/")).exit_status == 52  # an https port speaks that alone
     assert "container: sidecar" in await get(client, "http://flask:9000/")
     with await client.udp_socket() as socket:
         assert "flask" in await ask(socket, "who?", "flask.default.svc.cluster.local", 53)

@@ -1,11 +1,13 @@
 """What an image without a program of its own runs: a server on each port that is declared, probed, or a Service's.
 
-TCP ports speak HTTP, and HTTPS to whoever begins with TLS; a client that speaks something else gets one line that names
-the pod, and so does each datagram.
+TCP ports speak HTTP, and HTTPS to whoever begins with TLS; ports whose name or number says which speak that alone, if
+their probes do not disagree. A client that speaks something else gets one line that names the pod, and so does each
+datagram.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
@@ -20,6 +22,8 @@ from emulator.apps.udp_server import serve_udp
 
 if TYPE_CHECKING:
     import ssl
+
+HTTP_PORT, HTTPS_PORT = 80, 443
 
 
 async def main(container: Container, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> int:
@@ -43,12 +47,18 @@ class _Server:
         self._container = container
         self._nursery = nursery
         self._opened: set[tuple[str, int]] = set()
-        self._service = Service(
+        self._context = cache(lambda: _context(container))
+        self._plain = self._serving(None)
+        self._either = self._serving(self._context)
+
+    def _serving(self, tls_if_asked: Callable[[], ssl.SSLContext] | None) -> Service:
+        container = self._container
+        return Service(
             lambda request: describe(container, request),
             container.wall_clock,
             container.log,
             garbage=f"{line(container)}\n".encode(),
-            tls_if_asked=cache(lambda: _context(container)),
+            tls_if_asked=tls_if_asked,
         )
 
     async def open(self, protocol: str, port: int) -> None:
@@ -57,7 +67,10 @@ class _Server:
         if (protocol, port) in self._opened:
             return
         if protocol == "TCP":
-            self._nursery.start_soon(serve, await network.open_tcp_listener(port), self._service)
+            spoken = _spoken(self._container, port)
+            tls = self._context() if spoken is True else None
+            service = self._either if spoken is None else self._plain
+            self._nursery.start_soon(serve, await network.open_tcp_listener(port), service, tls)
         elif protocol == "UDP":
             answer = f"{line(self._container)}\n".encode()
             self._nursery.start_soon(serve_udp, network.open_udp(port), lambda _: answer)
@@ -74,7 +87,21 @@ class _Server:
 def _ports(container: Container) -> list[tuple[str, int]]:
     """Return protocol and port of all that is declared or probed."""
     declared = [(protocol, port) for _, protocol, port in container.ports]
-    return [*declared, *(("TCP", port) for port in container.probed_ports)]
+    return [*declared, *(("TCP", port) for port, _ in container.probed_ports)]
+
+
+def _spoken(container: Container, port: int) -> bool | None:
+    """Whether a TCP port speaks TLS; None if it speaks what its client does."""
+    name = next((name for name, protocol, number in container.ports if (protocol, number) == ("TCP", port)), "")
+    word = name.partition("-")[0]
+    if port == HTTPS_PORT or word == "https":
+        secure = True
+    elif port == HTTP_PORT or word == "http":
+        secure = False
+    else:
+        return None
+    probed = {over_tls for number, over_tls in container.probed_ports if number == port}
+    return secure if probed <= {secure} else None
 
 
 def _context(container: Container) -> ssl.SSLContext:

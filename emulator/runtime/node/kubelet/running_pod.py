@@ -100,13 +100,13 @@ def container_of(
     )
 
 
-def _probed_ports(spec: ContainerSpec) -> Iterator[int]:
-    """The TCP ports that probes ask."""
+def _probed_ports(spec: ContainerSpec) -> Iterator[tuple[int, bool]]:
+    """The TCP ports that probes ask, and whether over TLS."""
     for _, _, probe in probes(spec):
         for action in (probe.http_get, probe.tcp_socket):
             if action is not None:
                 with suppress(PortError):
-                    yield port_of(action.port, spec)
+                    yield port_of(action.port, spec), getattr(action, "scheme", "") == "HTTPS"
 
 
 def _service_ports(host: PodHost, running: RunningPod, spec: ContainerSpec) -> ServicePorts | None:
