@@ -57,11 +57,6 @@ def _parts(spec: Object, annotations: Mapping[str, str]) -> Iterator[str]:
     ]
     if passed:
         yield f"probes that cannot run here count as passed: {', '.join(passed)}"
-    ports = [
-        port["hostPort"] for container in containers for port in container.get("ports") or [] if port.get("hostPort")
-    ]
-    if ports:
-        yield f"hostPort {', '.join(map(str, ports))} has no effect"
 
 
 def _line(container: Object) -> tuple[str, Sequence[str], Sequence[str]]:

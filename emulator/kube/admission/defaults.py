@@ -70,14 +70,19 @@ def _pod_spec(spec: Object) -> Object:
     filled = _POD | spec
     for part in ("containers", "initContainers"):
         if spec.get(part):
-            filled[part] = [_container(container) for container in spec[part]]
+            on_host = bool(spec.get("hostNetwork"))
+            filled[part] = [_container(container, on_host=on_host) for container in spec[part]]
     return filled
 
 
-def _container(container: Object) -> Object:
+def _container(container: Object, *, on_host: bool) -> Object:
+    """Fill in ports; on the host's network each port is the host's."""
     if not container.get("ports"):
         return container
-    return container | {"ports": [{"protocol": "TCP"} | port for port in container["ports"]]}
+    ports = [{"protocol": "TCP"} | port for port in container["ports"]]
+    if on_host:
+        ports = [{"hostPort": port["containerPort"]} | port for port in ports]
+    return container | {"ports": ports}
 
 
 def _service_spec(spec: Object) -> Object:

@@ -6,8 +6,9 @@ Source: containernetworking/plugins, plugins/main/bridge; kindnet for the routes
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -19,6 +20,9 @@ from emulator.kernel.link.veth import pair
 from emulator.kernel.netns import Netns
 from emulator.kernel.routing.route import Route
 from emulator.kube.cni.host_local import HostLocal
+
+if TYPE_CHECKING:
+    from emulator.kube.cni.portmap import PortMap, PortMapping
 
 BRIDGE_NAME = "cbr0"
 POD_LINK = "eth0"
@@ -42,6 +46,7 @@ class BridgePlugin:
         self._uplink = uplink
         self._network = network
         self._addresses = HostLocal(network.pod_cidr)
+        self._port_map: PortMap | None = None
         self._bridge = Bridge(root, BRIDGE_NAME, _mac(f"{network.node_name}/{BRIDGE_NAME}"), uplink.mtu)
         self._bridge.set_up()
         gateway = int(self._addresses.gateway)
@@ -50,9 +55,12 @@ class BridgePlugin:
         )
         root.netfilter.restore(_masquerade_rules(network), noflush=True)
 
-    def set_up_pod(self, uid: str, namespace: str, name: str, wanted: str = "") -> tuple[Netns, str]:
+    def set_up_pod(
+        self, uid: str, namespace: str, name: str, wanted: str = "", host_ports: Sequence[PortMapping] = ()
+    ) -> tuple[Netns, str]:
         """Make the pod's namespace and return it with its address; `wanted` is used if it is free.
 
+        What comes to its `host_ports` of the node goes on to it.
         Raises AddressesExhaustedError, and then leaves nothing behind.
         """
         address = self._addresses.allocate(uid, IPv4Address(wanted) if wanted else None)
@@ -67,10 +75,14 @@ class BridgePlugin:
         network = self._network.pod_cidr
         netns.add_address(inside, int(address), network.prefixlen, broadcast=int(network.broadcast_address))
         netns.fib.add(Route(0, 0, link=inside, gateway=int(self._addresses.gateway)))
+        if host_ports:
+            self._host_ports().add(uid, str(address), host_ports)
         return netns, str(address)
 
     def tear_down_pod(self, uid: str) -> None:
         """Remove the pod's namespace, with it both ends of its veth, and give its address back."""
+        if self._port_map is not None:
+            self._port_map.remove(uid)
         netns = self._kernel.namespaces.get(f"cni-{uid}")
         if netns is not None:
             netns.close()
@@ -91,6 +103,13 @@ class BridgePlugin:
             self._root.fib.remove(route)
         for route in wanted - present:
             self._root.fib.add(route)
+
+    def _host_ports(self) -> PortMap:
+        if self._port_map is None:
+            from emulator.kube.cni.portmap import PortMap
+
+            self._port_map = PortMap(self._root, BRIDGE_NAME, str(self._network.pod_cidr), BRIDGE_NAME)
+        return self._port_map
 
     def _is_pod_route(self, route: Route) -> bool:
         return bool(route.gateway) and IPv4Address(route.destination) in self._network.cluster_pod_cidr

@@ -1,6 +1,7 @@
 """The scheduler: a node for each pod that has none. It filters as Kubernetes does and then spreads.
 
-Source: pkg/scheduler/framework/plugins (nodeaffinity, tainttoleration, nodeunschedulable, podtopologyspread).
+Source: pkg/scheduler/framework/plugins (nodeaffinity, nodeports, tainttoleration, nodeunschedulable,
+podtopologyspread).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from emulator.kube.indexes import BY_CONTROLLER, PODS_BY_NODE
 from emulator.kube.ownership import key_of, with_condition
 from emulator.kube.reconciler import Change, Key, Moment, Reader, Replace, Requeue, UpdateStatus
 from emulator.kube.scheduler.node_affinity import matches_affinity
+from emulator.kube.scheduler.node_ports import NOT_FREE, are_free, host_ports
 
 NOT_REGISTERED = "NodeNotRegistered"
 """Reason of the Ready condition of a node whose process has never been there."""
@@ -31,8 +33,8 @@ class Scheduler:
     watches = frozenset({"Pod", "Node"})
 
     def keys(self, reader: Reader, event: Object) -> Iterable[Key]:
-        """Return the pod, or after a node's change every pod that waits for a node."""
-        if event["kind"] == "Node":
+        """Return the pod, or every pod that waits for a node: after a node's change, or that of one with host ports."""
+        if event["kind"] == "Node" or (event["spec"].get("nodeName") and host_ports(event["spec"])):
             return [key_of(pod) for pod in reader.find(PODS_BY_NODE, "") if _waits(pod)]
         return [key_of(event)] if _waits(event) else []
 
@@ -46,6 +48,10 @@ class Scheduler:
         pod = view(obj, Pod)
         nodes = [view(node, Node) for node in reader.list("Node")]
         refusals = {node.metadata.name: refusal(pod, node) for node in nodes}
+        if ports := host_ports(obj["spec"]):
+            for name, reason in refusals.items():
+                if not reason and not are_free(reader, name, ports):
+                    refusals[name] = NOT_FREE
         wait = _still_to_come(pod, nodes, moment)
         if wait > 0:
             return [Requeue(key, wait)]

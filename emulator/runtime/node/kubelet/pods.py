@@ -6,6 +6,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -40,6 +41,9 @@ from emulator.runtime.node.kubelet.running_pod import PodHost, RunningPod, capab
 from emulator.runtime.node.kubelet.termination import Termination
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings
+
+if TYPE_CHECKING:
+    from emulator.kube.cni.portmap import PortMapping
 
 
 class PodRunner:
@@ -134,7 +138,9 @@ class PodRunner:
     def _set_up(self, action: SetUpPod) -> None:
         metadata = action.pod.metadata
         try:
-            netns, address = self._plugin.set_up_pod(action.uid, metadata.namespace, metadata.name, action.address)
+            netns, address = self._plugin.set_up_pod(
+                action.uid, metadata.namespace, metadata.name, action.address, _host_ports(action.pod)
+            )
         except PodwireError as error:
             self._actions.extend(self._kubelet.sandbox_failed(action.uid, str(error), self._moment()))
             return
@@ -263,6 +269,17 @@ class PodRunner:
     def _spawn(self, act: Callable[..., Awaitable[object]], *args: object) -> None:
         assert self._nursery is not None
         self._nursery.start_soon(act, *args)
+
+
+def _host_ports(pod: Pod) -> list[PortMapping]:
+    """Return the ports of the node that the pod's containers and sidecars ask for."""
+    sidecars = [container for container in pod.spec.init_containers if container.restart_policy == "Always"]
+    ports = [port for container in (*pod.spec.containers, *sidecars) for port in container.ports if port.host_port]
+    if not ports:
+        return []
+    from emulator.kube.cni.portmap import PortMapping
+
+    return [PortMapping(port.protocol, port.host_port, port.container_port, port.host_ip) for port in ports]
 
 
 def _specs(pod: Pod) -> Iterable[ContainerSpec]:
