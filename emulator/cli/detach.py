@@ -16,7 +16,7 @@ from emulator.api.cluster_file import ClusterConfig
 from emulator.api.messages import Object
 from emulator.cli.exit_status import FAILED, INTERRUPTED, OK
 from emulator.cli.output import note, print_error
-from emulator.cli.supervise import supervise
+from emulator.cli.supervise import SIGNALS, supervise
 from emulator.errors import PodwireError
 from emulator.runtime.state_directory import SUPERVISOR, StateDirectory
 
@@ -28,7 +28,12 @@ _ERROR = "error"
 def run_detached(
     config: ClusterConfig, objects: Sequence[Object], directory: StateDirectory, timeout: float, *, quiet: bool
 ) -> int:
-    """Start a cluster in the background; return 0 once all is ready, 1 if it failed or is not ready in time."""
+    """Start a cluster in the background; return 0 once all is ready, 1 if it failed or is not ready in time.
+
+    Ctrl-C, SIGTERM and a closed terminal end what has begun, until it is ready.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler)
     sys.stdout.flush()
     sys.stderr.flush()
     ours, theirs = os.pipe()
@@ -40,11 +45,21 @@ def run_detached(
     try:
         return _listen(ours, config.name, timeout, quiet=quiet)
     except KeyboardInterrupt:
-        os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
+        _end(pid)
         return INTERRUPTED
     finally:
         os.close(ours)
+
+
+def _end(pid: int) -> None:
+    """End the supervisor and wait for it; each further signal hurries it on, as Ctrl-C does in the foreground."""
+    while True:
+        try:
+            os.kill(pid, signal.SIGTERM)
+            os.waitpid(pid, 0)
+        except KeyboardInterrupt:
+            continue
+        return
 
 
 def _listen(pipe: int, name: str, timeout: float, *, quiet: bool) -> int:

@@ -9,6 +9,9 @@ from emulator.api.cluster_file import ClusterConfig
 from emulator.api.messages import Object
 from emulator.runtime.state_directory import StateDirectory, create
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a cluster: from the first moment, when they are KeyboardInterrupts, to the last (`Interruptions`)."""
+
 
 def supervise(
     config: ClusterConfig,
@@ -23,7 +26,7 @@ def supervise(
     `say` gets lines for the user, `when_held` is called once the directory is ours. Raises StateDirectoryError and
     StartError, then nothing is left; nor is it after an interruption, whenever that comes.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, signal.default_int_handler)  # while nothing is made yet
     from emulator.cli.start_progress import Narrator
     from emulator.runtime.supervisor.interruptions import Interruptions

@@ -132,7 +132,8 @@ def test_the_foreground_prints_the_page_and_ctrl_c_ends_all(tmp_path: Path, stat
     assert errors.endswith('cluster "small" has ended\n')
 
 
-def test_ctrl_c_before_all_is_ready_leaves_nothing(tmp_path: Path, state: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_before_all_is_ready_leaves_nothing(tmp_path: Path, state: Path, number: signal.Signals) -> None:
     for words in ([], ["--detach"]):
         process = subprocess.Popen(
             command("--state-dir", str(state), "start", small(tmp_path), *words),
@@ -143,7 +144,7 @@ def test_ctrl_c_before_all_is_ready_leaves_nothing(tmp_path: Path, state: Path) 
         )
         assert process.stderr is not None
         assert process.stderr.readline().startswith('starting cluster "small"')
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=20)
         assert process.returncode in (0, 130)
         assert "Traceback" not in errors
