@@ -146,7 +146,9 @@ def test_logs(ask: Ask) -> None:
     [first, *_] = ask.lines("logs", "deploy/web", "--all-containers", "--prefix", "--since", "1h")
     assert first.startswith("[pod/web-")
     assert first.endswith(f"/whoami] {lines[0]}")
-    assert any("Starting up on port 80" in line for line in ask.lines("logs", "host/example.com"))
+    host = ask.lines("logs", "host/example.com", "--since", "1h")
+    assert any("Starting up on port 80" in line for line in host)
+    assert ask.lines("logs", "host/example.com", "--since", "1ms") == []
     assert "is not valid for pod web-" in ask("logs", "deploy/web", "-c", "no").err
     assert ask("logs", "deploy/web", "--since", "soon").status == 2
     assert ask("logs", "deploy/web", "--all-containers", "-c", "whoami").status == 2
