@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from emulator.apps import commands
 from emulator.apps.directory import DnsAnswer, ServiceDirectory, Zone
