@@ -49,10 +49,16 @@ pip_install() {
     die "could not install the packages: see pip's message above; running this again continues"
 }
 
+# Compiles what has changed since, so that no command does it again: where PYTHONDONTWRITEBYTECODE is set none keeps it.
+compile_sources() {
+  .venv/bin/python -m compileall -q emulator tui || printf '%s: not all is compiled ahead, so that commands start more slowly\n' "${0##*/}" >&2
+}
+
 # ensure_environment NAME: makes .venv hold the locked packages, for running (run) or with the test extras (test).
 ensure_environment() {
   local target=. start=$SECONDS
   if environment_is "$1"; then
+    compile_sources
     return
   fi
   printf 'Installing into .venv (once; again only when the dependencies change) ...\n' >&2
@@ -68,5 +74,6 @@ ensure_environment() {
   if [ "$1" = test ]; then
     stamp_of "$PWD" >.venv/.podwire-run
   fi
+  compile_sources
   printf 'Installed in %d s.\n' "$((SECONDS - start))" >&2
 }

@@ -14,6 +14,7 @@ from emulator.runtime.bench.cluster import (
     BenchError,
     bench_cluster,
     cluster_file,
+    compile_ahead,
     node_names,
     processor_seconds,
 )
@@ -94,6 +95,7 @@ class _Run(Struct, frozen=True, kw_only=True):
 def measure_start(nodes: int, runs: int, say: Callable[[str], None]) -> StartReport:
     """Start and stop a cluster `runs` times; `say` hears how it goes. Raises BenchError."""
     load = os.getloadavg()[0]
+    compile_ahead()
     done: list[_Run] = []
     for number in range(1, runs + 1):
         say(f"{nodes} nodes, run {number} of {runs} …")
