@@ -8,6 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 from trio.testing import MockClock
 
+from emulator.apps.certificate import server_context
+from emulator.apps.http_message import text
+from emulator.apps.http_server import serve
+from emulator.apps.http_service import Service
+
 from .conftest import Lab, open_lab
 
 U = "https://10.244.1.3"
@@ -95,18 +100,23 @@ async def test_verbose(web: Lab) -> None:
     ("line", "status", "error"),
     [
         (
-            "curl -sSk https://10.244.1.3:80/",
+            "curl -sSk https://10.244.1.3:83/",
             35,
             "(35) OpenSSL/3.0.19: error:0A00010B:SSL routines::wrong version number",
         ),
-        ("curl -sS http://10.244.1.3:443/", 52, "(52) Empty reply from server"),
+        ("curl -sS http://10.244.1.3:84/", 52, "(52) Empty reply from server"),
         (f"curl -sS --cacert /x {U}/", 77, "(77) error setting certificate file: /x"),
         ("curl -sSk -m 2 https://10.244.1.3:82/", 28, "(28) Connection timed out after 200"),
         ("curl -sSk --connect-timeout 1 https://10.244.1.3:82/", 28, "(28) SSL connection timeout"),
     ],
 )
 async def test_failures(web: Lab, line: str, status: int, error: str) -> None:
-    await web.networks["server"].open_tcp_listener(82)  # nobody accepts there
+    server = web.networks["server"]
+    await server.open_tcp_listener(82)  # nobody accepts there
+    service = Service(lambda _: text("x"), web.machine.wall_clock, lambda _: None)
+    context = server_context("Podwire", "server", ["server"], web.machine.wall_clock())
+    web.nursery.start_soon(serve, await server.open_tcp_listener(83), service)
+    web.nursery.start_soon(serve, await server.open_tcp_listener(84), service, context)
     result = await web.run(line)
     assert (result.status, result.out) == (status, "")
     assert result.error.startswith(f"curl: {error}")
