@@ -117,10 +117,3 @@ class Reconciler(Protocol):
 
     def reconcile(self, reader: Reader, key: Key, moment: Moment) -> list[Change]:
         """Return the changes that `key` needs now; an empty list when it is as it should be."""
-
-
-class Admission(Protocol):
-    """Fills in or refuses what only the server can: addresses, ports, defaults. Runs before an object is stored."""
-
-    def admit(self, reader: Reader, new: Object, old: Object | None) -> Object:
-        """Return the object to store. AdmissionError (with path and what to do) refuses it."""

@@ -20,8 +20,6 @@ BROADCAST_MAC = 0xFFFFFFFFFFFF
 
 _IPV4_MULTICAST_MAC = 0x01005E000000  # RFC 1112 section 6.4
 _GROUP_BIT = 1 << 40
-_LOCAL_BIT = 1 << 41
-
 _IPV4_TEXT = re.compile(r"(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})", re.ASCII)
 _OCTETS = {str(octet): octet for octet in range(256)}
 _MAC_TEXT = re.compile(r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}", re.ASCII)
@@ -75,14 +73,6 @@ def prefix_mask(length: int) -> int:
     if not 0 <= length <= 32:
         raise WireError(f"not an IPv4 prefix length: {length}; it is between 0 and 32")
     return MASKS[length]
-
-
-def mask_to_prefix_length(mask: int) -> int:
-    """Return the prefix length of a contiguous netmask. WireError if it has holes."""
-    length = mask.bit_count()
-    if not 0 <= mask <= BROADCAST_IPV4 or MASKS[length] != mask:
-        raise WireError(f"not a contiguous netmask: {mask:#010x}")
-    return length
 
 
 def ipv6_to_int(text: str) -> int:
@@ -158,24 +148,9 @@ def is_zeronet(address: int) -> bool:
     return address == 0
 
 
-def is_class_e(address: int) -> bool:
-    """Whether an address is in 240.0.0.0/4 but not the limited broadcast (include/linux/in.h, ipv4_is_lbcast)."""
-    return address >> 28 == 15 and address != BROADCAST_IPV4
-
-
 def multicast_mac(address: int) -> int:
     """Return the MAC that an IPv4 group is sent to: its low 23 bits (RFC 1112 section 6.4)."""
     return _IPV4_MULTICAST_MAC | (address & 0x7FFFFF)
-
-
-def is_group_mac(address: int) -> bool:
-    """Whether a MAC has the group bit: multicast, and broadcast too."""
-    return bool(address & _GROUP_BIT)
-
-
-def is_local_mac(address: int) -> bool:
-    """Whether a MAC is locally administered."""
-    return bool(address & _LOCAL_BIT)
 
 
 def is_valid_station_mac(address: int) -> bool:

@@ -97,11 +97,6 @@ def _unescape(name: str) -> list[bytes]:
     return [bytes(label) for label in labels]
 
 
-def name_equals(first: str, second: str) -> bool:
-    """Whether two names are equal as DNS compares them: letter case does not count (RFC 4343)."""
-    return first.lower() == second.lower()
-
-
 class NameWriter:
     """Appends names to a message, with pointers to what was written before. Case is kept: only equal case is shared."""
 

@@ -105,11 +105,6 @@ def _parse_tags(buffer: Buffer, offset: int, tpid: int) -> tuple[tuple[VlanTag, 
     return tuple(tags), tpid
 
 
-def set_addresses(frame: bytearray, destination: int, source: int) -> None:
-    """Overwrite both MACs in place."""
-    frame[:12] = (destination << 48 | source).to_bytes(12, "big")
-
-
 def build_header(destination: int, source: int, ethertype: int) -> bytes:
     """Write an untagged header without making a header value: for the hot path."""
     return (destination << 64 | source << 16 | ethertype).to_bytes(14, "big")

@@ -243,23 +243,6 @@ def iterate_options(options: Buffer) -> Iterator[tuple[int, bytes]]:
         position += length
 
 
-def set_ttl(buffer: bytearray, offset: int, ttl: int) -> None:
-    """Overwrite the TTL of the header at `offset` in place and update its checksum."""
-    found = (buffer[offset + 10] << 8 | buffer[offset + 11]) + ((buffer[offset + 8] - ttl) << 8)
-    found %= 0xFFFF
-    buffer[offset + 8] = ttl
-    buffer[offset + 10] = found >> 8
-    buffer[offset + 11] = found & 255
-
-
-def set_tos(buffer: bytearray, offset: int, tos: int) -> None:
-    """Overwrite the TOS byte of the header at `offset` in place and update its checksum."""
-    found = ((buffer[offset + 10] << 8 | buffer[offset + 11]) + buffer[offset + 1] - tos) % 0xFFFF
-    buffer[offset + 1] = tos
-    buffer[offset + 10] = found >> 8
-    buffer[offset + 11] = found & 255
-
-
 def fill_checksum(buffer: bytearray, offset: int = 0) -> None:
     """Compute the header checksum at `offset` anew, in place: after changes that are not incremental."""
     end = offset + ((buffer[offset] & 15) << 2)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from emulator.api.messages import PROTOCOL_VERSION
 from emulator.cli.main import MODULES, cli
 from tests.cli.conftest import Ask, command, environment, run, run_here
 
@@ -151,7 +152,7 @@ def test_options_come_from_the_environment(cluster: str) -> None:
 def test_version_without_a_cluster() -> None:
     done = run("version", "--client", "-o", "json")
     assert done.status == 0
-    assert '"protocol": 1' in done.out
+    assert f'"protocol": {PROTOCOL_VERSION}' in done.out
 
 
 def test_a_file_that_is_not_there() -> None:

@@ -12,7 +12,6 @@ from emulator.packet.ethernet import (
     EthernetHeader,
     VlanTag,
     build_header,
-    set_addresses,
 )
 
 MACS = st.integers(0, 2**48 - 1)
@@ -60,12 +59,6 @@ def test_short_frames_are_refused() -> None:
 def test_endless_tags_are_refused() -> None:
     with pytest.raises(WireError, match="more than 8"):
         EthernetHeader.parse(bytes(12) + b"\x81\x00\x00\x01" * 1000)
-
-
-def test_set_addresses_in_place() -> None:
-    frame = bytearray(EthernetHeader(1, 2, ETHERTYPE_IPV4).build(b"payload"))
-    set_addresses(frame, 0xFFEEDDCCBBAA, 0x010203040506)
-    assert frame == EthernetHeader(0xFFEEDDCCBBAA, 0x010203040506, ETHERTYPE_IPV4).build(b"payload")
 
 
 def test_text() -> None:

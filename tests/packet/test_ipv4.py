@@ -17,8 +17,6 @@ from emulator.packet.ipv4 import (
     check,
     fill_checksum,
     iterate_options,
-    set_tos,
-    set_ttl,
 )
 
 ADDRESSES = st.integers(0, 2**32 - 1)
@@ -110,15 +108,6 @@ def test_a_quoted_header_may_be_cut_behind_and_stale() -> None:
         with pytest.raises(Ipv4Error) as caught:
             Ipv4Header.parse_quoted(broken)
         assert caught.value.fault is fault
-
-
-@given(HEADERS, BYTES, BYTES)
-def test_setters_equal_a_new_header(header: Ipv4Header, ttl: int, tos: int) -> None:
-    packet = bytearray(b"xx" + header.build(b"payload"))
-    set_ttl(packet, 2, ttl)
-    assert packet[2:] == replace(header, ttl=ttl).build(b"payload")
-    set_tos(packet, 2, tos)
-    assert packet[2:] == replace(header, ttl=ttl, tos=tos).build(b"payload")
 
 
 def test_build_header_takes_the_raw_fragment_field() -> None:

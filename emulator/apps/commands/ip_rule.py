@@ -193,11 +193,6 @@ def _read_goto(wanted: _Line, words: Words) -> None:
     wanted.set(action=RuleAction.GOTO, target=ip_words.number(words.next(), "invalid target\n"))
 
 
-def _read_length(wanted: _Line, words: Words) -> None:
-    length = ip_words.number(words.next(), "suppress_prefixlength value is invalid\n")
-    wanted.set(suppress_prefixlength=length)
-
-
 def _read_group(wanted: _Line, words: Words) -> None:
     message = 'Invalid "suppress_ifgroup" value\n'
     word = words.next()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from http import HTTPStatus
 from posixpath import dirname, normpath
 from urllib.parse import parse_qs, urlsplit
@@ -117,16 +117,6 @@ def canonical_headers(request: Request) -> dict[str, list[str]]:
 def spell(name: str) -> str:
     """Write a header's name in Go's canonical form: "User-Agent"."""
     return "-".join(part.capitalize() for part in name.split("-"))
-
-
-def mux(routes: Mapping[str, Callable[[Request], Response]]) -> Callable[[Request], Response]:
-    """Choose a handler by path as http.ServeMux: the exact one, else that of "/" if there is one."""
-
-    def handle(request: Request) -> Response:
-        handler = routes.get(request.path) or routes.get("/")
-        return not_found() if handler is None else handler(request)
-
-    return handle
 
 
 def override(request: Request, target: str) -> Request:

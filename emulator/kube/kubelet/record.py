@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from emulator.api.objects.container import Container, Probe
 from emulator.api.objects.meta import Object
@@ -15,8 +15,6 @@ BACKOFF_FIRST = 10.0
 BACKOFF_LAST = 300.0
 BACKOFF_FORGOTTEN = 600.0
 """A container that ran this long starts with a clean slate (pkg/kubelet/kuberuntime, `MaxContainerBackOff`)."""
-
-FirstTick = Callable[[Probe], float]
 
 
 class State(enum.Enum):

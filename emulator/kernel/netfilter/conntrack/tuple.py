@@ -40,11 +40,6 @@ class Tuple(NamedTuple):
         """The ICMP code, where the protocol is ICMP."""
         return self.dport & 0xFF
 
-    @property
-    def icmp_identifier(self) -> int:
-        """The ICMP identifier, where the protocol is ICMP."""
-        return self.sport
-
     def __str__(self) -> str:
         addresses = f"src={format_ipv4(self.saddr)} dst={format_ipv4(self.daddr)}"
         if self.protocol == ICMP:

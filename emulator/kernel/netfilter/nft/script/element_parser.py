@@ -16,8 +16,6 @@ from emulator.kernel.netfilter.nft.statement.verdict import GOTO, JUMP, PLAIN, O
 from emulator.kernel.netfilter.nft.storage import Intervals, Overlap
 from emulator.kernel.netfilter.nft.time import parse_time
 
-_MASKED_NAMES = 16
-
 
 class Read(Struct):
     """An element as it was written, with the tokens that it stands at. Its parts are values, spans or patterns."""
