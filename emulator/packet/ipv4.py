@@ -5,7 +5,6 @@
 
 import enum
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -37,9 +36,6 @@ PROTOCOL_ICMP = 1
 PROTOCOL_TCP = 6
 PROTOCOL_UDP = 17
 PROTOCOL_NAMES = {1: "ICMP", 2: "IGMP", 4: "IPIP", 6: "TCP", 17: "UDP", 41: "IPv6", 47: "GRE", 50: "ESP", 132: "SCTP"}
-
-OPTION_END = 0
-OPTION_NOP = 1
 
 # version and ihl, tos, total length, identification, fragment, ttl, protocol, checksum, source, destination
 IPV4 = struct.Struct("!BBHHHBBHII")
@@ -220,27 +216,6 @@ def build_header(
     packed = IPV4.pack(first, tos, total, identification, fragment, ttl, protocol, 0, source, destination) + padded
     found = checksum(packed)
     return b"%b%b%b" % (packed[:CHECKSUM], found.to_bytes(2, "big"), packed[SOURCE:])
-
-
-def iterate_options(options: Buffer) -> Iterator[tuple[int, bytes]]:
-    """Yield (type, data) for each option up to the end-of-options mark, no-operations included.
-
-    WireError at an option whose length is less than 2 or runs beyond the header.
-    """
-    position = 0
-    while position < len(options):
-        kind = options[position]
-        if kind == OPTION_END:
-            return
-        if kind == OPTION_NOP:
-            yield kind, b""
-            position += 1
-            continue
-        length = options[position + 1] if position + 1 < len(options) else 0
-        if length < 2 or position + length > len(options):
-            raise WireError(f"IPv4: option {kind} at byte {position} has a bad length")
-        yield kind, bytes(options[position + 2 : position + length])
-        position += length
 
 
 def fill_checksum(buffer: bytearray, offset: int = 0) -> None:

@@ -4,16 +4,14 @@ RFC 9293 section 3.2, RFC 7323 (window scale, timestamps), RFC 2018 (SACK).
 """
 
 import struct
-from collections.abc import Iterator
 from typing import Self
 
 from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.packet.address import Buffer
+from emulator.packet.options import END, NOP, iterate_options
 
-END = 0
-NOP = 1
 MSS = 2
 WINDOW_SCALE = 3
 SACK_PERMITTED = 4
@@ -50,7 +48,7 @@ class TcpOptions(Struct, frozen=True):
         sack_permitted = False
         sack: tuple[tuple[int, int], ...] = ()
         unknown: list[tuple[int, bytes]] = []
-        for kind, data in iterate_options(options, lenient=lenient):
+        for kind, data in iterate_options(options, "TCP", lenient=lenient):
             if not _has_right_length(kind, len(data) + 2):
                 if not lenient:
                     raise WireError(f"TCP: option {kind} of {len(data) + 2} bytes has a bad length")
@@ -102,39 +100,18 @@ def _has_right_length(kind: int, length: int) -> bool:
     return _LENGTHS.get(kind, length) == length
 
 
-def iterate_options(options: Buffer, *, lenient: bool = False) -> Iterator[tuple[int, bytes]]:
-    """Yield (kind, data) for each option up to the end-of-list mark, no-operations included.
-
-    WireError at an option whose length is less than 2 or runs beyond the header; with `lenient` the list ends there.
-    """
-    position = 0
-    while position < len(options):
-        kind = options[position]
-        if kind == END:
-            return
-        if kind == NOP:
-            yield kind, b""
-            position += 1
-            continue
-        length = options[position + 1] if position + 1 < len(options) else 0
-        if length < 2 or position + length > len(options):
-            if lenient:
-                return
-            raise WireError(f"TCP: option {kind} at byte {position} has a bad length")
-        yield kind, bytes(options[position + 2 : position + length])
-        position += length
-
-
 def format_options(options: Buffer) -> str:
     """Write options in the order they have, as tcpdump does."""
     parts = []
     try:
-        for kind, data in iterate_options(options):
+        for kind, data in iterate_options(options, "TCP"):
             parts.append(_format_option(kind, data))
     except WireError:
         parts.append("[bad opt]")
     else:
-        if END in options and sum(_wire_length(kind, data) for kind, data in iterate_options(options)) < len(options):
+        if END in options and sum(_wire_length(kind, data) for kind, data in iterate_options(options, "TCP")) < len(
+            options
+        ):
             parts.append("eol")
     return ",".join(parts)
 

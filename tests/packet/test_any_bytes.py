@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.errors import WireError
-from emulator.packet import ipv4, tcp_options
+from emulator.packet import tcp_options
 from emulator.packet.address import Buffer
 from emulator.packet.arp import ArpPacket
 from emulator.packet.dns import Message
@@ -15,6 +15,7 @@ from emulator.packet.dns_record import CNAME, SOA, SRV, TXT, A, Question, Record
 from emulator.packet.ethernet import EthernetHeader, VlanTag
 from emulator.packet.icmp import IcmpHeader, QuotedPacket
 from emulator.packet.ipv4 import Ipv4Header
+from emulator.packet.options import iterate_options
 from emulator.packet.sctp import Chunk, SctpHeader, parse_chunks
 from emulator.packet.tcp import TcpHeader
 from emulator.packet.tcp_options import TcpOptions
@@ -40,7 +41,7 @@ PARSERS: list[tuple[str, Parser, bytes]] = [
     ("arp", ArpPacket.parse, ArpPacket(1, 2, 3, 4, 5).build()),
     ("ipv4", Ipv4Header.parse, Ipv4Header(1, 2, 3, options=b"\x94\x04\0\0").build(b"x")),
     ("ipv4 quoted", Ipv4Header.parse_quoted, QUOTE),
-    ("ipv4 options", lambda data: list(ipv4.iterate_options(data)), b"\x94\x04\0\0\x01\x07\x07\x04\0\0\0\0"),
+    ("ipv4 options", lambda data: list(iterate_options(data, "IPv4")), b"\x94\x04\0\0\x01\x07\x07\x04\0\0\0\0"),
     ("icmp", IcmpHeader.parse, IcmpHeader.echo(1, 2).build(b"x")),
     ("icmp quote", QuotedPacket.parse, QUOTE),
     ("udp", UdpHeader.parse, UdpHeader(1, 2).build(b"x", 1, 2)),

@@ -16,8 +16,8 @@ from emulator.packet.ipv4 import (
     build_header,
     check,
     fill_checksum,
-    iterate_options,
 )
+from emulator.packet.options import iterate_options
 
 ADDRESSES = st.integers(0, 2**32 - 1)
 BYTES = st.integers(0, 255)
@@ -119,13 +119,13 @@ def test_build_header_takes_the_raw_fragment_field() -> None:
 def test_options_are_padded() -> None:
     header = Ipv4Header.parse(replace(HEADER, options=b"\x94\x04\x00\x00\x01").build())
     assert header.options == b"\x94\x04\x00\x00\x01\x00\x00\x00"
-    assert list(iterate_options(header.options)) == [(148, b"\0\0"), (1, b"")]
+    assert list(iterate_options(header.options, "IPv4")) == [(148, b"\0\0"), (1, b"")]
 
 
 @pytest.mark.parametrize("options", [b"\x94", b"\x94\x00", b"\x94\x01\x00", b"\x94\x05\x00\x00", b"\x01\x07"])
 def test_bad_option_lengths_are_refused(options: bytes) -> None:
     with pytest.raises(WireError, match="bad length"):
-        list(iterate_options(options))
+        list(iterate_options(options, "IPv4"))
 
 
 def test_what_does_not_fit_is_refused() -> None:

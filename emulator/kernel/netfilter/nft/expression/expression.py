@@ -123,21 +123,10 @@ def _three(first: Getter, second: Getter, third: Getter) -> Getter:
     return concatenation
 
 
-class Masked(Expression, frozen=True):
-    """`meta mark & 0x00004000` on the left of a comparison."""
+class Derived(Expression, frozen=True):
+    """What is made of another expression's value: a packet must be for it what it must be for that one."""
 
     inner: Expression
-    mask: int
-
-    @property
-    def types(self) -> tuple[Datatype, ...]:
-        return self.inner.types
-
-    def format(self) -> str:
-        return f"{self.inner.format()} & {format_constant(self.datatype, self.mask)}"
-
-    def json(self) -> object:
-        return {"&": [self.inner.json(), self.datatype.json(self.mask)]}
 
     @property
     def needs_conntrack(self) -> bool:
@@ -150,6 +139,22 @@ class Masked(Expression, frozen=True):
     @property
     def transport(self) -> int:
         return self.inner.transport
+
+
+class Masked(Derived, frozen=True):
+    """`meta mark & 0x00004000` on the left of a comparison."""
+
+    mask: int
+
+    @property
+    def types(self) -> tuple[Datatype, ...]:
+        return self.inner.types
+
+    def format(self) -> str:
+        return f"{self.inner.format()} & {format_constant(self.datatype, self.mask)}"
+
+    def json(self) -> object:
+        return {"&": [self.inner.json(), self.datatype.json(self.mask)]}
 
     def bind(self, netfilter: Netfilter) -> Getter:
         inner, mask = self.inner.bind(netfilter), self.mask

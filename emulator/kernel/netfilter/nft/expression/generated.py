@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.jhash import jhash
 from emulator.kernel.netfilter.nft.datatype import Datatype, Order, integer
-from emulator.kernel.netfilter.nft.expression.expression import Expression, Getter, Key
+from emulator.kernel.netfilter.nft.expression.expression import Derived, Expression, Getter, Key
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
@@ -50,10 +50,9 @@ class Numgen(Expression, frozen=True):
         return increment
 
 
-class Jhash(Expression, frozen=True):
+class Jhash(Derived, frozen=True):
     """`jhash ip saddr . tcp dport mod 2 seed 0x5 offset 5`. Without a seed the kernel draws one."""
 
-    inner: Expression
     modulus: int
     seed: int | None = None
     offset: int = 0
@@ -61,18 +60,6 @@ class Jhash(Expression, frozen=True):
     @property
     def types(self) -> tuple[Datatype, ...]:
         return (_NUMBER,)
-
-    @property
-    def needs_conntrack(self) -> bool:
-        return self.inner.needs_conntrack
-
-    @property
-    def network(self) -> str:
-        return self.inner.network
-
-    @property
-    def transport(self) -> int:
-        return self.inner.transport
 
     def format(self) -> str:
         text = f"jhash {self.inner.format()} mod {self.modulus}"
