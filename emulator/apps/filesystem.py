@@ -171,18 +171,25 @@ class Files:
         hostname: str,
         mounts: Sequence[Mount] = (),
         clock: Callable[[], float] = time.time,
-        tree: Tree | None = None,
     ) -> None:
         self._network = network
         self._hostname = hostname
         self._mounts = sorted(mounts, key=lambda mount: len(mount.path), reverse=True)
-        self._tree = tree if tree is not None else Tree(clock)
-        for path in _FOLDERS:
-            self._tree.make_folders(path)
-        for mount in mounts:
-            self._tree.make_folders(mount.path if not mount.part else posixpath.dirname(mount.path))
-            if isinstance(mount.volume, Tree) and mount.part:
-                mount.volume.make_folders(mount.part)
+        self._clock = clock
+        self._made: Tree | None = None
+
+    @property
+    def _tree(self) -> Tree:
+        """What is not mounted; made when somebody looks, since most containers' files are never looked at."""
+        if self._made is None:
+            self._made = Tree(self._clock)
+            for path in _FOLDERS:
+                self._made.make_folders(path)
+            for mount in self._mounts:
+                self._made.make_folders(mount.path if not mount.part else posixpath.dirname(mount.path))
+                if isinstance(mount.volume, Tree) and mount.part:
+                    mount.volume.make_folders(mount.part)
+        return self._made
 
     def _place(self, path: str) -> tuple[Mount | None, str]:
         """Return the mount that a path is under, and its path inside."""

@@ -8,7 +8,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
-from emulator.apps.commands import is_built_in
+from emulator.apps.commands import MODULES, is_built_in
+from emulator.apps.known_images import BUSYBOX_IMAGES, PROGRAMS_OF_BUSYBOX
 from emulator.apps.simple_command import ShellError, split
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ PROGRAMS: Mapping[str, str] = MappingProxyType(
 _OWN_HOSTS = frozenset({"", "127.0.0.1", "localhost"})
 STAND_INS = frozenset({"generic", "idle"})
 """Programs that know no ports of their own."""
-_SHELLS = frozenset({"ash", "bash", "sh"})
+_SHELLS = frozenset({"ash", "bash", "dash", "sh"})
+_RUNNERS = frozenset({"env", "nohup", "timeout"})  # their arguments are a command
 _IDLE_COMMANDS = frozenset({"sleep", "tail", "pause"})
 # agnhost's subcommands that there are.
 _AGNHOST = frozenset(
@@ -92,7 +94,8 @@ def repository(image: str) -> str:
 def module_for(image: str, command: Sequence[str], args: Sequence[str] = ()) -> str:
     """Return the module of programs/ that runs a container: its image's own, else `generic`, for its declared ports.
 
-    A command that only waits (`sleep infinity`) idles whatever the image is, and one that is built in is run.
+    A command that only waits (`sleep infinity`) idles whatever the image is, and one that is built in is run, as is a
+    script whose programs there are.
     """
     parts = repository(image).split("/")
     module = PROGRAMS.get("/".join(parts[-2:])) or PROGRAMS.get(parts[-1]) or "generic"
@@ -102,13 +105,39 @@ def module_for(image: str, command: Sequence[str], args: Sequence[str] = ()) -> 
     if words[0].rpartition("/")[2] in _IDLE_COMMANDS:
         return "idle"
     own = words[0].rpartition("/")[2] == module  # agnhost is a command too
-    return "command" if is_built_in(words[0]) and not own else module
+    return "command" if can_run(image, words) and not own else module
+
+
+def can_run(image: str, words: Sequence[str]) -> bool:
+    """Whether a command of a container can be run: it is built in, or a script, of which all programs are.
+
+    Of images whose programs are known (busybox, alpine) a script runs too where it calls one that they do not have: it
+    is not found there either. A script that is a file is run where nothing stands in for its image.
+    """
+    name = words[0].rpartition("/")[2] if words else ""
+    if name not in _SHELLS | _RUNNERS:
+        return bool(words) and is_built_in(words[0])
+    from emulator.apps.shell.needs import missing  # of manifests without scripts nobody needs it
+
+    parts = repository(image).split("/")
+    is_open = (PROGRAMS.get("/".join(parts[-2:])) or PROGRAMS.get(parts[-1])) == "idle"
+    found = missing(words, _runnable())
+    if parts[-1] in BUSYBOX_IMAGES:
+        return len(words) > 1 and not PROGRAMS_OF_BUSYBOX & {name.rpartition("/")[2] for name in found.commands}
+    return len(words) > 1 and not found.commands and (is_open or not found.is_open)
+
+
+def _runnable() -> frozenset[str]:
+    """The names of what a shell here can run."""
+    from emulator.apps.shell.builtin_names import BUILTINS
+
+    return BUILTINS | MODULES.keys()
 
 
 def command_line(image: str, command: Sequence[str], args: Sequence[str]) -> tuple[str, ...]:
     """Return the words that a container of an image without a program of its own runs; images of curl begin with it.
 
-    `sh -c` with a single command is that command.
+    `sh -c` with a single command that only waits is that command.
     """
     words = (*command, *args)
     is_curl = repository(image).rpartition("/")[2] == "curl"
@@ -116,10 +145,12 @@ def command_line(image: str, command: Sequence[str], args: Sequence[str]) -> tup
 
 
 def without_shell(words: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that `sh -c` would run, if it is a single one; else the words as they are."""
+    """Return the command of `sh -c`, if it is a single one of those that wait, or agnhost's; else the words."""
     if len(words) == 3 and words[0].rpartition("/")[2] in _SHELLS and words[1] == "-c":
         with suppress(ShellError):
-            return tuple(split(words[2])) or tuple(words)
+            inner = tuple(split(words[2]))
+            if inner and inner[0].rpartition("/")[2] in _IDLE_COMMANDS | {"agnhost"}:
+                return inner
     return tuple(words)
 
 
@@ -164,9 +195,7 @@ def can_pass(image: str, command: Sequence[str], args: Sequence[str], probe: Map
         return False
     if execution := probe.get("exec"):
         words = execution.get("command") if isinstance(execution, Mapping) else None
-        return (
-            module != "generic" and isinstance(words, Sequence) and bool(words) and is_built_in(without_shell(words)[0])
-        )
+        return module != "generic" and isinstance(words, Sequence) and bool(words) and can_run(image, words)
     action = probe.get("httpGet") or probe.get("tcpSocket")
     if not isinstance(action, Mapping):
         return False

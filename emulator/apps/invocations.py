@@ -36,4 +36,9 @@ def container_invocation(
         write_error=write,
         wall_clock=container.wall_clock,
         hostname=container.pod_name,
+        on_terminate=container.on_terminate,
+        environ=container.env,
+        files=container.files,
+        directory=container.working_dir,
+        pid=1,
     )

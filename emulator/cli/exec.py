@@ -67,7 +67,7 @@ class ExecCommand(Command):
     "-t",
     "--tty",
     is_flag=True,
-    help="As kubectl: says where standard input is no terminal. Commands print as into a pipe with and without it.",
+    help="Somebody types, at a terminal: a shell shows its prompt, and Ctrl-C is for what runs in it.",
 )
 @click.argument("target", shell_complete=complete_target)
 @click.argument("words", metavar="-- COMMAND…", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -96,6 +96,7 @@ def exec_command(
         container=container,
         stdin=stdin,
         key=os.urandom(16).hex(),
+        tty=tty and stdin and os.isatty(_STDIN),
     )
     with session.node(found.node) as client:
         return _run(client, params, partial(session.node, found.node))
@@ -152,6 +153,10 @@ class _Interruptions:
         """Take the one that made `reader` readable."""
         os.read(self.reader, 1)
 
+    def renew(self) -> None:
+        """Note the next one too, rather than raise it."""
+        signal.signal(signal.SIGINT, self._note)
+
 
 class _Session:
     """Carries input and output of a command until it ends.
@@ -166,6 +171,7 @@ class _Session:
         self._connect = connect
         self._exchange = client.open(EXEC, params)
         self._pending = b""
+        self._keeps_on = params.tty  # Ctrl-C ends what runs in a shell, and not the shell
         self._deadline: float | None = None
 
     def run(self, source: int, interruptions: _Interruptions) -> int:
@@ -183,8 +189,11 @@ class _Session:
             if interruptions.reader in readable:
                 interruptions.take()
                 self._interrupt()
-                self._deadline = time.monotonic() + _PATIENCE
-                source = -1
+                if self._keeps_on:
+                    interruptions.renew()
+                else:
+                    self._deadline = time.monotonic() + _PATIENCE
+                    source = -1
             if socket in readable:
                 _write(self._exchange.receive())
             if writable:

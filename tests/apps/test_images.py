@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from emulator.apps.images import PROGRAMS, can_pass, ignores, module_for, repository, runs_to_its_end
+from emulator.apps.images import PROGRAMS, can_pass, can_run, ignores, module_for, repository, runs_to_its_end
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,9 @@ def test_what_an_init_container_can_run(image: str, line: str, runs: bool) -> No
         ("redis:7", "", {"httpGet": {"port": 443, "scheme": "HTTPS"}}, True),
         ("nginx", "", {"exec": {"command": ["curl", "-f", "http://localhost/"]}}, True),
         ("nginx", "", {"exec": {"command": ["sh", "-c", "curl -f http://localhost/"]}}, True),
-        ("nginx", "", {"exec": {"command": ["sh", "-c", "curl http://localhost/ | grep x"]}}, False),
-        ("busybox", "sh -c server", {"tcpSocket": {"port": 80}}, False),
+        ("nginx", "", {"exec": {"command": ["sh", "-c", "curl http://localhost/ | grep x"]}}, True),
+        ("nginx", "", {"exec": {"command": ["sh", "-c", "nginx -t && curl http://localhost/"]}}, False),
+        ("busybox", "sh -c httpd", {"tcpSocket": {"port": 80}}, False),
         ("busybox", "sleep infinity", {"exec": {"command": ["true"]}}, True),
         ("nginx", "", {"grpc": {"port": 80}}, False),
         ("node-cache", "", {"httpGet": {"port": 80, "host": "127.0.0.1"}}, True),
@@ -109,4 +110,36 @@ def test_a_shell_with_a_single_command_is_that_command() -> None:
     assert module_for("busybox", ("sh", "-c", "exec sleep 5")) == "idle"
     assert runs_to_its_end("busybox", ("/bin/sh", "-c", "nslookup web"), ())
     assert not ignores("busybox", ("sh", "-c", "nslookup web"), ())
-    assert ignores("busybox", ("sh", "-c", "until nslookup web; do sleep 2; done"), ())
+    assert not ignores("busybox", ("sh", "-c", "until nslookup web; do sleep 2; done"), ())
+
+
+@pytest.mark.parametrize(
+    ("image", "words", "runs"),
+    [
+        ("busybox:1.36", ("sh", "-c", "until nslookup web; do echo waiting; sleep 2; done"), True),
+        ("busybox:1.36", ("sh", "-c", "my-program --flag"), True),  # 127, as in the real image
+        ("busybox:1.36", ("sh", "-c", "httpd -f"), False),  # which the real image has
+        ("busybox:1.36", ("sh", "/scripts/run.sh"), True),
+        ("busybox:1.36", ("sh",), False),
+        ("alpine", ("sh", "-c", "apk add curl && curl http://web"), False),
+        ("redis:7", ("sh", "-c", "redis-cli ping | grep PONG"), False),
+        ("redis:7", ("sh", "-c", "while ! nc -z db 80; do sleep 1; done"), True),
+        ("redis:7", ("sh", "-c", 'exec "$@"', "sh", "redis-server"), False),  # known only when it runs
+        ("redis:7", ("sh", "/scripts/run.sh"), False),
+        ("redis:7", ("/bin/bash", "-exc", "f() { echo $1; }; f x"), True),
+        ("redis:7", ("bash", "-c", "timeout 5 redis-cli ping"), False),
+        ("redis:7", ("timeout", "5", "redis-cli", "ping"), False),
+        ("redis:7", ("timeout", "5", "nc", "-z", "db", "80"), True),
+        ("redis:7", ("bash", "-c", "x=$(redis-cli info)"), False),
+        ("redis:7", ("bash", "-c", "cat <<E\n$(redis-cli info)\nE"), False),
+        ("redis:7", ("bash", "-c", "for i in $(redis-cli keys); do :; done"), False),
+        ("redis:7", ("bash", "-c", "bash -c 'redis-cli ping'"), False),
+        ("redis:7", ("bash", "-c", "if"), True),  # a syntax error is one everywhere
+        ("debian", ("bash", "-c", "apt-get update"), False),
+        ("debian", ("bash", "-c", "$COMMAND"), True),
+        ("nginx", ("redis-cli",), False),
+        ("nginx", (), False),
+    ],
+)
+def test_which_commands_can_be_run(image: str, words: tuple[str, ...], runs: bool) -> None:
+    assert can_run(image, words) == runs

@@ -46,6 +46,7 @@ class ExecParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pod: str = ""
     container: str = ""
     stdin: bool = False  # input will come; without it standard input is empty
+    tty: bool = False  # somebody types: a shell shows its prompt, and Ctrl-C is for what runs in it
     key: str = ""  # a secret by which EXEC_INTERRUPT may name it
 
 

@@ -48,6 +48,21 @@ class EnvVar(Struct, frozen=True, kw_only=True, rename="camel"):
     value_from: EnvVarSource | None = None
 
 
+class SourceReference(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A ConfigMap or Secret, of which each key is to be a variable."""
+
+    name: str = ""
+    optional: bool = False
+
+
+class EnvFromSource(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where several environment variables come from, with something in front of their names."""
+
+    prefix: str = ""
+    config_map_ref: SourceReference | None = None
+    secret_ref: SourceReference | None = None
+
+
 class HttpHeader(Struct, frozen=True, kw_only=True, rename="camel"):
     """A header that a probe sends."""
 
@@ -128,6 +143,7 @@ class VolumeMount(Struct, frozen=True, kw_only=True, rename="camel"):
     name: str
     mount_path: str
     sub_path: str = ""
+    read_only: bool = False
 
 
 class Container(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -140,6 +156,7 @@ class Container(Struct, frozen=True, kw_only=True, rename="camel"):
     working_dir: str = ""
     ports: tuple[ContainerPort, ...] = ()
     env: tuple[EnvVar, ...] = ()
+    env_from: tuple[EnvFromSource, ...] = ()
     volume_mounts: tuple[VolumeMount, ...] = ()
     readiness_probe: Probe | None = None
     liveness_probe: Probe | None = None

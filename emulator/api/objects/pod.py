@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from emulator.api.objects.container import Container
+from emulator.api.objects.container import Container, FieldReference
 from emulator.api.objects.meta import Condition, Object, ObjectMeta
 
 
@@ -60,7 +60,7 @@ class PodReadinessGate(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class KeyToPath(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A key of a ConfigMap, and the file that it becomes."""
+    """A key of a ConfigMap or Secret, and the file that it becomes."""
 
     key: str
     path: str
@@ -72,13 +72,55 @@ class ConfigMapVolumeSource(Struct, frozen=True, kw_only=True, rename="camel"):
     name: str = ""
     items: tuple[KeyToPath, ...] = ()
     optional: bool = False
+    default_mode: int = 0o644
+
+
+class SecretVolumeSource(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A Secret as a folder, as a ConfigMap is."""
+
+    secret_name: str = ""
+    items: tuple[KeyToPath, ...] = ()
+    optional: bool = False
+    default_mode: int = 0o644
+
+
+class DownwardApiFile(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A field of the pod as a file."""
+
+    path: str
+    field_ref: FieldReference | None = None
+
+
+class DownwardApiVolumeSource(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Fields of the pod as a folder."""
+
+    items: tuple[DownwardApiFile, ...] = ()
+    default_mode: int = 0o644
+
+
+class VolumeProjection(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One of the sources of a projected volume."""
+
+    config_map: ConfigMapVolumeSource | None = None
+    secret: ConfigMapVolumeSource | None = None  # whose field is `name` here, as a ConfigMap's
+    downward_api: DownwardApiVolumeSource | None = field(default=None, name="downwardAPI")
+
+
+class ProjectedVolumeSource(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Several sources in one folder."""
+
+    sources: tuple[VolumeProjection, ...] = ()
+    default_mode: int = 0o644
 
 
 class Volume(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A volume of the pod; those of ConfigMaps can be read."""
+    """A volume of the pod. Of other sorts than these it is as if it was empty."""
 
     name: str
     config_map: ConfigMapVolumeSource | None = None
+    secret: SecretVolumeSource | None = None
+    downward_api: DownwardApiVolumeSource | None = field(default=None, name="downwardAPI")
+    projected: ProjectedVolumeSource | None = None
 
 
 class PodSpec(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -24,6 +24,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "cp": "change_files",
         "curl": "curl",
         "cut": "cut",
+        "dash": "shell",
         "date": "date",
         "dig": "dig",
         "dirname": "small",

@@ -1,4 +1,4 @@
-"""A container whose command is a built-in one (`curl`, `ping`, `nslookup`, ...): runs it, and its output is the log."""
+"""A container whose command is a built-in one (`curl`, `nslookup`, `sh -c ...`): runs it, and its output is the log."""
 
 from __future__ import annotations
 

@@ -87,6 +87,16 @@ class _Evaluation:
         self._index += 1
         return runs and bool(await self._shell.expander.text(term))
 
+    def _note_groups(self, match: re.Match[str] | None) -> None:
+        """Set BASH_REMATCH: what matched, and its groups."""
+        variables = self._shell.variables
+        for name in [name for name in variables if name.startswith("BASH_REMATCH")]:
+            variables.unset(name)
+        if match is not None:
+            variables.set("BASH_REMATCH", match[0])
+            for index, text in enumerate((match[0], *match.groups(""))):
+                variables.set(f"BASH_REMATCH[{index}]", text)
+
     async def _compare(self, left: Word, operator: str, right: Word) -> bool:
         text = await self._shell.expander.text(left)
         if operator in {"=", "==", "!="}:
@@ -96,7 +106,9 @@ class _Evaluation:
             runs = await self._shell.expander.runs(right)
             expression = "".join(re.escape(part) if quoted else part for part, quoted in runs)
             try:
-                return re.search(expression, text) is not None
+                match = re.search(expression, text)
             except re.error as error:
                 raise ShellError(f"invalid regular expression '{expression}': {error}") from None
+            self._note_groups(match)
+            return match is not None
         return await self._tester.binary(text, operator, await self._shell.expander.text(right))

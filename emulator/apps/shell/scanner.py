@@ -33,7 +33,7 @@ _PLAIN_ARITHMETIC = re.compile(r"[^()\"\\$`]+")
 _BACKQUOTED = re.compile(r"((?:[^`\\]|\\.)*)`", re.DOTALL)
 _ANSI_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
+_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[0-9]\])?|[0-9]+|[@*#?$!-]")  # NAME[1]: BASH_REMATCH's
 _OPERATOR_OF_PARAMETER = re.compile(r":[-=?+]|[-=?+]|##?|%%?|//?|:")
 _BLANKS = re.compile(r"(?:[ \t]|\\\n)*(?:#[^\n]*)?")
 DEEPEST = 60

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from emulator.apps.shell import builtins
+from emulator.apps.shell.builtin_names import SPECIAL
 from emulator.apps.shell.flow import FunctionReturn, ShellError
 from emulator.apps.shell.parser import assignment_of
 from emulator.apps.shell.program import run_program
@@ -32,7 +33,7 @@ async def run_simple(shell: Interpreter, found: SimpleCommand) -> int:
     name = words[0]
     function = shell.functions.get(name)
     builtin = builtins.find(name)
-    special = name in builtins.SPECIAL and function is None
+    special = name in SPECIAL and function is None
     try:
         undo = await redirect(shell, found.redirections)
     except RedirectionError as error:

@@ -13,6 +13,7 @@ from emulator.api.messages import ExecOutput, ExecParams, OutputStream
 from emulator.apps.environment import Command, Invocation
 from emulator.apps.invocations import NoInput
 from emulator.runtime.control.server import Exchange
+from emulator.runtime.machine.inside import Inside
 from emulator.runtime.sockets.network import NetnsNetwork
 
 CHUNK = 65_536
@@ -34,6 +35,7 @@ async def run_command(
     wall_clock: Callable[[], float],
     hostname: str,
     closed: trio.Event | None,
+    inside: Inside,
 ) -> int:
     """Run a command and return its exit status: 130 where Ctrl-C ended it, 137 where its place was `closed`."""
     status = _INTERRUPTED
@@ -54,6 +56,10 @@ async def run_command(
             hostname=hostname,
             drain=output.drain,
             on_interrupt=on_interrupt,
+            terminal=params.tty,
+            environ={**inside.environ, "TERM": "xterm"} if params.tty else inside.environ,
+            files=inside.files,
+            directory=inside.directory,
         )
         with scope:
             status = await _until_closed(command, invocation, closed)

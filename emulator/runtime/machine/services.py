@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import NamedTuple
@@ -31,6 +31,7 @@ from emulator.api.messages import (
 from emulator.apps.environment import Command
 from emulator.runtime.control.server import Exchange, Methods
 from emulator.runtime.machine.command import run_command, while_open
+from emulator.runtime.machine.inside import Inside, of_host
 from emulator.runtime.machine.lent_sockets import carry_tcp, carry_udp
 from emulator.runtime.machine.machine import Machine
 from emulator.runtime.machine.probe import probe
@@ -48,6 +49,19 @@ class Place(NamedTuple):
     hostname: str
     closed: trio.Event | None = None
     """Set when the place goes away, as a pod does; None: it is there as long as the machine."""
+    insides: Mapping[str, Inside] | None = None
+    """Of a pod: what commands see in each container, the first one first."""
+
+    def inside(self, container: str) -> Inside:
+        """Return what commands see in a container; without a name in the first one. ControlError (NOT_FOUND)."""
+        if self.insides is None:
+            return of_host(self.hostname)
+        if not container:
+            return next(iter(self.insides.values()), of_host(self.hostname))
+        if container not in self.insides:
+            message = f"container {container} not found in pod {self.hostname}"
+            raise ControlError(ErrorCode.NOT_FOUND, message)
+        return self.insides[container]
 
 
 class MachineServices:
@@ -102,6 +116,7 @@ class MachineServices:
                 wall_clock=self._machine.wall_clock,
                 hostname=place.hostname,
                 closed=place.closed,
+                inside=place.inside(params.container),
             )
         return ExecResult(exit_status=status)
 

@@ -17,6 +17,7 @@ from emulator.api.cluster_file import ClusterConfig, NodeConfig
 from emulator.api.messages import GET, ControlError, ErrorCode, GetParams, NodeRegistration
 from emulator.api.objects.meta import Object
 from emulator.api.objects.node import Node
+from emulator.api.objects.service import Service
 from emulator.api.objects.view import view
 from emulator.kernel.kernel import Kernel
 from emulator.kernel.link.nic import Nic
@@ -138,6 +139,7 @@ class NodeMachine:
             find_program=partial(find_program, app_path=setting.config.app_path, alone=self._own_process),
             find_command=find_command,
             served_ports=ServedPorts(node.metadata.name, self.cache),
+            services=lambda: self.cache.views("Service", Service),
         )
         events = EventWriter(self.link, node.metadata.name, self.machine.wall_clock, setting.log)
         pods = PodRunner(self.machine, host, plugin, setting.log, writer.put, events.put)

@@ -162,4 +162,6 @@ class NodeServices(MachineServices):
         if running is None:
             message = f'pods "{name}" not found on node {self._parts.name} in namespace {namespace}'
             raise ControlError(ErrorCode.NOT_FOUND, message)
-        return Place(running.network, running.hostname, running.closed)
+        names = [container.name for container in running.pod.spec.containers]
+        own = {name: running.insides[name] for name in names if name in running.insides}
+        return Place(running.network, running.hostname, running.closed, own | running.insides)

@@ -13,12 +13,6 @@ if TYPE_CHECKING:
 
 Builtin: TypeAlias = "Callable[[Interpreter, Sequence[str]], Awaitable[int]]"
 
-SPECIAL = frozenset(
-    {".", ":", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "source",
-     "times", "trap", "unset"}
-)  # fmt: skip
-"""Those whose errors end a script, and whose assignments last (POSIX 2.14)."""
-
 _BUILTINS: Mapping[str, Builtin] = MappingProxyType(
     {
         ".": control.source,
@@ -64,8 +58,3 @@ _BUILTINS: Mapping[str, Builtin] = MappingProxyType(
 def find(name: str) -> Builtin | None:
     """Return a built-in, None if there is none of that name."""
     return _BUILTINS.get(name)
-
-
-def names() -> frozenset[str]:
-    """Return the names of all."""
-    return frozenset(_BUILTINS)

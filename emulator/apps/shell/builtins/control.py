@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from emulator.apps.shell.builtin_names import SPECIAL
 from emulator.apps.shell.flow import FunctionReturn, LoopBreak, LoopContinue, ShellError, ShellExit
 from emulator.apps.shell.program import find_program, run_program
 from emulator.apps.shell.tokens import RESERVED
@@ -137,7 +138,7 @@ async def _describe_all(shell: Interpreter, names: Sequence[str], *, brief: bool
         elif name in shell.functions:
             what, short = f"{name} is a function", name
         elif builtins.find(name) is not None:
-            special = "special " if name in builtins.SPECIAL else ""
+            special = "special " if name in SPECIAL else ""
             what, short = f"{name} is a {special}shell builtin", name
         else:
             path, _ = await find_program(shell, name)

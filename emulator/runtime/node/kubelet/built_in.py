@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from emulator.apps.environment import Command, Invocation, Network
 from emulator.apps.invocations import NoInput
+from emulator.runtime.machine.inside import Inside, of_host
 
 CommandRunner = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
 """Runs a command, and returns its exit status and what it printed."""
@@ -21,6 +22,7 @@ async def run_built_in(
     network: Network,
     hostname: str,
     wall_clock: Callable[[], float],
+    inside: Inside | None = None,
 ) -> tuple[int, str]:
     """Run a command to its end. A command that there is not has exit status 127; one that fails in itself 1."""
     output: list[str] = []
@@ -36,7 +38,19 @@ async def run_built_in(
     if found is None:
         name = command[0] if command else ""
         return _NOT_FOUND, f'exec: "{name}": executable file not found in $PATH'
-    invocation = Invocation(tuple(command), network, NoInput(), write, write, wall_clock, hostname)
+    inside = inside or of_host(hostname)
+    invocation = Invocation(
+        tuple(command),
+        network,
+        NoInput(),
+        write,
+        write,
+        wall_clock,
+        hostname,
+        environ=inside.environ,
+        files=inside.files,
+        directory=inside.directory,
+    )
     try:
         status = await found(invocation)
     except Exception as error:  # a network that went away under it, or a bug in the command: its caller lives on

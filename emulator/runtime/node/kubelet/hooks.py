@@ -8,6 +8,7 @@ from __future__ import annotations
 import trio
 
 from emulator.api.objects.container import HttpGetAction, LifecycleHandler
+from emulator.apps.images import can_run
 from emulator.runtime.node.kubelet.health_probe import PortError, Target, port_of
 from emulator.runtime.node.kubelet.http_probe import FetchError, fetch, url_of
 
@@ -22,6 +23,8 @@ async def run_hook(handler: LifecycleHandler, target: Target) -> str:
         return ""
     if handler.exec is not None:
         command = handler.exec.command
+        if not can_run(target.container.image, command):
+            return ""  # the image's own program may do it; here nothing is there that it would be done to
         status, output = await target.run(command)
         return f"command '{' '.join(command)}' exited with {status}: {output}" if status else ""
     if handler.http_get is not None:

@@ -6,6 +6,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -37,7 +38,7 @@ from emulator.runtime.machine.machine import Machine
 from emulator.runtime.node.kubelet.built_in import run_built_in
 from emulator.runtime.node.kubelet.health_probe import Target, run_probe
 from emulator.runtime.node.kubelet.hooks import run_hook
-from emulator.runtime.node.kubelet.running_pod import PodHost, RunningPod, capabilities, container_of
+from emulator.runtime.node.kubelet.running_pod import PodHost, RunningPod, capabilities, container_of, prepared
 from emulator.runtime.node.kubelet.termination import Termination
 from emulator.runtime.sockets.network import NetnsNetwork
 from emulator.runtime.sockets.resolver import ResolverSettings
@@ -179,7 +180,7 @@ class PodRunner:
         uid = action.uid
         self._spawn(
             task.run,
-            self._host.find_program(container),
+            prepared(self._host, running, action.container, partial(self._warn, uid, "Failed", container=name)),
             container,
             lambda: self._started(action, task),
             lambda ended: self._exited(uid, name, ended),
@@ -255,6 +256,7 @@ class PodRunner:
                 running.network,
                 running.hostname,
                 self._machine.wall_clock,
+                running.insides.get(container.name),
             )
 
         return Target(self._root, running.address, container, run)

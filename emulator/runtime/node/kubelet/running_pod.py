@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 import trio
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from emulator.api.app_annotation import app_of
 from emulator.api.objects.container import Container as ContainerSpec
 from emulator.api.objects.container import Probe
 from emulator.api.objects.pod import Pod
+from emulator.api.objects.service import Service
 from emulator.apps.directory import ServiceDirectory
 from emulator.apps.environment import Command, Container, Program, ServicePorts
+from emulator.apps.filesystem import Files, Tree
 from emulator.apps.images import STAND_INS, can_pass, module_for, runs_to_its_end
 from emulator.kernel.netns import Netns
 from emulator.kube.kubelet.capabilities import Capabilities
 from emulator.kube.kubelet.record import probes
 from emulator.runtime.machine.containers import ContainerLog, RunningContainer
+from emulator.runtime.machine.inside import PATH, Inside
 from emulator.runtime.machine.machine import Machine
+from emulator.runtime.node.kubelet.environment import (
+    EnvironmentMaker,
+    MissingReferenceError,
+    expand,
+    service_variables,
+)
 from emulator.runtime.node.kubelet.health_probe import PortError, port_of
-from emulator.runtime.node.kubelet.mounts import GetObject, MountedFiles
+from emulator.runtime.node.kubelet.mounts import GetObject, mounts_of
+from emulator.runtime.node.kubelet.pod_fields import pod_field
 from emulator.runtime.node.kubelet.termination import Termination
 from emulator.runtime.node.served_ports import PodPorts, ServedPorts
 from emulator.runtime.sockets.network import NetnsNetwork
+
+_LOOK_AGAIN = 10.0
+"""Seconds until a container whose variables refer to something that is not there is tried again."""
 
 
 class PodHost(Struct, frozen=True):
@@ -42,6 +57,8 @@ class PodHost(Struct, frozen=True):
     find_program: Callable[[Container], Program]
     find_command: Callable[[str], Command | None]
     served_ports: ServedPorts | None = None
+    services: Callable[[], Iterable[Service]] = tuple
+    """Those that the variables of containers tell of."""
 
 
 class RunningPod(Struct):
@@ -54,6 +71,10 @@ class RunningPod(Struct):
     previous_logs: dict[str, ContainerLog] = field(default_factory=dict)
     terminations: dict[str, Termination] = field(default_factory=dict)
     closed: trio.Event = field(default_factory=trio.Event)
+    volumes: dict[str, Tree] = {}
+    """Those that can be written, by name; all containers share them."""
+    insides: dict[str, Inside] = {}
+    """What each container's commands see, by its name."""
 
     @property
     def hostname(self) -> str:
@@ -75,7 +96,12 @@ def capabilities() -> Capabilities:
 def container_of(
     host: PodHost, machine: Machine, running: RunningPod, spec: ContainerSpec, task: RunningContainer
 ) -> Container:
-    """Return what a container's program is told."""
+    """Return what a container's program is told, but for the variables that take time (see `prepared`)."""
+    fields = _fields(host, running)
+    mounts = mounts_of(running.pod, spec, running.volumes, host.get_object, fields)
+    files = Files(running.network, running.hostname, mounts, machine.wall_clock)
+    environ = {"PATH": PATH, "HOME": "/root", "HOSTNAME": running.hostname}
+    running.insides[spec.name] = Inside(environ, files, spec.working_dir or "/")
     return Container(
         name=spec.name,
         image=spec.image,
@@ -87,13 +113,15 @@ def container_of(
         log=task.log.write,
         command=spec.command,
         args=spec.args,
-        env=_environment(host, running, spec),
+        env=running.insides[spec.name].environ,
         ports=tuple((port.name, port.protocol, port.container_port) for port in spec.ports),
         probed_ports=tuple(_probed_ports(spec)),
         service_ports=_service_ports(host, running, spec),
         labels=running.pod.metadata.labels,
         directory=host.directory,
-        read_file=MountedFiles(running.pod, spec, host.get_object).read,
+        read_file=partial(_text_of, files),
+        files=files,
+        working_dir=spec.working_dir or "/",
         app=app_of(running.pod.metadata.annotations, [each.name for each in running.pod.spec.containers], spec.name),
         wall_clock=machine.wall_clock,
         on_terminate=task.on_terminate,
@@ -119,23 +147,43 @@ def _service_ports(host: PodHost, running: RunningPod, spec: ContainerSpec) -> S
     return PodPorts(host.served_ports, (metadata.namespace, metadata.name)) if modules <= STAND_INS else None
 
 
-def _environment(host: PodHost, running: RunningPod, spec: ContainerSpec) -> dict[str, str]:
-    """The variables with plain values and with fields of the pod; ConfigMaps and Secrets are not read."""
-    pod = running.pod
-    fields = {
-        "metadata.name": pod.metadata.name,
-        "metadata.namespace": pod.metadata.namespace,
-        "metadata.uid": pod.metadata.uid,
-        "spec.nodeName": host.node_name,
-        "spec.serviceAccountName": pod.spec.service_account_name or "default",
-        "status.hostIP": host.host_ip,
-        "status.podIP": running.address,
-    }
-    environment = {"HOSTNAME": running.hostname}
-    for variable in spec.env:
-        source = variable.value_from
-        if source is None:
-            environment[variable.name] = variable.value
-        elif source.field_ref is not None:
-            environment[variable.name] = fields.get(source.field_ref.field_path, "")
-    return environment
+def _fields(host: PodHost, running: RunningPod) -> Callable[[str], str]:
+    """Return what gives the pod's fields by their path."""
+    return partial(pod_field, running.pod, node_name=host.node_name, host_ip=host.host_ip, address=running.address)
+
+
+async def _text_of(files: Files, path: str) -> str | None:
+    """Return the text of a file, None if there is none."""
+    try:
+        return (await files.read(path)).decode("utf-8", "replace")
+    except OSError:
+        return None
+
+
+def prepared(host: PodHost, running: RunningPod, spec: ContainerSpec, warn: Callable[[str], None]) -> Program:
+    """Return the program of a container, which starts once all is there that its variables refer to.
+
+    As the kubelet does, it tells of what is missing and looks again.
+    """
+
+    async def main(container: Container, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> int:
+        metadata = running.pod.metadata
+        maker = EnvironmentMaker(metadata.namespace, running.hostname, host.get_object, _fields(host, running))
+        links = service_variables(host.services(), metadata.namespace) if running.pod.spec.enable_service_links else {}
+        environ: dict[str, str] | None = None
+        while environ is None:
+            try:
+                environ = await maker.make(spec, links)
+            except MissingReferenceError as error:
+                warn(f"Error: {error}")
+                await trio.sleep(_LOOK_AGAIN)
+        running.insides[spec.name] = Inside(environ, running.insides[spec.name].files, container.working_dir)
+        ready = replace(
+            container,
+            env=environ,
+            command=tuple(expand(word, environ) for word in spec.command),
+            args=tuple(expand(word, environ) for word in spec.args),
+        )
+        return await host.find_program(ready)(ready, task_status=task_status)
+
+    return main
