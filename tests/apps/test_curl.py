@@ -7,6 +7,7 @@ import json
 import pytest
 from trio.testing import MockClock
 
+from emulator.apps.filesystem import Files
 from emulator.apps.http_message import Request, Response, text
 from emulator.apps.http_server import serve
 from emulator.apps.http_service import Service
@@ -195,8 +196,15 @@ async def test_unresolvable_names_of_other_domains(web: Lab, autojump_clock: Moc
     assert (await web.run("curl -sS http://example.com/")).status == 6
 
 
-async def test_files_cannot_be_written(web: Lab, autojump_clock: MockClock) -> None:
-    assert (await web.run(f"curl -s -o /tmp/x {U}/a")).status == 23
+async def test_files_are_written_where_there_is_a_folder(web: Lab, autojump_clock: MockClock) -> None:
+    files = Files(web.networks["client"], "client")
+    assert (await web.run(f"curl -s -o /tmp/x {U}/a", files=files)).out == ""
+    assert (await web.run("cat /tmp/x", files=files)).out.startswith("hi ")
+    result = await web.run(f"curl -sS -o /nope/x {U}/a", files=files)
+    assert result.status == 23
+    assert "Warning: Failed to open the file /nope/x: No such file or directory\n" in result.error
+    assert (await web.run(f"wget -q -O /tmp/y {U}/a", files=files)).status == 0
+    assert (await web.run("cat /tmp/y", files=files)).out.startswith("hi ")
 
 
 @pytest.mark.parametrize(

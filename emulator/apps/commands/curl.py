@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
 from emulator.apps.commands.curl_options import MORE, CurlOptions, read
@@ -10,6 +12,7 @@ from emulator.apps.commands.curl_tls import ADVICE, UNVERIFIED
 from emulator.apps.commands.curl_transfer import Transfer
 from emulator.apps.commands.curl_url import CurlError, expand, parse_url
 from emulator.apps.environment import Invocation
+from emulator.apps.inputs import files_of, path_of
 from emulator.apps.options import UsageError
 
 FAILED_INIT, WRITE_ERROR, READ_ERROR = 2, 23, 26
@@ -82,8 +85,14 @@ class _Curl:
 
     async def _fetch(self, number: int, url: str, output: str) -> int:
         """Fetch a URL, again where `--retry` says so."""
-        if output and output not in _SINKS:
-            return self._refuse_file(url, output)
+        if output == "-O":
+            output = url.partition("://")[2].partition("?")[0].partition("/")[2].rpartition("/")[2]
+            if not output:
+                self._complain("curl: Remote file name has no length!\n")
+                return WRITE_ERROR
+        write = await self._writer(output)
+        if write is None:
+            return WRITE_ERROR
         upload = self._options.values.get("upload-file", "-")
         if upload not in {"-", "."}:
             self._complain(f"curl: Can't open '{upload}'!\ncurl: {MORE}\n")
@@ -93,7 +102,7 @@ class _Curl:
         began = trio.current_time()
         while True:
             report = Report(url, number, self._options.method, output)
-            await self._try(report, data)
+            await self._try(report, data, write)
             reason = self._transient(report) if left > 0 else ""
             longest = self._options.number("retry-max-time")
             if not reason or (longest and trio.current_time() - began + delay > longest):
@@ -104,13 +113,12 @@ class _Curl:
             if "retry-delay" not in self._options.values:
                 delay = min(delay * 2, _LONGEST_DELAY)
 
-    async def _try(self, report: Report, data: bytes) -> None:
+    async def _try(self, report: Report, data: bytes, write: Callable[[str], None]) -> None:
         invocation, output = self._invocation, report.output
         meter = not self._silent and "no-progress-meter" not in self._options.switches
         meter = meter and not (invocation.terminal and not output)
         if meter:
             invocation.write_error(METER_HEAD + f"  0     0    0     0    0     0      0      0 {'--:--:-- ' * 3}    0")
-        write = invocation.write if output != "/dev/null" else _discard
         try:
             await self.transfer.run(parse_url(report.url, report), report, write, data)
         except CurlError as error:
@@ -147,18 +155,19 @@ class _Curl:
             text = text[cut:]
         self._invocation.write_error(f"Warning: {text}\n")
 
-    def _refuse_file(self, url: str, output: str) -> int:
-        """A pod has no files here: writing to one fails as in a read-only container."""
-        if output == "-O":
-            output = url.partition("://")[2].partition("?")[0].partition("/")[2].rpartition("/")[2]
-            if not output:
-                self._complain("curl: Remote file name has no length!\n")
-                return WRITE_ERROR
-        self._complain(
-            f"Warning: Failed to open the file {output}: Read-only file system\n"
-            f"curl: ({WRITE_ERROR}) Failure writing output to destination\n"
-        )
-        return WRITE_ERROR
+    async def _writer(self, output: str) -> Callable[[str], None] | None:
+        """Open what output goes to; None, and it is said why, where that cannot be."""
+        if not output or output in _SINKS:
+            return self._invocation.write if output != "/dev/null" else _discard
+        try:
+            file = await files_of(self._invocation).open(path_of(self._invocation, output))
+        except OSError as error:
+            self._complain(
+                f"Warning: Failed to open the file {output}: {error.strerror}\n"
+                f"curl: ({WRITE_ERROR}) Failure writing output to destination\n"
+            )
+            return None
+        return _discard if file is None else lambda text: file.write(text.encode("utf-8", "surrogateescape"))
 
 
 async def _whole(invocation: Invocation) -> bytes:

@@ -1,8 +1,11 @@
-"""wget of BusyBox 1.35, for HTTP to standard output: the way most pods have it."""
+"""wget of BusyBox 1.35, for HTTP: the way most pods have it."""
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+from collections.abc import Awaitable, Callable
 from urllib.parse import urljoin
 
 import trio
@@ -13,6 +16,7 @@ from emulator.apps.commands.curl_url import CurlError, Url, parse_url
 from emulator.apps.environment import Invocation, ResolveError, TcpStream
 from emulator.apps.http_client import EmptyReplyError, HttpConnection, MalformedReplyError, ShortReplyError
 from emulator.apps.http_message import Headers
+from emulator.apps.inputs import files_of, path_of
 from emulator.apps.options import Options, UsageError, number, parse
 from emulator.apps.tls import TlsError, client_context, connect
 
@@ -47,8 +51,9 @@ _LONG = (
     "timeout=",
     "user-agent=",
     "output-document=",
+    "server-response",
 )
-_ALIASES = {"quiet": "q", "timeout": "T", "user-agent": "U", "output-document": "O"}
+_ALIASES = {"quiet": "q", "timeout": "T", "user-agent": "U", "output-document": "O", "server-response": "S"}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAXIMUM_REDIRECTS = 20
 _DEFAULT_TIMEOUT = 900.0
@@ -193,18 +198,35 @@ async def _save(invocation: Invocation, settings: _Settings, connection: HttpCon
             invocation.write_error("remote file exists\n")
         return
     output = settings.output or url.target.partition("?")[0].rpartition("/")[2] or "index.html"
-    if output not in {"-", "/dev/null", "/dev/stdout"}:
-        raise _WgetError(f"can't open '{output}': Read-only file system")
-    to_stdout = output != "/dev/null"
+    write = await _writer(invocation, output, new="" if settings.output else output)
     if not settings.quiet:
         invocation.write_error("writing to stdout\n" if output == "-" else f"saving to '{output}'\n")
     size = 0
     async for part in connection.body():
         size += len(part)
-        if to_stdout:
-            await invocation.copy(part)
+        await write(part)
     if not settings.quiet:
         name = output.rpartition("/")[2]
         stars = "*" * 32
         invocation.write_error(f"{name:<20s} 100% |{stars}| {size:5d}  0:00:00 ETA\n")
         invocation.write_error("written to stdout\n" if output == "-" else f"'{output}' saved\n")
+
+
+async def _writer(invocation: Invocation, output: str, *, new: str) -> Callable[[bytes], Awaitable[None]]:
+    """Open what a page is saved to; a file that is not named is a `new` one."""
+    if output in {"-", "/dev/stdout"}:
+        return invocation.copy
+    path = path_of(invocation, output)
+    try:
+        if new and await files_of(invocation).status(path) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        file = await files_of(invocation).open(path)
+    except OSError as error:
+        raise _WgetError(f"can't open '{output}': {error.strerror}") from None
+
+    async def write(data: bytes) -> None:
+        if file is not None:
+            file.write(data)
+        await trio.lowlevel.checkpoint()
+
+    return write

@@ -49,7 +49,9 @@ async def run_simple(shell: Interpreter, found: SimpleCommand) -> int:
         _trace(shell, [f"{key}={value}" for key, value in values.items()], words)
         if builtin is not None and (special or function is None):
             await shell.session.spend()
-            return await _run_builtin(shell, builtin, words, values, lasting=special)
+            status = await _run_builtin(shell, builtin, words, values, lasting=special)
+            await shell.between()  # `wait` may be through because a signal came
+            return status
         if function is not None:
             return await call(shell, words, values)
         return await run_program(shell, words, shell.variables.environment() | values)

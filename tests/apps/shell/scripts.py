@@ -556,6 +556,61 @@ abcdef
 E
 """
 
+EDITORS = r"""
+printf 'one two\n' | awk '{print $2}'
+printf 'a:b\n' | awk -F: '{print $2}'
+printf 'a 1\nb 2\n' | awk '/b/ {print $2}'
+printf 'a 1\nb 2\n' | awk '{s += $2} END {print s, NR}'
+printf '  HTTP/1.1 200 OK\n' | awk '/^  HTTP/{print $2}'
+printf 'a\nb\na\n' | awk '{n[$1]++} END {for (k in n) print k, n[k]}' | sort
+awk 'BEGIN {for (i = 0; i < 3; i++) print i; printf "%d-%s-%.2f\n", 5, "x", 1.5}'
+echo 'a b c' | awk '{$2 = "X"; print; print NF, $NF}'
+printf '1\n2\n3\n' | awk 'NR == 2'
+printf '1\n2\n3\n' | awk 'NR > 1 && $1 != 3 {print "got " $1}'
+awk 'BEGIN {print length("abc"), substr("hello", 2, 3), index("abc", "c"), toupper("x"), int(3.7)}'
+awk 'BEGIN {n = split("a,b,c", p, ","); print n, p[1], p[3]}'
+echo aXbX | awk '{gsub(/X/, "-"); print}'
+echo aXbX | awk '{sub("X", "[&]"); print}'
+echo 'k=v' | awk -F= -v want=k '$1 == want {print $2}'
+awk 'BEGIN {print 1 == 1.0, "a" < "b", "10" < "9", 2 ^ 10, 7 % 3, 1/4}'
+awk 'BEGIN {exit 3}'; echo $?
+printf 'a\nb\nc\nd\n' | awk '/b/,/c/'
+awk 'BEGIN { while (i < 3) { i++; if (i == 2) continue; print i } }'
+awk 'BEGIN { print "a" "b", 1 + 2 "x"; x["a"]; if ("a" in x) print "in"; print !0, -3 }'
+awk 'BEGIN { print substr("x", 0), length() }' < /dev/null
+awk 'BEGIN { printf "%5s|%-5s|%05d|%x|%c\n", "a", "b", 42, 255, "z" }'
+echo '5 apples' | awk '$1 > 3 ? 1 : 0 {print "many"}'
+echo 'a  b' | awk '{print $1, $2; print $1 $2}' OFS=-
+awk 'BEGIN { match("foobar", /o+/); print RSTART, RLENGTH }'
+X=1 awk 'BEGIN { print ENVIRON["X"] }'
+printf 'hello\n' | sed 's/l/L/'
+printf 'hello\n' | sed 's/l/L/g'
+printf 'hello\n' | sed 's/l/L/2'
+printf 'a\nb\nc\n' | sed -n 2p
+printf 'a\nb\nc\n' | sed 2d
+printf 'a\nb\nc\n' | sed '$d'
+printf 'a\nb\nc\nd\n' | sed '2,3d'
+printf 'a\nb\nc\nd\n' | sed -n '/b/,/c/p'
+printf 'a\nb\nc\n' | sed '/b/!d'
+printf 'a=b\n' | sed 's/\(.*\)=\(.*\)/\2=\1/'
+printf 'ab\n' | sed -E 's/(a)(b)/\2\1/'
+printf 'x\n#c\ny\n' | sed '/^#/d'
+printf '/a/b\n' | sed 's|/a|/c|; s/b/d/'
+printf 'a\nb\n' | sed -e 's/a/1/' -e 's/b/2/'
+printf 'a\nb\n' | sed '1i top' ; printf 'a\n' | sed '$a end'
+printf 'abc\n' | sed 'y/abc/xyz/'
+printf 'a\nb\nc\n' | sed 2q
+printf 'a b\n' | sed 's/[^ ]* //'
+printf 'a\n' | sed 's/a/&&/'
+printf 'a.b\n' | sed 's/\./-/'
+printf 'a\nb\n' | sed -n '$='
+printf 'a\nb\n' | sed '2c new'
+printf 'foo bar\n' | sed -n 's/foo/x/p'
+echo old > f; sed -i 's/old/new/' f; cat f
+printf 'a\nb\n' | sed '/a/{s/a/1/;s/1/2/}'
+printf 'a/b\n' | sed 's/[/]/-/'
+"""
+
 
 def scripts(*groups: str) -> list[str]:
     """Cut groups into scripts: a line each, but one that is not complete goes on on the next."""
@@ -579,4 +634,4 @@ def scripts(*groups: str) -> list[str]:
     return found
 
 
-ALL = (WORDS, PARAMETERS, ARITHMETIC, CONTROL, OPTIONS, REDIRECTIONS, BUILTINS, PIPES)
+ALL = (WORDS, PARAMETERS, ARITHMETIC, CONTROL, OPTIONS, REDIRECTIONS, BUILTINS, PIPES, EDITORS)
