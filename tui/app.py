@@ -102,13 +102,21 @@ class PodwireApp(App[None]):
         """Bring what changed onto the screen, and ages once a second."""
         began = time.monotonic()
         changed = self.model.version != self._drawn_version or self.model.flows.pending
-        if began < self._next_draw or not (changed or began - self._drawn_at >= IDLE_REFRESH):
+        if began < self._next_draw or not (changed or began - self._drawn_at >= IDLE_REFRESH) or self._is_behind():
             return
         self._drawn_version = self.model.version
         for screen in self._visible():
             screen.update_rows()
         self._drawn_at = time.monotonic()
         self._next_draw = self._drawn_at + (BUSY_SHARE - 1) * (self._drawn_at - began)
+
+    def _is_behind(self) -> bool:
+        """Whether the terminal has not taken what was drawn before: a slow one gets fewer pictures, not old ones.
+
+        Textual's driver has no word for it; its writer's queue (of 30 pictures) is what fills up.
+        """
+        queue = getattr(getattr(self._driver, "_writer_thread", None), "_queue", None)
+        return queue is not None and not queue.empty()
 
     def _visible(self) -> list[Page[Any] | Window]:
         return [screen for screen in self.screen_stack[-2:] if isinstance(screen, Page | Window)]

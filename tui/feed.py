@@ -24,7 +24,7 @@ from emulator.api.messages import (
 )
 from emulator.errors import PodwireError
 from tui.client import CALL_TIMEOUT, Connection, connect, keep_connected
-from tui.model.cluster import CONTROLLER, KINDS, SUPERVISOR, ClusterModel
+from tui.model.cluster import CLOUD, CONTROLLER, KINDS, SUPERVISOR, ClusterModel
 from tui.model.flow_row import INTERVAL
 from tui.model.trace import TraceRequest
 
@@ -88,7 +88,8 @@ class Feed:
         original = record.original
         command = ("conntrack", "-L", "-p", record.protocol, "-s", original.source, "-d", original.destination)
         async with connect(self._socket(record.node)) as connection:
-            events = connection.events(messages.EXEC, ExecParams(command=command))
+            place = record.netns if record.node == CLOUD else ""  # a node's pods track no connections
+            events = connection.events(messages.EXEC, ExecParams(command=command, pod=place))
             output = [event.data async for event in events if event.stream is OutputStream.STDOUT]
         lines = b"".join(output).decode("utf-8", "replace").splitlines()
         ports = f"sport={original.source_port} dport={original.destination_port} "

@@ -35,7 +35,11 @@ CLOUD = "cloud"
 
 
 class ClusterModel:
-    """The cluster as last told. `version` changes with all that a page might show. Times are wall-clock seconds."""
+    """The cluster as last told. Times are wall-clock seconds.
+
+    `version` changes with all that a page might show at once; what processes tell once a second does not count, since
+    pages are drawn as often anyway.
+    """
 
     def __init__(self, limit: int = MAX_RECORDS) -> None:
         self.name = ""
@@ -85,16 +89,14 @@ class ClusterModel:
         """A node told how it is, and so it answers (again)."""
         self._statuses[status.name] = status
         self._rates.setdefault(status.name, Rates()).add(status)
-        self.links.up(status.name, now)
+        self.version += self.links.up(status.name, now)
         self.flows.set_away(status.name, away=False)
-        self.version += 1
 
     def supervisor_status(self, status: SupervisorStatusResult, now: float) -> None:
         """The supervisor told of the processes."""
         self.name = status.cluster
         self._processes = {process.name: process for process in status.processes}
-        self.links.up(SUPERVISOR, now)
-        self.version += 1
+        self.version += self.links.up(SUPERVISOR, now)
 
     def lost(self, process: str, reason: str, now: float) -> None:
         """A process does not answer."""

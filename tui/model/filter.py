@@ -1,4 +1,4 @@
-"""The filter line of a page: words that must all be found, fields such as `pod:` and `port:`, `!` for what must not."""
+"""The filter line of a page: words that must all be found, fields such as `pod:` and `port:80,443`, `!` for not."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Test = Callable[[R, str], bool]
 
 
 class Term(Struct, frozen=True):
-    """One part of a filter; a word has no field. All is in lower case."""
+    """One part of a filter; a word has no field. One of `values` must be found. All is in lower case."""
 
     field: str
-    value: str
+    values: tuple[str, ...]
     is_negated: bool = False
 
 
@@ -26,7 +26,11 @@ class Filter(Struct, Generic[R], frozen=True):
 
     def matches(self, row: R, word: Test[R], fields: Mapping[str, Test[R]]) -> bool:
         """Whether a row is to be shown."""
-        return all(fields.get(term.field, word)(row, term.value) is not term.is_negated for term in self.terms)
+        for term in self.terms:
+            test = fields.get(term.field, word)
+            if any(test(row, value) for value in term.values) is term.is_negated:
+                return False
+        return True
 
 
 def parse(text: str, fields: Iterable[str]) -> Filter[R]:
@@ -36,8 +40,9 @@ def parse(text: str, fields: Iterable[str]) -> Filter[R]:
     for part in text.lower().split():
         is_negated, word = part.startswith("!"), part.removeprefix("!")
         field, colon, value = word.partition(":")
+        values = tuple(filter(None, value.split(",")))
         if not (colon and field in known):
-            field, value = "", word
-        if value:
-            terms.append(Term(field, value, is_negated))
+            field, values = "", (word,) if word else ()
+        if values:
+            terms.append(Term(field, values, is_negated))
     return Filter(tuple(terms))

@@ -222,6 +222,12 @@ def nat_text(before: TupleKey, after: TupleKey) -> str:
     return f"{old_source} → {before[3]}{number(before[4])} ⇒ {again}{after[3]}{number(after[4])}"
 
 
+def nat_of(record: FlowRecord) -> str:
+    """Return what NAT of one node does to a flow, as `nat_text` writes it; empty if it does nothing."""
+    entry = Entry(record, 0.0)
+    return nat_text(entry.original, entry.translated) if entry.is_translated else ""
+
+
 def flow_line(row: FlowRow) -> str:
     """Return a flow in one line, as `hubble observe` has it, with its addresses and NAT."""
     nat = f" [{row.nat}]" if row.nat else f" [{nat_text(row.before, row.after).partition(' ⇒ ')[0]}]"

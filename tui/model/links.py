@@ -19,11 +19,13 @@ class Links:
     def __init__(self) -> None:
         self._links: dict[str, Link] = {}
 
-    def up(self, name: str, now: float) -> None:
-        """It answers."""
+    def up(self, name: str, now: float) -> bool:
+        """It answers; return whether that is news."""
         link = self._links.get(name)
-        if link is None or not link.live:
-            self._links[name] = Link(True, now)
+        if link is not None and link.live:
+            return False
+        self._links[name] = Link(True, now)
+        return True
 
     def down(self, name: str, reason: str, now: float) -> None:
         """It does not answer; the time of the first failure stands."""

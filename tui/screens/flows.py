@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 
 from emulator.api.ages import human_duration
+from emulator.api.trace.text import counted
 from emulator.errors import PodwireError
 from tui.feed import Feed, failure_text
 from tui.model.cluster import ClusterModel
 from tui.model.columns import Column
 from tui.model.flow_filter import FIELDS, word
-from tui.model.flow_row import INTERVAL, FlowRow, conntrack_line, flow_line
+from tui.model.flow_row import INTERVAL, FlowRow, conntrack_line, flow_line, nat_of
 from tui.model.text import count, fit_name, rate
 from tui.model.trace import TraceRequest, trace_lines, trace_request
 from tui.screens.detail import Ask, Detail, Lines
@@ -39,6 +40,11 @@ def _end(row: FlowRow, _now: float) -> str:
     return f"✗ {row.endpoint or row.reason}"
 
 
+def _shorten_end(text: str, width: int) -> str:
+    mark = "✗ " if text.startswith("✗ ") else ""
+    return mark[:width] + fit_name(text.removeprefix(mark), max(0, width - len(mark)))
+
+
 def _verdict_style(row: FlowRow) -> str:
     return "unanswered" if row.verdict == "FORWARDED" and not row.is_answered else _STYLES.get(row.verdict, "")
 
@@ -48,7 +54,7 @@ COLUMNS: tuple[Column[FlowRow], ...] = (
     Column("protocol", "PROT", 4, lambda row, _: row.protocol, rank=2),
     Column("source", "SOURCE", 16, lambda row, _: row.source, stretch=3, limit=44, shorten=fit_name),
     Column("destination", "DESTINATION", 16, lambda row, _: row.destination, stretch=3, limit=44, shorten=fit_name),
-    Column("endpoint", "⇒ AFTER NAT", 18, _end, stretch=3, limit=44, shorten=fit_name, rank=1),
+    Column("endpoint", "⇒ AFTER NAT", 18, _end, stretch=3, limit=44, shorten=_shorten_end, rank=1),
     Column("nat", "NAT BEFORE ⇒ AFTER", 48, lambda row, _: row.nat, rank=10, stretch=2, limit=66),
     Column(
         "state",
@@ -143,14 +149,15 @@ class FlowsPage(Page[FlowRow]):
             ("verdict", f"{row.verdict} {reason}".rstrip()),
             ("NAT", row.nat or "none"),
             ("state", row.state or "-"),
-            ("packets", f"{row.packets} both ways, {row.bytes} bytes; now {rate(row.rate(now))} packets/s"),
+            ("packets", f"{row.packets} both ways, {row.bytes} bytes; now {rate(row.rate(now))} a second"),
             ("age", human_duration(row.age(now))),
         ]
         for record in records:
-            counters = f"{record.packets} packets there, {record.reply_packets} back"
+            counters = f"{counted(record.packets, 'packet')} there, {record.reply_packets} back"
             fate = f", {record.verdict.name} {record.reason}" if record.reason else ""
             fate += f", {record.dropped} dropped here" if record.dropped else ""
             lines.append((f"on {record.node}", f"{counters}, namespace {record.netns}{fate}"))
+            lines += [("  NAT", nat)] if (nat := nat_of(record)) else []
         after = f" ⇒ {row.endpoint}" if row.endpoint else ""
         return f"{row.protocol} {row.source} → {row.destination}{after}", lines
 

@@ -19,7 +19,7 @@ HELP: list[tuple[str, str]] = [
     ("?   q", "this page; quit, also with ctrl-c (the cluster runs on)"),
     ("", ""),
     ("Filter", "all of: words found anywhere, fields, and ! before what must not be:"),
-    (" ", "from:client to:web pod: service: namespace: ip: port:80 protocol:udp"),
+    (" ", "from:client to:web pod: service: namespace: ip: port:80,443 protocol:udp"),
     (" ", "verdict:dropped reason:no_socket state:established node:node-a !port:53"),
     (" ", "on other pages the fields are the columns: status:running node:node-a"),
     ("Names", "default/client is a pod, default/svc/web a Service, node/node-a a node"),

@@ -13,11 +13,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Footer, Input, Static
 
 from emulator.api.ages import human_duration
 from tui.feed import Feed
-from tui.model.cluster import CONTROLLER, ClusterModel
+from tui.model.cluster import CONTROLLER, SUPERVISOR, ClusterModel
 from tui.model.columns import Column, R, arrange
 from tui.model.filter import Filter, Test, parse
 from tui.screens.choice import ColumnChoice
@@ -28,6 +29,10 @@ from tui.widgets.table import Table
 PAGES = ("Flows", "Nodes", "Pods", "Services", "Events")
 LEAST_WIDTH = 40
 LEAST_HEIGHT = 8
+TYPING = 0.1
+"""Seconds from a key in the filter line to what it shows."""
+
+MOST_NOTICES = 2
 NOTICE_AFTER = 1.0
 """Seconds without an answer before a process is said to be away."""
 
@@ -37,11 +42,11 @@ class Page(Screen[None], Generic[R]):
 
     DEFAULT_CSS = """
     Page #too-small { display: none; width: 100%; height: 1; }
-    Page.small { & StatusBar, & Notice, & Table, & Footer, & Input { display: none; } }
-    Page.small #too-small { display: block; }
     Page Input { display: none; height: 1; padding: 0 1; background: $boost; }
     Page Input, Page Input:focus { border: none; }
     Page Input.open { display: block; }
+    Page.small { & StatusBar, & Notice, & Table, & Footer, & Input.open { display: none; } }
+    Page.small #too-small { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", key_display="/", priority=True),
@@ -83,6 +88,7 @@ class Page(Screen[None], Generic[R]):
         self.filter: Filter[R] = Filter()
         self.hidden: frozenset[str] = frozenset()
         self.fields = fields if fields is not None else {name: self._field(name) for name in self.columns}
+        self._filtering: Timer | None = None
         self._composed = False  # screens are on the stack before they have widgets
         self.table: Table[R] = Table(columns, self.EMPTY)
 
@@ -151,13 +157,16 @@ class Page(Screen[None], Generic[R]):
 
     def notice(self, now: float) -> str:
         """Return what is wrong, in one line."""
-        away = []
-        for name, link in self.model.links.lost():
-            seconds = now - link.since
-            if seconds >= NOTICE_AFTER:
-                stale = "names and pods as last told" if name == CONTROLLER else "as last seen"
-                away.append(f"{name} away for {human_duration(seconds)} ({link.reason}): {stale}")
-        return "; ".join(away)
+        away = {name: link for name, link in self.model.links.lost() if now - link.since >= NOTICE_AFTER}
+        if CONTROLLER in away and SUPERVISOR in away:
+            return "the cluster does not run: all is as last seen, and goes on when it is started again"
+        parts = []
+        for name, link in away.items():
+            stale = "names and pods as last told" if name == CONTROLLER else "as last seen"
+            parts.append(f"{name} away for {human_duration(now - link.since)} ({link.reason}): {stale}")
+        if len(parts) > MOST_NOTICES:
+            return f"{len(parts)} processes away, what they told is as last seen: {', '.join(away)}"
+        return "; ".join(parts)
 
     def _field(self, name: str) -> Test[R]:
         column = self.columns[name]
@@ -253,8 +262,13 @@ class Page(Screen[None], Generic[R]):
         self.set_filter("")
 
     def on_input_changed(self, message: Input.Changed) -> None:
-        """Filter while typing."""
+        """Filter while typing; keys that come quickly are looked at together, since there may be thousands of rows."""
         self.filter = parse(message.value, self.fields)
+        if self._filtering is None:
+            self._filtering = self.set_timer(TYPING, self._filter_rows)
+
+    def _filter_rows(self) -> None:
+        self._filtering = None
         self.update_rows()
 
     def on_input_submitted(self) -> None:

@@ -82,6 +82,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
         self._sorted = ("", False)
         self._cursor: Any = None  # the key of the cursor's row; None: the top
         self._index = 0
+        self._base = Style.null()  # of a plain line, looked up once for all lines of a picture
         self._placed: list[Placed[R]] = []
         self._placed_width = -1
 
@@ -161,13 +162,15 @@ class Table(ScrollView, Generic[R], can_focus=True):
         """Draw one line of the screen."""
         width = self.scrollable_content_region.width
         self._place(width)
+        if y == 0 or not self._base:
+            self._base = self.rich_style
         if y == 0:
             return self._header(width)
         index = int(self.scroll_offset.y) + y - HEADER_LINES
         if not self._rows and y == 2:
-            return Strip([Segment(f"  {fit(self._empty, width - 2)}".ljust(width), self.rich_style)], width)
+            return Strip([Segment(f"  {fit(self._empty, width - 2)}".ljust(width), self._base)], width)
         if index >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._base)
         return self._line(self._rows[index], width, at_cursor=index == self._index)
 
     def _header(self, width: int) -> Strip:
@@ -183,7 +186,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
         return Strip([Segment(" ".join(parts), style)]).adjust_cell_length(width, style)
 
     def _line(self, row: R, width: int, *, at_cursor: bool) -> Strip:
-        base = self.rich_style
+        base = self._base
         if getattr(row, "stale", False):
             base += self.get_component_rich_style("table--stale", partial=True)
         if at_cursor:
