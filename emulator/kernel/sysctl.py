@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from msgspec import Struct
 
 from emulator.errors import PodwireError
 
 CONF_PREFIX = "net.ipv4.conf."
+INERT_PREFIXES = ("fs.", "kernel.", "net.core.", "net.ipv4.tcp_", "vm.")
+"""Of names that `inert_knobs.py` makes known, if nobody else does."""
 
 # net/ipv4/devinet.c, ipv4_devconf_dflt; `all` starts with accept_source_route off.
 CONF_DEFAULTS = {
@@ -143,6 +146,8 @@ class Sysctl:
         self._numbers: dict[str, int] = {}
         self._read_only: dict[str, Callable[[], int]] = {}
         self._families: dict[str, Callable[[], object]] = {}
+        for prefix in INERT_PREFIXES:
+            self.register_family(prefix, partial(self._register_inert, prefix))
         for name, apply in (
             ("net.ipv4.ip_default_ttl", self._set_default_ttl),
             ("net.ipv4.ip_forward", self._set_forwarding),
@@ -165,6 +170,10 @@ class Sysctl:
     def register_family(self, prefix: str, load: Callable[[], object]) -> None:
         """Say who makes the names with a prefix known, once one of them is asked for (a module that is loaded then)."""
         self._families[prefix] = load
+
+    def knows(self, name: str) -> bool:
+        """Whether a plain name has been made known."""
+        return name in self._knobs or name in self._read_only
 
     def load(self, name: str) -> None:
         """Load who makes a name known, if that is not done."""
@@ -215,6 +224,11 @@ class Sysctl:
     def remove_link(self, name: str) -> None:
         """Forget a link's values."""
         self.links.pop(name, None)
+
+    def _register_inert(self, prefix: str) -> None:
+        from emulator.kernel.inert_knobs import register
+
+        register(self, prefix)
 
     def _find_conf(self, name: str) -> tuple[LinkConf, str] | None:
         if not name.startswith(CONF_PREFIX):

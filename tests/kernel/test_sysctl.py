@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from emulator.kernel.sysctl import SysctlError
+from emulator.kernel.sysctl import Sysctl, SysctlError
 from tests.kernel.router import Router
 
 
@@ -60,3 +60,18 @@ def test_the_default_ttl_is_used() -> None:
     router.ns.sysctl.set("net.ipv4.ip_default_ttl", 33)
     router.ns.ip.output(17, bytes(8), daddr=0x0A020002)
     assert router.taken(router.b)[0][22] == 33
+
+
+def test_knobs_of_other_subsystems_are_kept_as_they_are_set() -> None:
+    """Init containers of databases set them, and would fail where there are none."""
+    sysctl = Sysctl(lambda: None)
+    assert sysctl.get("vm.max_map_count") == "65530"
+    sysctl.set("vm.max_map_count", "262144")
+    assert sysctl.get("vm.max_map_count") == "262144"
+    sysctl.set("kernel.sem", "250 32000 100 128")
+    assert sysctl.get("kernel.sem") == "250 32000 100 128"
+    assert sysctl.get("net.core.rmem_max") == "4194304"
+    with pytest.raises(SysctlError):
+        sysctl.set("vm.max_map_count", "many")
+    with pytest.raises(SysctlError, match="cannot stat /proc/sys/vm/nothing"):
+        sysctl.get("vm.nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import trio
 from trio.testing import MockClock
 
 from emulator.runtime.cluster.cluster import Cluster
@@ -82,6 +83,36 @@ kind: Service
 metadata: {name: books}
 spec: {selector: {app: books}, ports: [{port: 80, targetPort: web}]}
 """
+
+
+HOST_AGENT = """
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent}
+spec:
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata: {labels: {app: agent}}
+    spec:
+      hostNetwork: true
+      initContainers:
+      - {name: maps, image: busybox, command: [sysctl, -w, vm.max_map_count=262144]}
+      containers:
+      - name: agent
+        image: example.com/agent
+        readinessProbe: {httpGet: {path: /readiness, port: 9099, host: localhost}}
+        livenessProbe: {httpGet: {path: /health, port: 8080, host: 169.254.20.10}}
+"""
+
+
+async def test_agents_that_are_probed_at_their_node_get_ready(cluster: Cluster, autojump_clock: MockClock) -> None:
+    """`localhost` is the node's own; an address that the real agent would give its node counts as passed."""
+    await apply(cluster, HOST_AGENT)
+    await trio.sleep(120)
+    pods = await cluster.objects("Pod", "default", selector="app=agent")
+    assert [entry["status"]["containerStatuses"][0]["restartCount"] for entry in pods] == [0, 0, 0]
+    assert all(entry["status"]["containerStatuses"][0]["ready"] for entry in pods)
 
 
 async def test_ports_that_services_lead_to_answer_without_being_declared(

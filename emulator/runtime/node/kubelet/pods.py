@@ -67,7 +67,8 @@ class PodRunner:
         self._report = report
         self._tell = tell
         self._kubelet = Kubelet(host.node_name, host.host_ip, capabilities())
-        self._root = NetnsNetwork(machine, host.root)
+        hosts = {"localhost": "127.0.0.1", host.node_name: host.host_ip}
+        self._root = NetnsNetwork(machine, host.root, ResolverSettings(host.nameservers, hosts=hosts))
         self._nursery: trio.Nursery | None = None
         self._rearm = trio.Event()
         self._actions: deque[Action] = deque()
