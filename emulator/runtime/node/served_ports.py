@@ -78,15 +78,16 @@ class ServedPorts:
 
 
 class PodPorts:
-    """The ports of one pod, as its programs ask for them (`apps.environment.ServicePorts`)."""
+    """The ports of one pod but those that are `taken`, as a program asks for them (`apps.environment.ServicePorts`)."""
 
-    def __init__(self, ports: ServedPorts, pod: Named) -> None:
+    def __init__(self, ports: ServedPorts, pod: Named, taken: Ports = frozenset()) -> None:
         self._ports = ports
         self._pod = pod
+        self._taken = taken
 
     def now(self) -> Ports:
         """Return them."""
-        return self._ports.of(self._pod)
+        return self._ports.of(self._pod) - self._taken
 
     async def changed(self) -> None:
         """Wait for others."""

@@ -7,7 +7,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from emulator.api.objects.meta import Object
 from emulator.runtime.machine.object_cache import ObjectCache
-from emulator.runtime.node.served_ports import ServedPorts
+from emulator.runtime.node.served_ports import PodPorts, ServedPorts
 
 WEB = ("default", "web-1")
 
@@ -39,6 +39,13 @@ def test_ports_come_and_go_with_the_slices_that_have_the_pod() -> None:
     assert ports.of(WEB) == frozenset()
     cache.put("EndpointSlice", slice_of("elsewhere", ("TCP", 80), node="node-b"))
     assert ports.of(WEB) == frozenset()
+
+
+def test_what_other_containers_bind_is_left_to_them() -> None:
+    """They may start later: after its node came back a pod is in slices before its containers run."""
+    cache = ObjectCache()
+    cache.put("EndpointSlice", slice_of("first", ("TCP", 9100), ("TCP", 80), ("UDP", 80)))
+    assert PodPorts(ServedPorts("node-a", cache), WEB, frozenset({("TCP", 9100)})).now() == {("TCP", 80), ("UDP", 80)}
 
 
 async def test_whoever_waits_hears_of_changes_of_its_own_pod_only() -> None:

@@ -143,8 +143,16 @@ def _service_ports(host: PodHost, running: RunningPod, spec: ContainerSpec) -> S
     if host.served_ports is None or spec.name != containers[0].name:
         return None
     modules = {module_for(each.image, each.command, each.args) for each in containers}
+    if not modules <= STAND_INS:
+        return None
     metadata = running.pod.metadata
-    return PodPorts(host.served_ports, (metadata.namespace, metadata.name)) if modules <= STAND_INS else None
+    return PodPorts(host.served_ports, (metadata.namespace, metadata.name), _taken(containers[1:]))
+
+
+def _taken(others: Iterable[ContainerSpec]) -> frozenset[tuple[str, int]]:
+    """The ports that other containers of the pod bind, perhaps later."""
+    declared = {(port.protocol, port.container_port) for container in others for port in container.ports}
+    return frozenset(declared | {("TCP", port) for container in others for port, _ in _probed_ports(container)})
 
 
 def _fields(host: PodHost, running: RunningPod) -> Callable[[str], str]:
