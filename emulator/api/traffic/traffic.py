@@ -1,4 +1,4 @@
-"""Scripted traffic as values: what a traffic file says (`traffic_file.py`), and what Python scripts make too."""
+"""Scripted traffic as values: what a traffic file says (`file.py`), and what Python scripts make too."""
 
 from __future__ import annotations
 

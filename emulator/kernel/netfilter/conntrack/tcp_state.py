@@ -41,7 +41,7 @@ class SegmentKind(enum.IntEnum):
     NONE = 5
 
 
-# As in `hook.py`: the members of every packet's way, by names of their own.
+# As in `netfilter/hook.py`: the members of every packet's way, by names of their own.
 TCP_CONNTRACK_ESTABLISHED: Final = TcpState.ESTABLISHED
 PLAIN_ACK: Final = SegmentKind.ACK
 

@@ -23,7 +23,7 @@ class Tracked(enum.Enum):
     DROP = 3
 
 
-TRACKED: Final = Tracked.ACCEPT  # for every packet's way, as in `hook.py`
+TRACKED: Final = Tracked.ACCEPT  # for every packet's way, as in `netfilter/hook.py`
 
 
 class Tracker(Protocol):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Predicate = Callable[[Skb, Context], bool]
 
-# Bits of a rule's shape: the fields of which it wants one exact value (see `program.py`).
+# Bits of a rule's shape: the fields of which it wants one exact value (see `chain.py`).
 BY_SADDR, BY_DADDR, BY_PROTOCOL, BY_SPORT, BY_DPORT = 1, 2, 4, 8, 16
 
 

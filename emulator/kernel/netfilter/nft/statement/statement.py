@@ -89,7 +89,7 @@ class Statement(Struct, metaclass=AbstractStructMeta, frozen=True):
         return ()
 
     def constants(self) -> tuple[Constant, ...]:
-        """Return the addresses, and the chains that it goes to, in which rules of one form differ (`form.py`)."""
+        """Return the addresses, and the chains it goes to, in which rules of one form differ (`script/form.py`)."""
         return ()
 
     def with_constants(self, values: Iterator[Constant]) -> Statement:
