@@ -1,7 +1,6 @@
 """ICMP for IPv4 (RFC 792, RFC 1191, RFC 1812): queries, and the errors that quote the packet they are about."""
 
 import struct
-from dataclasses import dataclass, field
 from typing import Self
 
 from msgspec import Struct
@@ -68,17 +67,16 @@ QUERIES = frozenset({ECHO_REPLY, ECHO_REQUEST, *range(TIMESTAMP_REQUEST, ADDRESS
 ICMP = struct.Struct("!BBHI")  # type, code, checksum, rest of header
 
 
-@dataclass(frozen=True, slots=True)
-class IcmpHeader:
+class IcmpHeader(Struct, frozen=True):
     """The first 8 bytes of a message; `rest` is the last 4 of them, whose meaning depends on the type.
 
-    `checksum` is what `parse` found and `build` computes anew; equality ignores it.
+    `checksum` is what `parse` found and `build` computes anew.
     """
 
     type: int
     code: int = 0
     rest: int = 0
-    checksum: int = field(default=0, compare=False)
+    checksum: int = 0
 
     @property
     def identifier(self) -> int:

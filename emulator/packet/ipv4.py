@@ -5,8 +5,9 @@
 
 import enum
 import struct
-from dataclasses import dataclass, field
 from typing import Self
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.packet.address import Buffer, format_ipv4
@@ -83,11 +84,10 @@ def check(buffer: Buffer, offset: int = 0) -> Ipv4Fault | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Ipv4Header:
+class Ipv4Header(Struct, frozen=True):
     """A header. `fragment_offset` is in bytes, a multiple of 8; `options` are raw, padded to whole 32-bit words.
 
-    `total_length` (bytes) and `checksum` are what `parse` found and `build` computes anew; equality ignores them.
+    `total_length` (bytes) and `checksum` are what `parse` found and `build` computes anew.
     """
 
     source: int
@@ -101,8 +101,8 @@ class Ipv4Header:
     fragment_offset: int = 0
     options: bytes = b""
     reserved_flag: bool = False
-    total_length: int = field(default=0, compare=False)
-    checksum: int = field(default=0, compare=False)
+    total_length: int = 0
+    checksum: int = 0
 
     @property
     def header_length(self) -> int:

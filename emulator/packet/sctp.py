@@ -5,7 +5,6 @@ The checksum lies in the packet with its least significant byte first; `SctpHead
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Self
 
@@ -68,14 +67,13 @@ class Chunk(Struct, frozen=True):
         return f"[{name}]"
 
 
-@dataclass(frozen=True, slots=True)
-class SctpHeader:
-    """The common header. `checksum` is what `parse` found; equality ignores it."""
+class SctpHeader(Struct, frozen=True):
+    """The common header. `checksum` is what `parse` found."""
 
     source_port: int
     destination_port: int
     verification_tag: int
-    checksum: int = field(default=0, compare=False)
+    checksum: int = 0
 
     @classmethod
     def parse(cls, buffer: Buffer, offset: int = 0) -> Self:

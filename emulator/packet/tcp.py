@@ -1,8 +1,9 @@
 """The TCP header (RFC 9293 section 3.1); its options are in tcp_options.py."""
 
 import struct
-from dataclasses import dataclass, field
 from typing import Self
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.packet.address import Buffer
@@ -50,12 +51,10 @@ _FLAG_LETTERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TcpHeader:
+class TcpHeader(Struct, frozen=True):
     """A header. `flags` are the 12 bits behind the data offset; `options` are raw, padded to whole 32-bit words.
 
-    `window` is unscaled, as on the wire. `checksum` is what `parse` found and `build` computes anew; equality
-    ignores it.
+    `window` is unscaled, as on the wire. `checksum` is what `parse` found and `build` computes anew.
     """
 
     source_port: int
@@ -66,7 +65,7 @@ class TcpHeader:
     window: int = 0
     urgent: int = 0
     options: bytes = b""
-    checksum: int = field(default=0, compare=False)
+    checksum: int = 0
 
     @property
     def header_length(self) -> int:

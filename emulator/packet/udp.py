@@ -1,8 +1,9 @@
 """The UDP header (RFC 768)."""
 
 import struct
-from dataclasses import dataclass, field
 from typing import Self
+
+from msgspec import Struct
 
 from emulator.errors import WireError
 from emulator.packet.address import Buffer
@@ -21,14 +22,13 @@ UDP = struct.Struct("!HHHH")  # source port, destination port, length, checksum
 _PROTOCOL = 17
 
 
-@dataclass(frozen=True, slots=True)
-class UdpHeader:
-    """A header. `length` (header and payload, bytes) and `checksum` are what `parse` found; equality ignores them."""
+class UdpHeader(Struct, frozen=True):
+    """A header. `length` (header and payload, bytes) and `checksum` are what `parse` found."""
 
     source_port: int
     destination_port: int
-    length: int = field(default=0, compare=False)
-    checksum: int = field(default=0, compare=False)
+    length: int = 0
+    checksum: int = 0
 
     @classmethod
     def parse(cls, buffer: Buffer, offset: int = 0, end: int | None = None) -> Self:

@@ -8,6 +8,7 @@ from emulator.packet import icmp, tcp
 from emulator.packet.icmp import IcmpHeader, QuotedPacket
 from emulator.packet.ipv4 import Ipv4Header
 from emulator.packet.udp import UdpHeader
+from tests.packet.compare import without_computed
 
 SOURCE, DESTINATION = 0x0A000001, 0x0A000002
 BYTES = st.integers(0, 255)
@@ -23,8 +24,8 @@ def quote(protocol: int = 17, transport: bytes | None = None, **fields: int) -> 
 @given(HEADERS, st.binary(min_size=1, max_size=40).filter(any))
 def test_round_trip_and_dpkt(header: IcmpHeader, payload: bytes) -> None:
     message = header.build(payload)
-    assert IcmpHeader.parse(b"xx" + message + b"padding", 2, 2 + len(message)) == header
-    assert IcmpHeader.parse_quoted(message[:8]) == header
+    assert without_computed(IcmpHeader.parse(b"xx" + message + b"padding", 2, 2 + len(message))) == header
+    assert without_computed(IcmpHeader.parse_quoted(message[:8])) == header
     assert icmp.has_valid_checksum(message, 0, len(message))
     body = header.rest.to_bytes(4, "big") + payload
     library = dpkt.icmp.ICMP(type=header.type, code=header.code, data=body)
@@ -56,7 +57,7 @@ def test_short_and_wrong_messages_are_refused() -> None:
         IcmpHeader.parse(message)
     assert not icmp.has_valid_checksum(message, 0, len(message))
     icmp.fill_checksum(message, 0, len(message))
-    assert IcmpHeader.parse(message) == IcmpHeader.echo(1, 2)
+    assert without_computed(IcmpHeader.parse(message)) == IcmpHeader.echo(1, 2)
 
 
 def test_a_quoted_packet_is_read_with_its_ports() -> None:
@@ -70,7 +71,7 @@ def test_a_quoted_packet_is_read_with_its_ports() -> None:
 
 def test_a_quoted_query_fragment_or_other_protocol() -> None:
     quoted = QuotedPacket.parse(quote(1, IcmpHeader.echo(7, 9).build()))
-    assert quoted.icmp == IcmpHeader.echo(7, 9)
+    assert without_computed(quoted.icmp) == IcmpHeader.echo(7, 9)
     assert quoted.source_port == 0
     assert QuotedPacket.parse(quote(fragment_offset=8)).source_port == 0
     assert QuotedPacket.parse(quote(47)).destination_port == 0

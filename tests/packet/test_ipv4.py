@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import dpkt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from emulator.errors import WireError
 from emulator.packet.ipv4 import (
@@ -18,6 +17,7 @@ from emulator.packet.ipv4 import (
     fill_checksum,
 )
 from emulator.packet.options import iterate_options
+from tests.packet.compare import without_computed
 
 ADDRESSES = st.integers(0, 2**32 - 1)
 BYTES = st.integers(0, 255)
@@ -42,7 +42,7 @@ HEADER = Ipv4Header(0x0A000001, 0x0A000002, 17, identification=7)
 def test_round_trip_with_padding_behind(header: Ipv4Header, payload: bytes, padding: bytes) -> None:
     packet = header.build(payload)
     parsed = Ipv4Header.parse(b"xxx" + packet + padding, 3)
-    assert parsed == header
+    assert without_computed(parsed) == header
     assert parsed.total_length == len(packet)
     assert parsed.payload_length == len(payload)
     assert packet[parsed.header_length :] == payload
@@ -103,7 +103,7 @@ def test_any_flipped_bit_is_a_fault(header: Ipv4Header, bit: int) -> None:
 def test_a_quoted_header_may_be_cut_behind_and_stale() -> None:
     packet = bytearray(HEADER.build(b"payload!"))
     packet[8] = 1
-    assert Ipv4Header.parse_quoted(packet[:20]) == replace(HEADER, ttl=1)
+    assert without_computed(Ipv4Header.parse_quoted(packet[:20])) == replace(HEADER, ttl=1)
     for broken, fault in ((packet[:19], Ipv4Fault.SHORT), (b"\x46" + packet[1:20], Ipv4Fault.SHORT)):
         with pytest.raises(Ipv4Error) as caught:
             Ipv4Header.parse_quoted(broken)

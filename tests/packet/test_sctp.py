@@ -16,6 +16,7 @@ from emulator.packet.sctp import (
     has_valid_checksum,
     parse_chunks,
 )
+from tests.packet.compare import without_computed
 
 PORTS = st.integers(0, 0xFFFF)
 HEADERS = st.builds(SctpHeader, PORTS, PORTS, st.integers(0, 0xFFFFFFFF))
@@ -25,7 +26,7 @@ CHUNKS = st.lists(st.builds(Chunk, st.integers(0, 255), st.integers(0, 255), st.
 @given(HEADERS, CHUNKS)
 def test_round_trip(header: SctpHeader, chunks: list[Chunk]) -> None:
     packet = b"xx" + header.build(chunks)
-    assert SctpHeader.parse(packet, 2) == header
+    assert without_computed(SctpHeader.parse(packet, 2)) == header
     assert list(parse_chunks(packet, 2)) == chunks
     assert has_valid_checksum(packet, 2)
 
@@ -53,7 +54,7 @@ def test_nat_leaves_a_right_checksum(header: SctpHeader, chunks: list[Chunk], ad
     data = bytearray(bytes(packet))
     rewrite_source(data, 0, 20, 132, address, port)
     rewrite_destination(data, 0, 20, 132, address, port)
-    assert SctpHeader.parse(data, 20) == SctpHeader(port, port, header.verification_tag)
+    assert without_computed(SctpHeader.parse(data, 20)) == SctpHeader(port, port, header.verification_tag)
     assert has_valid_checksum(data, 20)
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from emulator.errors import WireError
 from emulator.packet.tcp import ACK, AE, FIN, PSH, RST, SYN, URG, TcpHeader, fill_checksum, has_valid_checksum
 from emulator.packet.tcp_options import TcpOptions
+from tests.packet.compare import without_computed
 
 ADDRESSES = st.integers(0, 2**32 - 1)
 WORDS = st.integers(0, 0xFFFF)
@@ -26,7 +27,7 @@ SOURCE, DESTINATION = 0x0A000001, 0x0A000002
 @given(HEADERS, st.binary(max_size=40), ADDRESSES, ADDRESSES)
 def test_round_trip(header: TcpHeader, payload: bytes, source: int, destination: int) -> None:
     segment = b"xx" + header.build(payload, source, destination)
-    assert TcpHeader.parse(segment, 2) == header
+    assert without_computed(TcpHeader.parse(segment, 2)) == header
     assert segment[2 + header.header_length :] == payload
     assert has_valid_checksum(segment, 2, len(segment), source, destination)
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from emulator.errors import WireError
 from emulator.packet.udp import MAXIMUM_PAYLOAD, UdpHeader, fill_checksum, has_valid_checksum
+from tests.packet.compare import without_computed
 
 ADDRESSES = st.integers(0, 2**32 - 1)
 PORTS = st.integers(0, 0xFFFF)
@@ -16,7 +17,7 @@ SOURCE, DESTINATION = 0x0A000001, 0x0A000002
 def test_round_trip(header: UdpHeader, payload: bytes, source: int, destination: int, padding: bytes) -> None:
     datagram = b"xx" + header.build(payload, source, destination) + padding
     parsed = UdpHeader.parse(datagram, 2)
-    assert parsed == header
+    assert without_computed(parsed) == header
     assert parsed.length == 8 + len(payload)
     assert parsed.checksum != 0
     assert has_valid_checksum(datagram, 2, source, destination)

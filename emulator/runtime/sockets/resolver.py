@@ -7,10 +7,11 @@ asks for A and AAAA from one socket.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import trio
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from emulator.apps.environment import ResolveError
 from emulator.errors import WireError
@@ -29,14 +30,13 @@ _MOST = {"ndots": 15, "timeout": 30, "attempts": 5}
 _ANSWERS = frozenset({dns.NOERROR, dns.NXDOMAIN})
 
 
-@dataclass(frozen=True, slots=True)
-class ResolverSettings:
+class ResolverSettings(Struct, frozen=True):
     """What resolv.conf(5) and the hosts file say; `options` as they are written ("ndots:5", "rotate")."""
 
     nameservers: Sequence[str] = ()
     search: Sequence[str] = ()
     ndots: int = 1
-    hosts: Mapping[str, str] = field(default_factory=dict)
+    hosts: Mapping[str, str] = {}
     timeout: float = 5.0
     attempts: int = 2
     options: Sequence[str] = ()
@@ -45,7 +45,7 @@ class ResolverSettings:
         for option in self.options:
             name, _, value = option.partition(":")
             if name in _MOST and value.isascii() and value.isdigit():
-                object.__setattr__(self, name, min(int(value), _MOST[name]))
+                force_setattr(self, name, min(int(value), _MOST[name]))
 
     def has(self, option: str) -> bool:
         """Whether an option without a value is on."""

@@ -50,7 +50,7 @@ PROGRAMS: Mapping[str, str] = {
 }
 """The processes of a cluster: where the function lies that each runs."""
 
-SHARED = ("node", "cloud")
+SHARED = ("node",)
 """Imported before the fork, so that all processes share their code; what only one process runs it imports
 itself, and nobody else carries it.
 """
