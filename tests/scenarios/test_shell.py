@@ -1,6 +1,8 @@
 """Scripts in pods: init containers that wait, commands with loops, exec probes, files and variables, SIGTERM."""
 
+import shlex
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
 import trio
@@ -8,8 +10,9 @@ from trio.testing import MockClock
 
 from emulator.api.messages import LOGS, LogsParams, Object
 from emulator.runtime.cluster.cluster import Cluster
-from tests.scenarios.world import CONFIG
+from tests.scenarios.world import CONFIG, apply
 
+DOCS = Path(__file__).parents[2] / "docs" / "programs.md"
 SHARED = """
 apiVersion: v1
 kind: ConfigMap
@@ -168,6 +171,29 @@ async def test_sigterm_runs_the_trap_of_a_container(cluster: Cluster, autojump_c
     await cluster.delete("pod", "client", "default")
     await cluster.wait_for("pods", lambda pods: all(pod["metadata"]["name"] != "client" for pod in pods), "default")
     assert autojump_clock.current_time() - started < 5  # and not the whole grace period
+
+
+def examples() -> list[tuple[list[str], str]]:
+    """The command lines of docs/programs.md's section `sh`, and what each is said to print."""
+    section = DOCS.read_text().partition("## sh\n")[2].partition("```sh\n")[2].partition("```")[0]
+    found: list[tuple[list[str], str]] = []
+    for line in section.splitlines():
+        command, _, said = line.rpartition(" # ")
+        words = shlex.split(command)
+        assert words[:4] == ["emulator", "exec", "client", "--"]
+        found.append((words[4:], said.strip()))
+    return found
+
+
+async def test_the_examples_of_the_documentation(cluster: Cluster, autojump_clock: MockClock) -> None:
+    await cluster.delete("service", "my-web", "default")  # whose address is that of the examples
+    client = "{apiVersion: v1, kind: Pod, metadata: {name: client}, spec: {containers: [{name: c, image: curl}]}}"
+    await apply(cluster, SHARED.replace("my-web", "web"), "---", WEB.partition("---")[0], "---\n", client)
+    table = examples()
+    assert len(table) > 5
+    for words, said in table:
+        outcome = await cluster.pod("default/client").exec(*words)
+        assert " ".join(outcome.stdout.split()) == said, words
 
 
 STAND_INS = """
