@@ -113,6 +113,8 @@ def _reads_input(words: tuple[str, ...]) -> bool:
         return bool({"-R", "--restore"} & {*arguments})
     if name == "nft":
         return "-" in arguments
+    if name in {"ash", "bash", "dash", "sh"}:
+        return not arguments
     return name == "cat" and (not arguments or "-" in arguments)
 
 
