@@ -44,6 +44,7 @@ from emulator.runtime.machine.setting import MachineSetting, run_process
 from emulator.runtime.machine.traces import TraceBoard
 from emulator.runtime.node.endpoints import EndpointNames
 from emulator.runtime.node.health_server import HealthServer, NodeFollower
+from emulator.runtime.node.kubelet.environment import ServiceLinks
 from emulator.runtime.node.kubelet.event_writer import EventWriter
 from emulator.runtime.node.kubelet.pods import PodRunner
 from emulator.runtime.node.kubelet.running_pod import PodHost
@@ -128,6 +129,8 @@ class NodeMachine:
         self.root.fib.add(Route(0, 0, link=self.uplink, gateway=int(network.network_address) + 1))
         plugin = BridgePlugin(self.machine.kernel, self.root, self.uplink, _node_network(node, setting.config))
         writer = StatusWriter(self.link, setting.log)
+        links = ServiceLinks(lambda: self.cache.views("Service", Service))
+        self.cache.subscribe(["Service"], links.clear)
         host = PodHost(
             node_name=node.metadata.name,
             host_ip=str(address),
@@ -139,7 +142,7 @@ class NodeMachine:
             find_program=partial(find_program, app_path=setting.config.app_path, alone=self._own_process),
             find_command=find_command,
             served_ports=ServedPorts(node.metadata.name, self.cache),
-            services=lambda: self.cache.views("Service", Service),
+            service_links=links.of,
         )
         events = EventWriter(self.link, node.metadata.name, self.machine.wall_clock, setting.log)
         pods = PodRunner(self.machine, host, plugin, setting.log, writer.put, events.put)

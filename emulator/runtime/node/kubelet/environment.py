@@ -7,7 +7,9 @@ third_party/forked/golang/expansion.
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
+from typing import cast
 
 from emulator.api.objects.container import Container, EnvVar
 from emulator.api.objects.service import Service
@@ -17,6 +19,8 @@ from emulator.runtime.node.kubelet.mounts import GetObject, contents_of
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+MOST_LINKED = 5_000
+"""Services whose variables fit in what execve(2) takes, 2 MiB; with more of them a real container does not start."""
 _NO_ADDRESS = frozenset({"", "None"})
 
 
@@ -60,6 +64,30 @@ def _variable(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
+def joined(own: Mapping[str, str], shared: Mapping[str, str]) -> Mapping[str, str]:
+    """Return variables over those that many containers share, which are not copied for each."""
+    return ChainMap(cast("dict[str, str]", own), cast("dict[str, str]", shared)) if shared else own
+
+
+class ServiceLinks:
+    """The variables of Services by namespace, made once for all containers that start before a Service changes."""
+
+    def __init__(self, services: Callable[[], Iterable[Service]]) -> None:
+        self._services = services
+        self._made: dict[str, Mapping[str, str]] = {}
+
+    def clear(self) -> None:
+        """A Service came, changed or went."""
+        self._made.clear()
+
+    def of(self, namespace: str) -> Mapping[str, str]:
+        """Return those of a namespace; none where there are so many Services that no program could be started."""
+        if namespace not in self._made:
+            found = [each for each in self._services() if each.metadata.namespace == namespace]
+            self._made[namespace] = service_variables(found, namespace) if len(found) <= MOST_LINKED else {}
+        return self._made[namespace]
+
+
 class EnvironmentMaker:
     """Makes the variables of containers of one pod: `field` gives the pod's fields, `get` objects of the cluster."""
 
@@ -69,7 +97,7 @@ class EnvironmentMaker:
         self._get = get
         self._field = field
 
-    async def make(self, container: Container, services: Mapping[str, str]) -> dict[str, str]:
+    async def make(self, container: Container, services: Mapping[str, str]) -> Mapping[str, str]:
         """Return all variables. MissingReferenceError."""
         values: dict[str, str] = {}
         for source in container.env_from:
@@ -79,10 +107,11 @@ class EnvironmentMaker:
                 data = await self._data(kind, reference.name, optional=reference.optional)
                 values.update({source.prefix + key: text for key, text in data.items() if _NAME.fullmatch(key)})
         for variable in container.env:
-            value = await self._value(variable, {**services, **values})
+            value = await self._value(variable, joined(values, services))
             if value is not None:
                 values[variable.name] = value
-        return {"PATH": PATH, "HOME": "/root", "HOSTNAME": self._hostname} | dict(services) | values
+        own = {"PATH": PATH, "HOME": "/root", "HOSTNAME": self._hostname} | values
+        return joined(own, services)
 
     async def _value(self, variable: EnvVar, known: Mapping[str, str]) -> str | None:
         source = variable.value_from

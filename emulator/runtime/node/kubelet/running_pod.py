@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -15,7 +15,6 @@ from emulator.api.app_annotation import app_of
 from emulator.api.objects.container import Container as ContainerSpec
 from emulator.api.objects.container import Probe
 from emulator.api.objects.pod import Pod
-from emulator.api.objects.service import Service
 from emulator.apps.directory import ServiceDirectory
 from emulator.apps.environment import Command, Container, Program, ServicePorts
 from emulator.apps.filesystem import Files, Tree
@@ -30,7 +29,6 @@ from emulator.runtime.node.kubelet.environment import (
     EnvironmentMaker,
     MissingReferenceError,
     expand,
-    service_variables,
 )
 from emulator.runtime.node.kubelet.health_probe import PortError, port_of
 from emulator.runtime.node.kubelet.mounts import GetObject, mounts_of
@@ -57,8 +55,8 @@ class PodHost(Struct, frozen=True):
     find_program: Callable[[Container], Program]
     find_command: Callable[[str], Command | None]
     served_ports: ServedPorts | None = None
-    services: Callable[[], Iterable[Service]] = tuple
-    """Those that the variables of containers tell of."""
+    service_links: Callable[[str], Mapping[str, str]] = lambda _namespace: {}
+    """The variables that tell containers of a namespace's Services."""
 
 
 class RunningPod(Struct):
@@ -177,8 +175,8 @@ def prepared(host: PodHost, running: RunningPod, spec: ContainerSpec, warn: Call
     async def main(container: Container, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> int:
         metadata = running.pod.metadata
         maker = EnvironmentMaker(metadata.namespace, running.hostname, host.get_object, _fields(host, running))
-        links = service_variables(host.services(), metadata.namespace) if running.pod.spec.enable_service_links else {}
-        environ: dict[str, str] | None = None
+        links = host.service_links(metadata.namespace) if running.pod.spec.enable_service_links else {}
+        environ: Mapping[str, str] | None = None
         while environ is None:
             try:
                 environ = await maker.make(spec, links)
