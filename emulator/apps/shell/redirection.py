@@ -7,14 +7,17 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from emulator.apps.environment import ResolveError
+from emulator.apps.services import service_port
 from emulator.apps.shell.flow import ShellError
-from emulator.apps.shell.streams import Endless, FileOutput, Stream, Text
+from emulator.apps.shell.streams import Connection, Endless, FileOutput, Stream, Text
 from emulator.apps.shell.syntax import Redirection
 
 if TYPE_CHECKING:
     from emulator.apps.shell.interpreter import Interpreter
 
 _OWN = re.compile(r"/dev/(stdin|stdout|stderr)|(?:/dev/fd|/proc/self/fd)/([0-9]{1,4})")
+_CONNECTION = re.compile(r"/dev/tcp/([^/]+)/([^/]+)")
 _NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
 _BLOCK = 4_096
 
@@ -96,9 +99,27 @@ def _own(shell: Interpreter, path: str) -> Stream | None:
     return _same(shell, str(_NUMBERS[match[1]]) if match[1] else match[2])
 
 
+async def _special(shell: Interpreter, path: str, target: str) -> Stream | None:
+    """Return what a path of the shell's own means: a descriptor, or in bash a connection."""
+    match = _CONNECTION.fullmatch(path)
+    if match is None or shell.name.rpartition("/")[2] != "bash":
+        return _own(shell, path)
+    port = service_port(match[2], "tcp")
+    try:
+        if port is None:
+            raise ResolveError("Servname not supported for ai_socktype")
+        stream = await shell.session.invocation.network.open_tcp_stream(match[1], port)
+    except ResolveError as error:
+        raise RedirectionError(f"{target}: {error if port is None else error.reason}", 1) from None
+    except OSError as error:
+        shell.complain(_reason(error), "connect")
+        raise RedirectionError(f"{target}: {_reason(error)}", 1) from None
+    return Connection(stream, shell.session.nursery.start_soon)
+
+
 async def _read(shell: Interpreter, target: str) -> Stream:
     path = shell.path(target)
-    own = _own(shell, path)
+    own = await _special(shell, path, target)
     if own is not None:
         return own
     files = shell.session.files
@@ -114,7 +135,7 @@ async def _read(shell: Interpreter, target: str) -> Stream:
 
 async def _written(shell: Interpreter, target: str, *, append: bool) -> Stream:
     path = shell.path(target)
-    own = _own(shell, path)
+    own = await _special(shell, path, target)
     if own is not None:
         return own
     try:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 
 import trio
 
-from emulator.apps.environment import Input
+from emulator.apps.environment import Input, TcpStream
 from emulator.apps.filesystem import File
 
 PIPE_SIZE = 65_536  # bytes that wait in a pipe before its writers do, as on Linux (pipe(7))
@@ -123,6 +124,49 @@ class FileOutput(Stream):
     def write(self, data: bytes) -> None:
         """Add to the file. OSError(ENOSPC)."""
         self._file.write(data)
+
+
+class Connection(Stream):
+    """bash's /dev/tcp/HOST/PORT. `spawn` starts what has to wait: sending what is left, and closing."""
+
+    def __init__(self, stream: TcpStream, spawn: Callable[[Callable[[], Awaitable[None]]], None]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._spawn = spawn
+        self._unsent = bytearray()
+
+    async def _receive(self) -> bytes:
+        await self._send()
+        try:
+            return await self._stream.receive_some()
+        except trio.BrokenResourceError:
+            return b""
+
+    def write(self, data: bytes) -> None:
+        """Take bytes; `drain` sends them."""
+        self._unsent += data
+
+    async def drain(self) -> None:
+        """Send what was written. BrokenPipeError."""
+        try:
+            await self._send()
+        except trio.BrokenResourceError:
+            raise BrokenPipeError from None
+
+    async def _send(self) -> None:
+        data, self._unsent = bytes(self._unsent), bytearray()
+        await self._stream.send_all(data)
+
+    def close(self) -> None:
+        """Send the rest and close."""
+        self._spawn(self._finish)
+
+    async def _finish(self) -> None:
+        try:
+            with suppress(trio.BrokenResourceError):
+                await self._send()
+        finally:
+            await self._stream.aclose()
 
 
 class Pipe:

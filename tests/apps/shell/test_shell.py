@@ -73,6 +73,23 @@ async def test_network_commands_in_pipes(lab: Lab, autojump_clock: MockClock) ->
     assert await sh(lab, code) == ("2 404\n", "", 0)
 
 
+async def test_connections_of_bash(lab: Lab, autojump_clock: MockClock) -> None:
+    await lab.start("nginx")
+
+    async def bash(script: str) -> tuple[str, str, int]:
+        result = await lab.run(["bash", "-c", script])
+        return result.out, result.error, result.status
+
+    assert await bash("(echo > /dev/tcp/10.244.1.3/80) 2>/dev/null && echo open") == ("open\n", "", 0)
+    assert await bash("timeout 1 bash -c '</dev/tcp/10.244.1.3/http' && echo open") == ("open\n", "", 0)
+    assert await bash("echo > /dev/tcp/10.244.1.3/81") == (
+        "", "bash: connect: Connection refused\nbash: /dev/tcp/10.244.1.3/81: Connection refused\n", 1
+    )  # fmt: skip
+    request = "exec 3<>/dev/tcp/10.244.1.3/80; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; head -n 1 <&3"
+    assert await bash(request) == ("HTTP/1.1 200 OK\r\n", "", 0)
+    assert (await sh(lab, "echo > /dev/tcp/10.244.1.3/80"))[2] == 1  # ash has none
+
+
 async def test_a_pipe_that_nobody_reads_ends_its_writers(lab: Lab, autojump_clock: MockClock) -> None:
     began = trio.current_time()
     assert await sh(lab, "yes | head -n 2") == ("y\ny\n", "", 0)
