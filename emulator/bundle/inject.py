@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
 from emulator.kernel.ip.header import parse
+from emulator.kernel.owner import ROOT_PROGRAM
 from emulator.kernel.routing.route import RouteResult
 from emulator.kernel.skb import Skb
 
@@ -38,8 +39,9 @@ def send(
 ) -> None:
     """Send a packet that the node makes: routed, through OUTPUT, and on (ip_queue_xmit).
 
-    Its source address stays as it is; of its Ethernet header only the type is looked at. `cut` makes of it the pieces
-    that the route's MTU asks for.
+    Its source address stays as it is; it counts as sent by a program of root's (`-m owner`), since a capture does not
+    say whose it was. Of its Ethernet header only the type is looked at. `cut` makes of it the pieces that the route's
+    MTU asks for.
     """
     skb = Skb(frame, trace)
     skb.record = record
@@ -65,5 +67,6 @@ def send(
     for piece in cut(skb.data, route.mtu):
         each = Skb(piece, trace)
         each.record = record
+        each.socket = ROOT_PROGRAM
         parse(each)
         netns.ip.local_out(each, route)

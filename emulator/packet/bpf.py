@@ -75,6 +75,7 @@ class Metadata(Struct, frozen=True):
     ifindex: int | None
     hardware_type: int
     mark: int
+    has_link_header: bool  # whether it came in by a link: what this machine sends has none yet
     payload_offset: int  # of what TCP or UDP carry, from the network header on
     random: Bits
 
@@ -238,6 +239,8 @@ def _load(
         return _ancillary(k, accumulator, index, metadata)
     at = k if mode == _ABS else k + index & _U32
     if at >= 1 << 31:  # a negative offset
+        if at < _NETWORK_OFFSET and not metadata.has_link_header:
+            raise _Done
         at = at - _NETWORK_OFFSET + network if at >= _NETWORK_OFFSET else at - _LINK_OFFSET
     else:
         at += network

@@ -6,9 +6,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from emulator.bundle.problem import BundleError
 from emulator.bundle.row import Row
 from emulator.packet.linktype import RAW
 from tests.bundle.maker import Made, tcp
@@ -193,27 +190,20 @@ class TestCalico:
 
 
 class TestCilium:
-    """`-m socket` and TPROXY are not emulated: refused by name and line, or ignored where asked for."""
+    """`-m socket` and TPROXY find no socket: there are no programs in a replay."""
 
-    def test_refused_with_advice(self, tmp_path: Path) -> None:
-        with pytest.raises(BundleError) as caught:
-            node("cilium", tmp_path).prepare()
-        (problem,) = caught.value.problems
-        assert problem.startswith("iptables-save.txt: line 23: Couldn't load match `socket'")
-        assert problem.endswith("; --ignore-unknown lets such rules never match")
-
-    def test_ignored_where_asked_for(self, tmp_path: Path) -> None:
+    def test_to_the_world(self, tmp_path: Path) -> None:
         made = node("cilium", tmp_path)
         frame = ethernet("8a:00:00:00:00:01", "0e:00:00:00:00:07", datagram("10.1.0.7", "203.0.113.9", 53))
-        (row,) = made.replay([frame], "lxc1f2e3d4c5b6a", ignore_unknown=True)
+        (row,) = made.replay([frame], "lxc1f2e3d4c5b6a")
         assert ends(row) == [("eth0", "172.20.0.3", "203.0.113.9")]
         assert row.rules[-2:] == ["nat:POSTROUTING:rule:1", "nat:CILIUM_POST_nat:rule:1"]
-        assert row.ignored == [f"mangle:CILIUM_PRE_mangle:rule:{number}" for number in (1, 2, 3)]
+        assert row.ignored == []
 
     def test_notrack(self, tmp_path: Path) -> None:
         """For a pod: untracked, then out by the pair cilium_host and cilium_net, where eBPF takes it."""
         frame = ethernet("02:00:00:00:0d:01", "02:00:00:00:0d:04", datagram("172.20.0.4", "10.1.0.7", 53))
-        (row,) = node("cilium", tmp_path).replay([frame], ignore_unknown=True)
+        (row,) = node("cilium", tmp_path).replay([frame])
         assert (row.state, row.entry) == ("UNTRACKED", None)
         assert "raw:CILIUM_PRE_raw:rule:1" in row.rules
 
@@ -253,9 +243,9 @@ class TestIstio:
     def replay(self, tmp_path: Path, packets: list[bytes], name: str) -> list[Row]:
         made = node("istio-pod", tmp_path)
         if name == "local":
-            return made.replay(packets, name, linktype=RAW, ignore_unknown=True)
+            return made.replay(packets, name, linktype=RAW)
         frames = [ethernet("0a:58:0a:f4:00:07", "0a:58:0a:f4:00:01", packet) for packet in packets]
-        return made.replay(frames, name, ignore_unknown=True)
+        return made.replay(frames, name)
 
     def test_inbound(self, tmp_path: Path) -> None:
         packets = [segment("10.244.1.9", "10.244.0.7", 4000, port) for port in (8080, 15021)]
@@ -266,12 +256,12 @@ class TestIstio:
         assert left.rules[-1] == "nat:ISTIO_INBOUND:rule:3"
 
     def test_outbound(self, tmp_path: Path) -> None:
-        """Redirected to the loopback, where the sidecar listens. Who sent it is not known: owner rules are ignored."""
+        """Redirected to the loopback, where the sidecar listens. It counts as root's, not as the sidecar's own."""
         (row,) = self.replay(tmp_path, [segment("10.244.0.7", "10.96.0.20", 4000, 80)], "local")
         assert row.verdict == "delivered"
         assert "nat:ISTIO_REDIRECT:rule:1" in row.rules
         assert "src=127.0.0.1 dst=10.244.0.7 sport=15001" in (row.entry or "")
-        assert row.ignored == [f"nat:ISTIO_OUTPUT:rule:{number}" for number in (2, 3, 4)]
+        assert row.ignored == []
 
     def test_pings_are_the_kernels(self, tmp_path: Path) -> None:
         (row,) = self.replay(tmp_path, [ipv4("10.244.1.9", "10.244.0.7", 1, echo())], "eth0")

@@ -146,6 +146,13 @@ class VolumeMount(Struct, frozen=True, kw_only=True, rename="camel"):
     read_only: bool = False
 
 
+class SecurityContext(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Who a container runs as; what is not said here its pod's security context says."""
+
+    run_as_user: int | None = None
+    run_as_group: int | None = None
+
+
 class Container(Struct, frozen=True, kw_only=True, rename="camel"):
     """One program of a pod. `restart_policy` "Always" makes an init container a sidecar."""
 
@@ -163,3 +170,4 @@ class Container(Struct, frozen=True, kw_only=True, rename="camel"):
     startup_probe: Probe | None = None
     lifecycle: Lifecycle | None = None
     restart_policy: str = ""
+    security_context: SecurityContext = SecurityContext()

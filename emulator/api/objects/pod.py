@@ -38,9 +38,13 @@ class Sysctl(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PodSecurityContext(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The part of the security context that the network can see."""
+    """The part of the security context that the network can see: firewall rules may ask who owns a socket."""
 
     sysctls: tuple[Sysctl, ...] = ()
+    run_as_user: int | None = None
+    run_as_group: int | None = None
+    fs_group: int | None = None
+    supplemental_groups: tuple[int, ...] = ()
 
 
 class Toleration(Struct, frozen=True, kw_only=True, rename="camel"):

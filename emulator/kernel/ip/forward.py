@@ -37,6 +37,9 @@ class IpForward:
         if skb.packet_type is not PACKET_HOST:
             netns.drop(skb, DropReason.OTHERHOST)
             return
+        if skb.socket is not None:
+            netns.drop(skb, DropReason.NO_SOCKET, why="TPROXY gave it to a socket, but no route says that it is for us")
+            return
         ttl = data[_TTL]
         if ttl <= 1:
             netns.drop(skb, DropReason.IP_TTL_EXPIRED)

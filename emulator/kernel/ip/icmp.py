@@ -16,6 +16,7 @@ from emulator.kernel.drop import DropReason
 from emulator.kernel.ip.header import NETWORK, OFFSET_MASK
 from emulator.kernel.ip.icmp_limit import IcmpLimit
 from emulator.kernel.ip.options import echo_options, milliseconds_of_day
+from emulator.kernel.owner import CONTROL
 from emulator.kernel.routing.route import RouteResult, RouteType, Scope
 from emulator.kernel.skb import CtInfo, PacketType, Skb
 from emulator.kernel.trace import StepKind, Trace
@@ -152,6 +153,7 @@ class Icmp:
 
     def _transmit(self, message: Skb, decision: RouteResult) -> None:
         """Send a message; what happens to it on the way out is not reported, as ICMP's own lock is held meanwhile."""
+        message.socket = CONTROL
         self._sending = True
         try:
             self._netns.ip.local_out(message, decision)

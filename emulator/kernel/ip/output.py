@@ -143,8 +143,9 @@ class IpOutput:
             self._loop_back(skb, result)
             if kind is RTN_MULTICAST and skb.data[22] == 0:
                 return None
-        if self._netfilter.run(NF_INET_POST_ROUTING, skb) is not NF_ACCEPT:
-            return DropReason.NETFILTER_DROP
+        verdict = self._netfilter.run(NF_INET_POST_ROUTING, skb)
+        if verdict is not NF_ACCEPT:
+            return None if verdict is Verdict.STOLEN else DropReason.NETFILTER_DROP
         self._finish(skb, result)
         return None
 

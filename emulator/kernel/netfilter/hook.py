@@ -23,6 +23,7 @@ class Verdict(enum.Enum):
     ACCEPT = "accept"
     DROP = "drop"  # already counted and traced by whoever said so
     STOLEN = "stolen"  # kept by the hook (a fragment that waits for the others)
+    BYPASS = "bypass"  # of NFQUEUE: the next part of the hook looks, as if this one had seen nothing (nf_queue.c)
 
 
 # The members that every packet's way asks for, by their names in C: CPython 3.11 takes ten times as long (0.1 µs) to

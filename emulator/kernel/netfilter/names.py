@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from emulator.kernel.netfilter.options import U32, format_network, format_protocol
+from emulator.kernel.netfilter.options import format_network, format_protocol
 from emulator.kernel.netfilter.service_names import service_name
 from emulator.packet.address import format_ipv4
 
-_NETWORKS = {0x7F000000: "loopback", 0xA9FE0000: "link-local"}  # /etc/networks
-_HOSTS = {0x7F000001: "localhost"}
+_HOSTS = {0x7F000001: "localhost"}  # /etc/hosts
+_NAMES = {0: "default", 0x7F000000: "loopback", 0xA9FE0000: "link-local", **_HOSTS}  # /etc/networks
 
 
 class Names(Struct, frozen=True):
@@ -41,5 +41,5 @@ class Names(Struct, frozen=True):
             return text
         if mask == 0:
             return "anywhere"
-        name = (_HOSTS if mask == U32 else _NETWORKS).get(address)
+        name = _NAMES.get(address)
         return text if name is None else name + text.removeprefix(format_ipv4(address))

@@ -14,7 +14,7 @@ from emulator.kernel.ip.fragment import CONNTRACK_IN, CONNTRACK_OUT
 from emulator.kernel.netfilter.conntrack.conntrack import Conntrack
 from emulator.kernel.netfilter.conntrack.sysctl import register_sysctls
 from emulator.kernel.netfilter.context import Context
-from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_INET_LOCAL_OUT, NF_INET_PRE_ROUTING, Hook, Verdict
+from emulator.kernel.netfilter.hook import NF_ACCEPT, NF_INET_LOCAL_OUT, NF_INET_PRE_ROUTING, Hook, Priority, Verdict
 from emulator.kernel.netfilter.iptables.restore import restore
 from emulator.kernel.netfilter.iptables.save import save
 from emulator.kernel.netfilter.iptables.table import TABLE_KINDS, Table
@@ -46,6 +46,8 @@ class Netfilter:
     def __init__(self, netns: Netns) -> None:
         self.netns = netns
         self.generation = 0
+        self._defragments = False  # once it is switched on it stays, as Linux's module does
+        self.copying = False  # while TEE's copy of a packet is on its way, which is not copied again
         self.contexts = tuple(Context(self, hook) for hook in Hook)
         self.tables: dict[str, Table] = {}
         self.recent: dict[str, RecentList] = {}  # the lists of `-m recent`
@@ -97,7 +99,7 @@ class Netfilter:
         """Let everything at a hook see a packet, until one keeps it. Who drops it has counted it."""
         for function in self._functions[hook]:
             verdict = function(self.netns, hook, skb)
-            if verdict is not NF_ACCEPT:
+            if verdict is not NF_ACCEPT and verdict is not Verdict.BYPASS:
                 return verdict
         return NF_ACCEPT
 
@@ -130,6 +132,13 @@ class Netfilter:
     def changed(self) -> None:
         """Note that packets may be decided on differently from now on."""
         self.generation += 1
+
+    def enable_defragmentation(self) -> None:
+        """Have fragments put together before anything sees them, without connection tracking too."""
+        if not self._defragments:
+            self._defragments = True
+            for hook in (NF_INET_PRE_ROUTING, NF_INET_LOCAL_OUT):
+                self.register(hook, Priority.CONNTRACK_DEFRAG, "defrag", self.defragment)
 
     def defragment(self, netns: Netns, hook: Hook, skb: Skb) -> Verdict:
         """Put a packet together before conntrack sees it (nf_defrag_ipv4.c)."""

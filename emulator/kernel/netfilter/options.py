@@ -215,6 +215,20 @@ def parse_host_mask(text: str) -> tuple[int, int]:
     return value, mask if mask in MASKS else U32
 
 
+def parse_prefix_length(option: Option, owner: str) -> int:
+    """Read a prefix length or a mask. As in iptables, an address that is no mask, even a bare number, is 32."""
+    try:
+        return parse_integer(option.value, owner, 0, 32)
+    except RuleError:
+        pass
+    try:
+        mask = parse_host(option.value)
+    except RuleError:
+        why = "neither a valid network mask nor valid CIDR (0-32)."
+        raise RuleError(f'{owner}: bad value for option "{option.name}", {why}') from None
+    return MASKS.index(mask) if mask in MASKS else 32
+
+
 def parse_network(text: str) -> tuple[int, int]:
     """Read `address[/length|/mask]` to (network, mask)."""
     address, slash, length = text.partition("/")

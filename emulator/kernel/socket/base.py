@@ -40,6 +40,7 @@ class Socket:
 
     __slots__ = (
         "closed",
+        "disowned",
         "laddr",
         "lport",
         "mark",
@@ -55,6 +56,7 @@ class Socket:
     def __init__(self, netns: Netns) -> None:
         self.netns = netns
         self.owner = netns.sockets.owner  # whose program has it open
+        self.disowned = False  # its program has closed it, and it still speaks
         self.mark = 0  # SO_MARK
         self.transparent = False  # IP_TRANSPARENT: it may speak for addresses that are not ours
         self.laddr = 0

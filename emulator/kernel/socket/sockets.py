@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from emulator.kernel.drop import DropReason
+from emulator.kernel.owner import ROOT
 from emulator.kernel.socket.base import Address, Socket, SocketInfo
 from emulator.kernel.socket.error import os_error, output_error
-from emulator.kernel.socket.owner import ROOT
 from emulator.kernel.socket.ping import Ping, PingSocket
 from emulator.kernel.socket.udp import Udp, UdpSocket
 from emulator.kernel.tcp.bound import BoundTcp

@@ -165,6 +165,7 @@ class TcpSocket(ConnectedSocket):
             self.begin_close()
         elif self.state is State.FIN_WAIT_2:
             self.start_fin_timeout()
+        self.disowned = True  # what closing itself sent was still its program's (sock_orphan in tcp_close)
         self.rx.clear()
         self.netns.kernel.wake(self)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulator.kernel.owner import CONTROL
 from emulator.kernel.sequence import MASK
 from emulator.kernel.tcp.congestion import Phase
 from emulator.kernel.tcp.segment import TIMESTAMPS_PREFIX, WITH_TIMESTAMPS
@@ -159,7 +160,15 @@ def answer_with_reset(
     segment = bytearray(TCP.pack(lport, rport, sequence & MASK, (acknowledgement or 0) & MASK, word, 0, 0, 0))
     segment[16:18] = transport_checksum(segment, laddr, raddr, PROTOCOL).to_bytes(2, "big")
     netns.ip.output(
-        PROTOCOL, segment, daddr=raddr, saddr=laddr, dont_fragment=True, tos=tos, options=options, trace=trace
+        PROTOCOL,
+        segment,
+        daddr=raddr,
+        saddr=laddr,
+        dont_fragment=True,
+        tos=tos,
+        options=options,
+        trace=trace,
+        socket=CONTROL,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from emulator.kernel.deadline import Deadline
 from emulator.kernel.drop import DropReason
+from emulator.kernel.owner import CONTROL
 from emulator.kernel.sequence import MASK, is_older, unwrap
 from emulator.kernel.socket.base import Socket, SocketInfo
 from emulator.kernel.tcp.state import State
@@ -122,4 +123,4 @@ class TimeWait(Socket):
         )
         segment += options
         segment[16:18] = transport_checksum(segment, self.laddr, self.raddr, PROTOCOL).to_bytes(2, "big")
-        self.netns.ip.output(PROTOCOL, segment, daddr=self.raddr, saddr=self.laddr, dont_fragment=True)
+        self.netns.ip.output(PROTOCOL, segment, daddr=self.raddr, saddr=self.laddr, dont_fragment=True, socket=CONTROL)

@@ -31,6 +31,7 @@ class Machine:
         self.kernel = kernel
         self.underlay = underlay
         self.wall_offset = wall_offset
+        kernel.boot_time = wall_offset  # both count from trio's start
         self.on_steps: Callable[[list[Step]], None] | None = None
         self._log = log
         self._nic: Nic | None = None

@@ -35,6 +35,7 @@ from emulator.runtime.machine.machine import Machine
 from emulator.runtime.machine.services import MachineServices, Place
 from emulator.runtime.machine.traces import TraceBoard
 from emulator.runtime.node.endpoints import EndpointNames
+from emulator.runtime.node.kubelet.container_owner import owner_of
 from emulator.runtime.node.kubelet.log_reader import send_logs
 from emulator.runtime.node.kubelet.pods import PodRunner
 from emulator.runtime.node.service_proxy import ServiceProxy
@@ -162,6 +163,8 @@ class NodeServices(MachineServices):
         if running is None:
             message = f'pods "{name}" not found on node {self._parts.name} in namespace {namespace}'
             raise ControlError(ErrorCode.NOT_FOUND, message)
-        names = [container.name for container in running.pod.spec.containers]
+        containers = running.pod.spec.containers
+        network = running.network.owned_by(owner_of(running.pod, containers[0]))  # where commands run, if none is named
+        names = [container.name for container in containers]
         own = {name: running.insides[name] for name in names if name in running.insides}
-        return Place(running.network, running.hostname, running.closed, own | running.insides)
+        return Place(network, running.hostname, running.closed, own | running.insides)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from emulator.kernel.owner import ROOT, Owner
 from emulator.runtime.sockets.resolver import Resolver, ResolverSettings
 from emulator.runtime.sockets.sockets import PingEndpoint, UdpEndpoint
 from emulator.runtime.sockets.tcp_stream import TcpListener, TcpStream
@@ -22,18 +23,21 @@ ANY = "0.0.0.0"
 
 
 class NetnsNetwork:
-    """The sockets and the resolver of one namespace of one machine."""
+    """The sockets and the resolver of one namespace of one machine, as they are to programs of one user (`owner`)."""
 
-    def __init__(self, machine: Machine, netns: Netns, settings: ResolverSettings | None = None) -> None:
+    def __init__(
+        self, machine: Machine, netns: Netns, settings: ResolverSettings | None = None, owner: Owner = ROOT
+    ) -> None:
         self._machine = machine
         self._netns = netns
+        self._owner = owner
         self._settings = settings or ResolverSettings()
         self._resolver = Resolver(self, self._settings)
 
     @property
     def netns(self) -> Netns:
         """The namespace itself; the machine's time is brought up to now first, since the caller may change it."""
-        self._machine.enter()
+        self.enter()
         return self._netns
 
     @property
@@ -41,9 +45,17 @@ class NetnsNetwork:
         """The machine that it is on."""
         return self._machine
 
+    def owned_by(self, owner: Owner) -> NetnsNetwork:
+        """Return the same network for programs of another user."""
+        return self if owner == self._owner else NetnsNetwork(self._machine, self._netns, self._settings, owner)
+
     def enter(self) -> None:
-        """Bring the machine's time up to now, as whoever calls a socket of the kernel must right before."""
+        """Bring the machine's time up to now, as whoever calls a socket of the kernel must right before.
+
+        Sockets that are opened next are this user's.
+        """
         self._machine.enter()
+        self._netns.sockets.owner = self._owner
 
     @property
     def nameservers(self) -> Sequence[str]:
@@ -84,7 +96,7 @@ class NetnsNetwork:
         return await self._connect((addresses[-1], port), source, trace)
 
     async def _connect(self, address: Address, source: Address | None, trace: Trace | None) -> TcpStream:
-        self._machine.enter()
+        self.enter()
         stream = TcpStream(self._machine, self._netns.sockets.connect(address, source, trace=trace))
         await stream.connected()
         return stream
@@ -92,19 +104,19 @@ class NetnsNetwork:
     async def open_tcp_listener(self, port: int, *, address: str = ANY, backlog: int = 128) -> TcpListener:
         """Listen. OSError(EADDRINUSE) where the port is taken."""
         await trio.lowlevel.checkpoint()
-        self._machine.enter()
+        self.enter()
         return TcpListener(self._machine, self._netns.sockets.listen((address, port), backlog))
 
     def open_udp(self, port: int = 0, *, address: str = ANY) -> UdpEndpoint:
         """Bind a UDP socket; port 0 draws a free one. OSError(EADDRINUSE) where the port is taken."""
-        self._machine.enter()
+        self.enter()
         socket = self._netns.sockets.udp()
         socket.bind((address, port))
         return UdpEndpoint(self._machine, socket)
 
     def open_ping(self, *, source: str = "") -> PingEndpoint:
         """Open an ICMP echo socket, whose requests come from `source` if given. OSError(EADDRNOTAVAIL)."""
-        self._machine.enter()
+        self.enter()
         socket = self._netns.sockets.ping()
         if source:
             try:
@@ -120,7 +132,7 @@ class NetnsNetwork:
 
         address = (await self.resolve(host))[0]
         await trio.lowlevel.checkpoint()
-        self._machine.enter()
+        self.enter()
         association = SctpAssociation(self._machine, self._netns.sockets.sctp.connect((address, port), source))
         await association.connected()
         return association
@@ -129,7 +141,7 @@ class NetnsNetwork:
         """Listen for SCTP. OSError(EADDRINUSE) where the port is taken."""
         from emulator.runtime.sockets.sctp_association import SctpListener
 
-        self._machine.enter()
+        self.enter()
         return SctpListener(self._machine, self._netns.sockets.sctp.listen((address, port), backlog))
 
     async def resolve(self, host: str) -> list[str]:

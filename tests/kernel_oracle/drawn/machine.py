@@ -81,6 +81,7 @@ class Machine(RealSide):
 
     def _make_emulated(self, seed: int) -> None:
         self.kernel = Kernel("drawn", random.Random(seed), _jiffies_now())
+        self.kernel.boot_time = time.time() - self.kernel.now
         self.ns = ns = Netns(self.kernel, "test")
         # Linux limits "unreachable" by sender for as long as a namespace lives (ip_error); no knob turns that off.
         ns.icmp._limit._peers = self._limited_peers

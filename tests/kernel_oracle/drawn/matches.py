@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.kernel_oracle.drawn.more_matches import MORE_MATCHES
 from tests.kernel_oracle.drawn.sets import DrawnSet
 from tests.kernel_oracle.drawn.topology import CLIENT_PORTS, FAR, MASKED_MARKS, SERVER_PORTS, VIPS, Topology
 
@@ -268,6 +269,7 @@ MATCHES: dict[str, tuple[float, Callable[[Place], str]]] = {
     "rpfilter": (1, rpfilter),
     "pkttype": (0.5, pkttype),
     "mac": (0.6, mac),
+    **MORE_MATCHES,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.kernel_oracle.drawn.matches import Place
+from tests.kernel_oracle.drawn.more_targets import MORE_TARGETS
 from tests.kernel_oracle.drawn.topology import FAR, SERVER_PORTS
 
 _SOURCE_HOOKS = {"POSTROUTING", "INPUT"}
@@ -149,6 +150,7 @@ TARGETS: dict[str, tuple[float, Callable[[Place], str]]] = {
     "silent": (0.4, silent),
     "DNAT": (9, dnat),
     "SNAT": (9, snat),
+    **MORE_TARGETS,
 }
 
 

@@ -112,8 +112,8 @@ class Conntrack(Settings):
             return
         self.enabled = True
         register = self.netfilter.register
+        self.netfilter.enable_defragmentation()
         for hook in (Hook.PREROUTING, Hook.OUTPUT):
-            register(hook, Priority.CONNTRACK_DEFRAG, "defrag", self.netfilter.defragment)
             register(hook, Priority.CONNTRACK, "conntrack", self.handle)
         for hook in (Hook.INPUT, Hook.POSTROUTING):
             register(hook, Priority.CONNTRACK_CONFIRM, "conntrack-confirm", self.confirm)
@@ -122,7 +122,7 @@ class Conntrack(Settings):
         """Take the hooks away, since the last rule that needed connections went; entries stay until they end."""
         if self.enabled:
             self.enabled = False
-            self.netfilter.unregister(frozenset({"defrag", "conntrack", "conntrack-confirm"}))
+            self.netfilter.unregister(frozenset({"conntrack", "conntrack-confirm"}))
 
     # Lookups
 

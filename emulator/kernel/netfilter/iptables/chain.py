@@ -64,7 +64,9 @@ Program = tuple["Rule | Run", ...]
 
 
 class Chain:
-    """A list of rules. A built-in chain has a policy and counts the packets that it decided.
+    """A list of rules. A built-in chain has a policy, and `counts` the packets that it decided.
+
+    It does so once its policy or its counters were set: those of nftables, which iptables now is, are made with them.
 
     `users` is how many rules of the table jump to it. `height` is at least how many jumps in one another can follow in
     it, and `hooks` has (as bits) no hook that a part of it or of a chain below it does not allow: bounds, by which most
@@ -73,6 +75,7 @@ class Chain:
 
     __slots__ = (
         "bytes",
+        "counts",
         "height",
         "hooks",
         "name",
@@ -90,6 +93,7 @@ class Chain:
         self.policy = policy
         self.packets = 0
         self.bytes = 0
+        self.counts = False
         self.rules: list[Rule] = []
         self.program: Program | None = None
         self.users = 0
@@ -110,6 +114,7 @@ class Chain:
     def take(self, other: Chain) -> None:
         """Become what another chain is; whoever refers to this one means that from now on."""
         self.policy, self.packets, self.bytes = other.policy, other.packets, other.bytes
+        self.counts = other.counts
         self.rules, self.users, self.height, self.hooks = other.rules, other.users, other.height, other.hooks
         self.program = None
 

@@ -65,7 +65,9 @@ class Edit:
             self.new_chain(name)
         elif not found.builtin:
             self._empty(self.chain(name))
-        elif policy != "-":
+        elif policy == "-":
+            self.chain(name).counts = True
+        else:
             self.set_policy(name, policy, counters)
 
     def new_chain(self, name: str) -> None:
@@ -116,6 +118,7 @@ class Edit:
         self.touched = True
         chain.policy = _POLICIES[policy]
         chain.packets, chain.bytes = counters
+        chain.counts = True
 
     def flush(self, name: str | None) -> None:
         """`-F`: one chain, or all."""
@@ -195,6 +198,7 @@ class Edit:
             return
         for chain in self._those(name):
             chain.packets = chain.bytes = 0
+            chain.counts = True
             for rule in chain.rules:
                 rule.packets = rule.bytes = 0
 
@@ -268,8 +272,11 @@ class Edit:
             self._netfilter.uninstall(self.table)
         for rule in draft.fresh:
             for match in rule.spec.matches:
-                if match.has_memory:
+                if match.has_memory or match.prepares:
                     match.prepare(self._netfilter)
+            target = rule.spec.target
+            if target is not None and target.prepares:
+                target.prepare(self._netfilter)
         self._netfilter.count_memories(draft.memories)
         if any(rule.spec.needs_conntrack for rule in draft.fresh):
             self._netfilter.conntrack.enable()

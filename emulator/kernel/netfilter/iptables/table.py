@@ -140,8 +140,9 @@ class Table:
                 chain, entries = stack.pop()
 
     def _policy(self, base: Chain, skb: Skb, context: Context, size: int) -> Verdict:
-        base.packets += 1
-        base.bytes += size
+        if base.counts:
+            base.packets += 1
+            base.bytes += size
         verdict = base.policy or NF_ACCEPT
         if skb.trace is not None:
             skb.step(context.netns, StepKind.POLICY, table=self.name, chain=base.name, verdict=verdict.name)

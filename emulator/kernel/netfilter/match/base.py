@@ -48,6 +48,7 @@ class Match(Struct, metaclass=AbstractStructMeta, frozen=True):
     repeatable: ClassVar[frozenset[str]] = frozenset()  # the options that may be given several times
     tables: ClassVar[frozenset[str]] = frozenset()
     needs_conntrack: ClassVar[bool] = False
+    prepares: ClassVar[bool] = False  # whether `prepare` is wanted without a memory too
     has_memory: ClassVar[bool] = False  # whether being asked about a packet changes what it answers later
 
     @property

@@ -66,6 +66,7 @@ class Bpf(Match, frozen=True):
             ifindex=None if link is None else link.index,
             hardware_type=_LOOPBACK if link is not None and link.kind == "loopback" else _ETHERNET,
             mark=skb.mark,
+            has_link_header=skb.in_link is not None,
             payload_offset=_payload_offset(skb),
             random=context.netns.kernel.random,
         )

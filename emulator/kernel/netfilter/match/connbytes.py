@@ -29,6 +29,7 @@ class Connbytes(Match, frozen=True):
     options: ClassVar[Mapping[str, int]] = {"--connbytes": 1, "--connbytes-dir": 1, "--connbytes-mode": 1}
     invertible = frozenset({"--connbytes"})
     needs_conntrack = True
+    prepares = True
 
     low: int
     high: int

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from emulator.kernel.netfilter.conntrack.connection import Connection
+from emulator.kernel.netfilter.conntrack.connection import Connection, Status
 from emulator.kernel.netfilter.conntrack.tcp_state import TcpState
 from emulator.kernel.netfilter.conntrack.tuple import of_packet
 from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.match.base import Hotdrop, Match
-from emulator.kernel.netfilter.options import parse_host, parse_integer
+from emulator.kernel.netfilter.options import parse_integer, parse_prefix_length
 from emulator.packet.address import MASKS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.names import Names
     from emulator.kernel.netfilter.netfilter import Netfilter
-    from emulator.kernel.netfilter.options import Option, Options
+    from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
 
 _CLOSED = frozenset({TcpState.TIME_WAIT, TcpState.CLOSE})
@@ -58,7 +58,7 @@ class Connlimit(Match, frozen=True):
         return cls(
             parse_integer(option.value, f"connlimit: {name}"),
             (name == "--connlimit-upto") is not option.inverted,
-            32 if mask is None else _parse_length(mask),
+            32 if mask is None else parse_prefix_length(mask, cls.name),
             options.has("--connlimit-daddr"),
         )
 
@@ -88,39 +88,45 @@ class Connlimit(Match, frozen=True):
             if key is None:
                 raise Hotdrop(self.name)
             address = (skb.daddr if self.destination else skb.saddr) & MASKS[self.length]
-            group = known.setdefault((address, key.zone), [])
-            count = _count(netfilter, group, key)
-            return (count > self.limit) is not self.inverted
+            group = known.get((address, key.zone))
+            if group is None:
+                known[address, key.zone] = [key]
+                return (self.limit < 1) is not self.inverted
+            if not _is_known(skb):
+                _add(netfilter, group, key)
+            else:
+                group[:] = [other for other in group if (found := _live(netfilter, other)) and not _closed(found)]
+            if not group:  # as where Linux has no memory: it does not tell both apart
+                raise Hotdrop(self.name)
+            return (len(group) > self.limit) is not self.inverted
 
         return within
 
 
-def _count(netfilter: Netfilter, group: list[Tuple], key: Tuple) -> int:
-    """Forget the connections that are no more, note this one, and return how many there are (nf_conncount_add)."""
+def _is_known(skb: Skb) -> bool:
+    """Whether the packet's connection is in the table already, as it is behind its first packet's way out.
+
+    By the loopback link the first packet itself comes so.
+    """
+    ct = skb.ct
+    confirmed = isinstance(ct, Connection) and bool(ct.status & Status.CONFIRMED)
+    return confirmed and not (skb.in_link is not None and skb.in_link.kind == "loopback")
+
+
+def _add(netfilter: Netfilter, group: list[Tuple], key: Tuple) -> None:
+    """Forget the connections that are no more or closed, and note this one (__nf_conncount_add)."""
     kept = []
     for other in group:
-        found = netfilter.conntrack.find(other)
-        if found is not None and (other == key or not _closed(found[0])):
+        found = _live(netfilter, other)
+        if found is not None and (other == key or not _closed(found)):
             kept.append(other)
-    group[:] = kept
-    if key not in kept:
-        group.append(key)
-    return len(group)
+    group[:] = kept if key in kept else [*kept, key]
+
+
+def _live(netfilter: Netfilter, key: Tuple) -> Connection | None:
+    found = netfilter.conntrack.find(key)
+    return None if found is None else found[0]
 
 
 def _closed(connection: Connection) -> bool:
     return connection.tcp is not None and connection.tcp.state in _CLOSED
-
-
-def _parse_length(option: Option) -> int:
-    """Read a prefix length or a mask. As in iptables, an address that is no mask, even a bare number, is 32."""
-    try:
-        return parse_integer(option.value, "connlimit: --connlimit-mask", 0, 32)
-    except RuleError:
-        pass
-    try:
-        mask = parse_host(option.value)
-    except RuleError:
-        why = "neither a valid network mask nor valid CIDR (0-32)."
-        raise RuleError(f'connlimit: bad value for option "--connlimit-mask", {why}') from None
-    return MASKS.index(mask) if mask in MASKS else 32

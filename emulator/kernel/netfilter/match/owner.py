@@ -9,7 +9,7 @@ from emulator.kernel.netfilter.error import RuleError
 from emulator.kernel.netfilter.hook import Hook
 from emulator.kernel.netfilter.match.base import Match
 from emulator.kernel.netfilter.options import parse_integer
-from emulator.kernel.socket.owner import is_orphan, owner_of
+from emulator.kernel.owner import is_orphan, owner_of
 
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
@@ -94,7 +94,8 @@ class Owner(Match, frozen=True):
 
     def matches(self, skb: Skb, context: Context) -> bool:
         if is_orphan(skb.socket):
-            return self.exists is not True and all(span is None or span[2] for span in (self.user, self.group))
+            asked = self.exists is True or self.supplementary  # this one cannot be inverted, and so cannot hold
+            return not asked and all(span is None or span[2] for span in (self.user, self.group))
         if self.exists is False:
             return False
         owner = owner_of(skb.socket)

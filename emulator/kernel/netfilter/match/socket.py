@@ -13,6 +13,7 @@ from emulator.kernel.skb import CtInfo
 if TYPE_CHECKING:
     from emulator.kernel.netfilter.context import Context
     from emulator.kernel.netfilter.names import Names
+    from emulator.kernel.netfilter.netfilter import Netfilter
     from emulator.kernel.netfilter.options import Options
     from emulator.kernel.skb import Skb
     from emulator.kernel.socket.base import Socket as OpenSocket
@@ -35,6 +36,8 @@ class Socket(Match, frozen=True):
     name = "socket"
     options: ClassVar[Mapping[str, int]] = {"--transparent": 0, "--nowildcard": 0, "--restore-skmark": 0}
 
+    prepares = True
+
     transparent: bool = False
     wildcard: bool = False
     restore_mark: bool = False
@@ -53,6 +56,10 @@ class Socket(Match, frozen=True):
 
     def listing(self, names: Names) -> str:
         return f"socket {self.format()}".rstrip()
+
+    def prepare(self, netfilter: Netfilter) -> None:
+        """Have fragments put together before the rule sees them (nf_defrag_ipv4_enable)."""
+        netfilter.enable_defragmentation()
 
     def seen(self, skb: Skb, context: Context) -> str:
         found = _find(skb, context)

@@ -38,6 +38,7 @@ class Target(Struct, metaclass=AbstractStructMeta, frozen=True):
     tables: ClassVar[frozenset[str]] = frozenset()
     hooks: ClassVar[frozenset[Hook]] = ALL_HOOKS
     needs_conntrack: ClassVar[bool] = False
+    prepares: ClassVar[bool] = False  # whether `prepare` is wanted
     resizes: ClassVar[bool] = False  # whether the packet may be longer behind it
     reason: ClassVar[DropReason] = DropReason.NETFILTER_DROP  # what a DROP that it gives is counted as
 
@@ -69,6 +70,9 @@ class Target(Struct, metaclass=AbstractStructMeta, frozen=True):
 
     def check(self, netfilter: Netfilter, table: str, chain: str) -> None:
         """Refuse with RuleError what the namespace does not have, before the rule is taken in."""
+
+    def prepare(self, netfilter: Netfilter) -> None:
+        """Switch on what the namespace needs for it, when a rule that has it is loaded."""
 
     def logged(self, skb: Skb) -> str:
         """Return the line that it writes to the kernel's log about a packet; empty if it writes none."""

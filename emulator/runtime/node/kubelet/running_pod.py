@@ -25,6 +25,7 @@ from emulator.kube.kubelet.record import probes
 from emulator.runtime.machine.containers import ContainerLog, RunningContainer
 from emulator.runtime.machine.inside import PATH, Inside
 from emulator.runtime.machine.machine import Machine
+from emulator.runtime.node.kubelet.container_owner import owner_of
 from emulator.runtime.node.kubelet.environment import (
     EnvironmentMaker,
     MissingReferenceError,
@@ -107,7 +108,7 @@ def container_of(
         namespace=running.pod.metadata.namespace,
         pod_ip=running.address,
         node_name=host.node_name,
-        network=running.network,
+        network=running.network.owned_by(owner_of(running.pod, spec)),
         log=task.log.write,
         command=spec.command,
         args=spec.args,

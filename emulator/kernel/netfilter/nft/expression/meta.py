@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from emulator.kernel.netfilter.nft import datatype as types
 from emulator.kernel.netfilter.nft.datatype import Datatype, Order, integer
 from emulator.kernel.netfilter.nft.expression.expression import Expression, Getter, Key
+from emulator.kernel.owner import owner_of
 from emulator.kernel.skb import PacketType
 from emulator.packet.address import is_multicast
 
@@ -70,9 +71,14 @@ def _packet_type(skb: Skb, context: Context) -> Key | None:
     return kind.value
 
 
-def _owner(skb: Skb, context: Context) -> Key | None:
-    """Programs here run as root; a packet that no socket sent has no owner."""
-    return None if skb.socket is None else 0
+def _user(skb: Skb, context: Context) -> Key | None:
+    owner = owner_of(skb.socket)  # a packet that no program's socket sent has none
+    return None if owner is None else owner.uid
+
+
+def _group(skb: Skb, context: Context) -> Key | None:
+    owner = owner_of(skb.socket)
+    return None if owner is None else owner.gid
 
 
 _GETTERS: Mapping[str, Getter] = MappingProxyType(
@@ -84,8 +90,8 @@ _GETTERS: Mapping[str, Getter] = MappingProxyType(
         "oif": lambda skb, context: 0 if skb.out_link is None else skb.out_link.index,
         "iifname": lambda skb, context: "" if skb.in_link is None else skb.in_link.name,
         "oifname": lambda skb, context: "" if skb.out_link is None else skb.out_link.name,
-        "skuid": _owner,
-        "skgid": _owner,
+        "skuid": _user,
+        "skgid": _group,
         "nfproto": lambda skb, context: _NFPROTO_IPV4,
         "l4proto": lambda skb, context: skb.protocol,
         "pkttype": _packet_type,

@@ -25,7 +25,7 @@ class ControlSocket:
     __slots__ = ()
 
     owner: Owner | None = None
-    closed = False
+    disowned = False
 
     def __str__(self) -> str:
         return "kernel"
@@ -34,12 +34,29 @@ class ControlSocket:
 CONTROL = ControlSocket()
 
 
+class UnknownProgram:
+    """The socket of a program that is not here: of a packet from a capture."""
+
+    __slots__ = ("owner",)
+
+    disowned = False
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+
+    def __str__(self) -> str:
+        return "a program"
+
+
+ROOT_PROGRAM = UnknownProgram(ROOT)
+
+
 def owner_of(socket: object) -> Owner | None:
     """Return who has a packet's socket open: None where no program does."""
     owner = getattr(socket, "owner", None)
-    return owner if isinstance(owner, Owner) and not getattr(socket, "closed", False) else None
+    return owner if isinstance(owner, Owner) and not getattr(socket, "disowned", False) else None
 
 
 def is_orphan(socket: object) -> bool:
     """Whether there is no socket, or its program has closed it while TCP still speaks (`sk->sk_socket` is NULL)."""
-    return socket is None or bool(getattr(socket, "closed", False))
+    return socket is None or bool(getattr(socket, "disowned", False))

@@ -1,0 +1,2 @@
+@mangle PREROUTING
+-j CLASSIFY --set-class 1:10 ; ; fail

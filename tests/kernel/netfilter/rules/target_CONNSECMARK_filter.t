@@ -1,0 +1,2 @@
+@filter FORWARD
+-j CONNSECMARK --save ; ; fail

@@ -1,0 +1,12 @@
+@mangle FORWARD
+-p tcp -j ECN --ecn-tcp-remove ; = ; ok
+-p tcp -j ECN --ecn-tcp-cwr 1 ; = ; ok
+-p tcp -j ECN --ecn-tcp-ece 0 --ecn-tcp-cwr 0 ; -p tcp -j ECN --ecn-tcp-remove ; ok
+-p tcp -j ECN --ecn-tcp-ece 1 --ecn-ip-ect 2 ; = ; ok
+-j ECN --ecn-ip-ect 3 ; = ; ok
+-p tcp -j ECN --ecn-tcp-remove --ecn-ip-ect 0 ; -p tcp -j ECN --ecn-tcp-ece 0 --ecn-tcp-cwr 0 --ecn-ip-ect 0 ; ok
+-p tcp -j ECN --ecn-tcp-remove --ecn-tcp-cwr 0 ; ; fail
+-j ECN --ecn-tcp-remove ; ; fail
+-p udp -j ECN --ecn-tcp-ece 1 ; ; fail
+-j ECN --ecn-ip-ect 4 ; ; fail
+-j ECN ; ; fail

@@ -1,0 +1,15 @@
+@filter FORWARD
+-j HMARK --hmark-tuple src,dst --hmark-mod 10 --hmark-rnd 1 ; -j HMARK --hmark-src-prefix 32 --hmark-dst-prefix 32 --hmark-rnd 0x00000001 --hmark-mod 10 ; ok
+-j HMARK --hmark-tuple ct,src,dst,sport,dport,proto --hmark-mod 10 --hmark-rnd 0xfeed --hmark-offset 100 ; -j HMARK --hmark-src-prefix 32 --hmark-dst-prefix 32 --hmark-sport-mask 0xffff --hmark-dport-mask 0xffff --hmark-proto-mask 0xffff --hmark-rnd 0x0000feed --hmark-mod 10 --hmark-offset 100 --hmark-tuple ct ; ok
+-j HMARK --hmark-src-prefix 24 --hmark-rnd 0x4 --hmark-mod 42 ; -j HMARK --hmark-src-prefix 24 --hmark-rnd 0x00000004 --hmark-mod 42 ; ok
+-j HMARK --hmark-src-prefix 32 --hmark-dst-prefix 16 --hmark-sport-mask 0xff --hmark-dport-mask 0x0f0f --hmark-proto-mask 0xff --hmark-rnd 4 --hmark-mod 42 --hmark-offset 1 --hmark-tuple ct ; -j HMARK --hmark-src-prefix 32 --hmark-dst-prefix 16 --hmark-sport-mask 0x00ff --hmark-dport-mask 0x0f0f --hmark-proto-mask 0xff --hmark-rnd 0x00000004 --hmark-mod 42 --hmark-offset 1 --hmark-tuple ct ; ok
+-j HMARK --hmark-spi-mask 0xff --hmark-spi 5 --hmark-rnd 4 --hmark-mod 2 ; -j HMARK --hmark-spi-mask 0x000000ff --hmark-spi 0x00000005 --hmark-rnd 0x00000004 --hmark-mod 2 ; ok
+-j HMARK --hmark-tuple sport --hmark-sport 5 --hmark-dport 6 --hmark-rnd 4 --hmark-mod 2 ; -j HMARK --hmark-sport-mask 0xffff --hmark-sport 0x0005 --hmark-dport 0x0006 --hmark-rnd 0x00000004 --hmark-mod 2 ; ok
+-j HMARK --hmark-tuple spi --hmark-sport-mask 5 --hmark-rnd 4 --hmark-mod 2 ; ; fail
+-j HMARK --hmark-tuple src,foo --hmark-rnd 4 --hmark-mod 2 ; ; fail
+-j HMARK --hmark-tuple src, --hmark-rnd 4 --hmark-mod 2 ; ; fail
+-j HMARK --hmark-tuple src --hmark-rnd 4 ; ; fail
+-j HMARK --hmark-tuple src --hmark-mod 4 ; ; fail
+-j HMARK --hmark-rnd 4 --hmark-mod 2 ; ; fail
+-j HMARK --hmark-tuple src --hmark-rnd 4 --hmark-mod 0 ; ; fail
+-j HMARK ; ; fail

@@ -1,0 +1,15 @@
+@filter FORWARD
+-j NFQUEUE ; -j NFQUEUE --queue-num 0 ; ok
+-j NFQUEUE --queue-num 5 ; = ; ok
+-j NFQUEUE --queue-num 65535 --queue-bypass ; = ; ok
+-j NFQUEUE --queue-balance 0:3 ; = ; ok
+-j NFQUEUE --queue-balance 1:4 --queue-cpu-fanout --queue-bypass ; -j NFQUEUE --queue-balance 1:4 --queue-bypass --queue-cpu-fanout ; ok
+-j NFQUEUE --queue-bypass ; -j NFQUEUE --queue-num 0 --queue-bypass ; ok
+-j NFQUEUE --queue-balance 5: ; -j NFQUEUE --queue-balance 5:65535 ; ok
+-j NFQUEUE --queue-num 65536 ; ; fail
+-j NFQUEUE --queue-balance 3 ; ; fail
+-j NFQUEUE --queue-balance 3:3 ; ; fail
+-j NFQUEUE --queue-balance 4:3 ; ; fail
+-j NFQUEUE --queue-num 1 --queue-balance 1:2 ; ; fail
+-j NFQUEUE --queue-num 1 --queue-cpu-fanout ; ; fail
+-j NFQUEUE --queue-balance 0:65536 ; ; fail

@@ -1,0 +1,15 @@
+@mangle FORWARD
+-j TOS --set-tos 0x10 ; -j TOS --set-tos 0x10/0xff ; ok
+-j TOS --set-tos 0x1f/0x1f ; = ; ok
+-j TOS --set-tos Minimize-Delay ; -j TOS --set-tos 0x10/0x3f ; ok
+-j TOS --set-tos normal-service ; -j TOS --set-tos 0x00/0x3f ; ok
+-j TOS --and-tos 0x12 ; -j TOS --set-tos 0x00/0xed ; ok
+-j TOS --or-tos 0x12 ; -j TOS --set-tos 0x12/0x12 ; ok
+-j TOS --xor-tos 0x12 ; -j TOS --set-tos 0x12/0x00 ; ok
+-j TOS --set-tos 5/0x0f ; -j TOS --set-tos 0x05/0x0f ; ok
+-j TOS --set-tos 0x10/0x3f ; = ; ok
+-j TOS --set-tos 0x100 ; ; fail
+-j TOS --set-tos Fast ; ; fail
+-j TOS --or-tos 256 ; ; fail
+-j TOS --or-tos 1 --and-tos 2 ; ; fail
+-j TOS ; ; fail

@@ -1,0 +1,2 @@
+@filter FORWARD
+-j TOS --set-tos 5 ; ; fail

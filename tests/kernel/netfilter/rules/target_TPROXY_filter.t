@@ -1,0 +1,2 @@
+@filter INPUT
+-p tcp -j TPROXY --on-port 5 ; ; fail

@@ -1,0 +1,2 @@
+@mangle FORWARD
+-p tcp -j TPROXY --on-port 5 ; ; fail

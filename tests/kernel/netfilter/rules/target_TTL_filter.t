@@ -1,0 +1,2 @@
+@filter FORWARD
+-j TTL --ttl-set 5 ; ; fail
