@@ -18,6 +18,10 @@ def header(place: Place) -> str:
     words = (
         "-j TOS --set-tos 0x10", "-j TOS --set-tos 3/0x0f", "-j TOS --xor-tos 0xff", "-j TOS --and-tos 0xf0",
         "-j DSCP --set-dscp 0x2e", "-j DSCP --set-dscp-class CS1", "-j ECN --ecn-ip-ect 2",
+    )  # fmt: skip
+    if not place.hooks <= {"PREROUTING", "INPUT", "FORWARD"}:
+        return place.one(words)  # by their TTL packets of the machine's own are told
+    words += (
         "-j TTL --ttl-set 1", "-j TTL --ttl-set 64", "-j TTL --ttl-inc 1", "-j TTL --ttl-inc 200",
         "-j TTL --ttl-dec 1", "-j TTL --ttl-dec 62", "-j TTL --ttl-set 0",
     )  # fmt: skip

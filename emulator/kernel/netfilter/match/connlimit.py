@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from emulator.kernel.netfilter.conntrack.connection import Connection, Status
+from emulator.kernel.netfilter.conntrack.connection import Connection
 from emulator.kernel.netfilter.conntrack.tcp_state import TcpState
 from emulator.kernel.netfilter.conntrack.tuple import of_packet
 from emulator.kernel.netfilter.error import RuleError
@@ -92,10 +92,7 @@ class Connlimit(Match, frozen=True):
             if group is None:
                 known[address, key.zone] = [key]
                 return (self.limit < 1) is not self.inverted
-            if not _is_known(skb):
-                _add(netfilter, group, key)
-            else:
-                group[:] = [other for other in group if (found := _live(netfilter, other)) and not _closed(found)]
+            _add(netfilter, group, key)
             if not group:  # as where Linux has no memory: it does not tell both apart
                 raise Hotdrop(self.name)
             return (len(group) > self.limit) is not self.inverted
@@ -103,24 +100,21 @@ class Connlimit(Match, frozen=True):
         return within
 
 
-def _is_known(skb: Skb) -> bool:
-    """Whether the packet's connection is in the table already, as it is behind its first packet's way out.
-
-    By the loopback link the first packet itself comes so.
-    """
-    ct = skb.ct
-    confirmed = isinstance(ct, Connection) and bool(ct.status & Status.CONFIRMED)
-    return confirmed and not (skb.in_link is not None and skb.in_link.kind == "loopback")
-
-
 def _add(netfilter: Netfilter, group: list[Tuple], key: Tuple) -> None:
-    """Forget the connections that are no more or closed, and note this one (__nf_conncount_add)."""
-    kept = []
-    for other in group:
+    """Note a connection, unless it is noted or closed (__nf_conncount_add).
+
+    Connections that are no more or closed are forgotten on the way to it, those behind it are not looked at.
+    """
+    for other in tuple(group):
         found = _live(netfilter, other)
-        if found is not None and (other == key or not _closed(found)):
-            kept.append(other)
-    group[:] = kept if key in kept else [*kept, key]
+        if found is not None and not _closed(found):
+            if other == key:
+                return
+            continue
+        group.remove(other)
+    own = _live(netfilter, key)
+    if own is None or not _closed(own):
+        group.append(key)
 
 
 def _live(netfilter: Netfilter, key: Tuple) -> Connection | None:
