@@ -107,16 +107,17 @@ class MachineServices:
             )
             await exchange.send(ExecOutput(stream=OutputStream.STDERR, data=text.encode()))
             return ExecResult(exit_status=127)
+        inside = place.inside(params.container)
         with self._interruptible_by(params.key, exchange):
             status = await run_command(
                 command,
                 params,
                 exchange,
-                network=place.network,
+                network=place.network.owned_by(inside.owner),
                 wall_clock=self._machine.wall_clock,
                 hostname=place.hostname,
                 closed=place.closed,
-                inside=place.inside(params.container),
+                inside=inside,
             )
         return ExecResult(exit_status=status)
 

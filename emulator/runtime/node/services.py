@@ -164,7 +164,7 @@ class NodeServices(MachineServices):
             message = f'pods "{name}" not found on node {self._parts.name} in namespace {namespace}'
             raise ControlError(ErrorCode.NOT_FOUND, message)
         containers = running.pod.spec.containers
-        network = running.network.owned_by(owner_of(running.pod, containers[0]))  # where commands run, if none is named
+        network = running.network.owned_by(owner_of(running.pod, containers[0]))
         names = [container.name for container in containers]
         own = {name: running.insides[name] for name in names if name in running.insides}
         return Place(network, running.hostname, running.closed, own | running.insides)

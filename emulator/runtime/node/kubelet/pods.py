@@ -36,6 +36,7 @@ from emulator.kube.reconciler import Key, Moment
 from emulator.runtime.machine.containers import ContainerLog, Exit, RunningContainer, rfc3339
 from emulator.runtime.machine.machine import Machine
 from emulator.runtime.node.kubelet.built_in import run_built_in
+from emulator.runtime.node.kubelet.container_owner import owner_of
 from emulator.runtime.node.kubelet.health_probe import Target, run_probe
 from emulator.runtime.node.kubelet.hooks import run_hook
 from emulator.runtime.node.kubelet.running_pod import PodHost, RunningPod, capabilities, container_of, prepared
@@ -254,7 +255,7 @@ class PodRunner:
             return run_built_in(
                 tuple(command),
                 self._host.find_command,
-                running.network,
+                running.network.owned_by(owner_of(running.pod, container)),
                 running.hostname,
                 self._machine.wall_clock,
                 running.insides.get(container.name),

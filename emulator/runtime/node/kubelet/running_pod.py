@@ -100,7 +100,8 @@ def container_of(
     mounts = mounts_of(running.pod, spec, running.volumes, host.get_object, fields)
     files = Files(running.network, running.hostname, mounts, machine.wall_clock)
     environ = {"PATH": PATH, "HOME": "/root", "HOSTNAME": running.hostname}
-    running.insides[spec.name] = Inside(environ, files, spec.working_dir or "/")
+    owner = owner_of(running.pod, spec)
+    running.insides[spec.name] = Inside(environ, files, spec.working_dir or "/", owner)
     return Container(
         name=spec.name,
         image=spec.image,
@@ -108,7 +109,7 @@ def container_of(
         namespace=running.pod.metadata.namespace,
         pod_ip=running.address,
         node_name=host.node_name,
-        network=running.network.owned_by(owner_of(running.pod, spec)),
+        network=running.network.owned_by(owner),
         log=task.log.write,
         command=spec.command,
         args=spec.args,
@@ -184,7 +185,9 @@ def prepared(host: PodHost, running: RunningPod, spec: ContainerSpec, warn: Call
             except MissingReferenceError as error:
                 warn(f"Error: {error}")
                 await trio.sleep(_LOOK_AGAIN)
-        running.insides[spec.name] = Inside(environ, running.insides[spec.name].files, container.working_dir)
+        running.insides[spec.name] = running.insides[spec.name]._replace(
+            environ=environ, directory=container.working_dir
+        )
         ready = replace(
             container,
             env=environ,
