@@ -40,6 +40,9 @@ IDLE_REFRESH = 1.0
 BUSY_SHARE = 4
 """Drawing takes one part of this many at most: after a slow one the next waits in proportion."""
 
+LAST_WORDS = 2.0
+"""Seconds after a signal in which the terminal is brought in order, before the process ends in any case."""
+
 MODE_PAGES: dict[str, Callable[[ClusterModel, Feed], Page[Any]]] = {
     "flows": FlowsPage,
     "nodes": NodesPage,
@@ -74,8 +77,9 @@ class PodwireApp(App[None]):
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
     ]
 
-    def __init__(self, directory: Path, model: ClusterModel | None = None) -> None:
+    def __init__(self, directory: Path, model: ClusterModel | None = None, *, ends_process: bool = False) -> None:
         super().__init__()
+        self._ends_process = ends_process
         self.model = model if model is not None else ClusterModel()
         self.feed = Feed(directory, self.model)
         self._drawn_version = -1
@@ -96,7 +100,15 @@ class PodwireApp(App[None]):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGHUP):
                 loop = asyncio.get_running_loop()
-                loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+                loop.add_signal_handler(number, partial(self._leave, 128 + number))
+
+    def _leave(self, status: int) -> None:
+        """Leave in order; where the terminal is gone, Textual may wait for ever to tell it so, and is left behind."""
+        self.exit(return_code=status)
+        if self._ends_process:
+            last = threading.Timer(LAST_WORDS, os._exit, (status,))
+            last.daemon = True
+            last.start()
 
     def draw(self) -> None:
         """Bring what changed onto the screen, and ages once a second."""
@@ -150,7 +162,7 @@ class PodwireApp(App[None]):
 def run(state_directory: Path) -> int:
     """Watch the cluster until the user quits; returns the exit status. Raises TerminalError without a terminal."""
     check_terminal()
-    app = PodwireApp(state_directory)
+    app = PodwireApp(state_directory, ends_process=True)
     app.run()
     return app.return_code or 0
 
