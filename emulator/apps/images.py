@@ -178,6 +178,12 @@ def ignores(image: str, command: Sequence[str], args: Sequence[str]) -> bool:
     return bool(words)
 
 
+def is_stand_in(image: str, command: Sequence[str], args: Sequence[str]) -> bool:
+    """Whether a container's program is none of its own: it answers, or waits, in place of one that is not run."""
+    module = module_for(image, command, args)
+    return module == "generic" or (module == "idle" and ignores(image, command, args))
+
+
 def runs_to_its_end(image: str, command: Sequence[str], args: Sequence[str]) -> bool:
     """Whether a container's program is the real one and ends by itself, as that of an init container must."""
     words = command_line(image, command, args)

@@ -161,3 +161,27 @@ async def test_replication_controllers_make_pods(cluster: Cluster, autojump_cloc
     await settle()
     left = await cluster.objects("Pod", "default", selector="app=books")
     assert all("deletionTimestamp" in entry["metadata"] for entry in left)
+
+
+SECRETIVE = """
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: redis}
+spec:
+  containers:
+  - name: redis
+    image: redis:7
+    args: [--requirepass, $(PASSWORD)]
+    env: [{name: PASSWORD, valueFrom: {secretKeyRef: {name: made-by-a-job, key: auth}}}]
+    envFrom: [{configMapRef: {name: made-by-a-controller}}]
+    ports: [{containerPort: 6379}]
+"""
+
+
+async def test_what_stands_in_waits_for_no_secret(cluster: Cluster, autojump_clock: MockClock) -> None:
+    """What would make it (a Job, a controller, an init container) is not run here either."""
+    await apply(cluster, SECRETIVE)
+    events = await cluster.objects("Event", "default")
+    (told,) = [entry["message"] for entry in events if "made-by" in entry["message"]]
+    assert told == 'configmap "made-by-a-controller" not found; what stands in for the container starts without it'

@@ -96,9 +96,13 @@ class EnvironmentMaker:
         self._hostname = hostname
         self._get = get
         self._field = field
+        self._strict = True
 
-    async def make(self, container: Container, services: Mapping[str, str]) -> Mapping[str, str]:
-        """Return all variables. MissingReferenceError."""
+    async def make(
+        self, container: Container, services: Mapping[str, str], *, strict: bool = True
+    ) -> Mapping[str, str]:
+        """Return all variables. MissingReferenceError; if not `strict`, those that refer to nothing are left out."""
+        self._strict = strict
         values: dict[str, str] = {}
         for source in container.env_from:
             for kind, reference in (("ConfigMap", source.config_map_ref), ("Secret", source.secret_ref)):
@@ -123,7 +127,7 @@ class EnvironmentMaker:
             if reference is None:
                 continue
             data = await self._data(kind, reference.name, optional=reference.optional)
-            if reference.key in data or reference.optional:
+            if reference.key in data or reference.optional or not self._strict:
                 return data.get(reference.key)
             raise MissingReferenceError(
                 f"couldn't find key {reference.key} in {kind} {self._namespace}/{reference.name}"
@@ -132,6 +136,6 @@ class EnvironmentMaker:
 
     async def _data(self, kind: str, name: str, *, optional: bool) -> dict[str, str]:
         found = await self._get(kind, self._namespace, name)
-        if found is None and not optional:
+        if found is None and not optional and self._strict:
             raise MissingReferenceError(f'{kind.lower()} "{name}" not found')
         return {key: data.decode("utf-8", "surrogateescape") for key, data in contents_of(found or {}).items()}

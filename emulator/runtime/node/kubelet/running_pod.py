@@ -18,7 +18,7 @@ from emulator.api.objects.pod import Pod
 from emulator.apps.directory import ServiceDirectory
 from emulator.apps.environment import Command, Container, Program, ServicePorts
 from emulator.apps.filesystem import Files, Tree
-from emulator.apps.images import STAND_INS, can_pass, module_for, runs_to_its_end
+from emulator.apps.images import STAND_INS, can_pass, is_stand_in, module_for, runs_to_its_end
 from emulator.kernel.netns import Netns
 from emulator.kube.kubelet.capabilities import Capabilities
 from emulator.kube.kubelet.record import probes
@@ -171,7 +171,8 @@ async def _text_of(files: Files, path: str) -> str | None:
 def prepared(host: PodHost, running: RunningPod, spec: ContainerSpec, warn: Callable[[str], None]) -> Program:
     """Return the program of a container, which starts once all is there that its variables refer to.
 
-    As the kubelet does, it tells of what is missing and looks again.
+    As the kubelet does, it tells of what is missing and looks again. What stands in for a program reads none and
+    does without: in a real cluster others, which are not run here either, may make what is missing.
     """
 
     async def main(container: Container, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> int:
@@ -183,6 +184,10 @@ def prepared(host: PodHost, running: RunningPod, spec: ContainerSpec, warn: Call
             try:
                 environ = await maker.make(spec, links)
             except MissingReferenceError as error:
+                if not container.app and is_stand_in(container.image, container.command, container.args):
+                    warn(f"{error}; what stands in for the container starts without it")
+                    environ = await maker.make(spec, links, strict=False)
+                    break
                 warn(f"Error: {error}")
                 await trio.sleep(_LOOK_AGAIN)
         running.insides[spec.name] = running.insides[spec.name]._replace(
