@@ -173,7 +173,7 @@ class Sysctl:
 
     def knows(self, name: str) -> bool:
         """Whether a plain name has been made known."""
-        return name in self._knobs or name in self._read_only
+        return name in self._knobs or name in PLAIN_DEFAULTS or name in self._read_only
 
     def load(self, name: str) -> None:
         """Load who makes a name known, if that is not done."""
@@ -206,6 +206,8 @@ class Sysctl:
 
     def names(self) -> Iterator[str]:
         """Every name there is now, sorted, as `sysctl -a` lists them."""
+        for prefix in INERT_PREFIXES:
+            self.load(prefix)
         names = [*{**PLAIN_DEFAULTS, **self._knobs}, *self._read_only]
         for link in ("all", "default", *self.links):
             names += [f"{CONF_PREFIX}{link}.{field}" for field in CONF_DEFAULTS]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import io
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -21,7 +20,6 @@ from emulator.kernel.netfilter.match import MATCHES
 from emulator.kernel.netfilter.target import TARGETS
 from emulator.kube.proxy.modes import make_proxier
 from emulator.kube.proxy.settings import ProxyNode, ProxySettings
-from emulator.runtime.logging import open_log
 from emulator.runtime.programs import find_command, import_programs
 from emulator.runtime.supervisor.arguments import CloudArguments, ControllerArguments, NodeArguments
 
@@ -60,7 +58,6 @@ def warm_up(proxy_mode: str, programs: Iterable[str]) -> list[bytes]:
     for each in types:
         with suppress(msgspec.ValidationError, NotImplementedError):
             msgspec.convert({}, each)
-    open_log("launcher", io.StringIO()).info("warm")
     # CPython's cache of attributes holds names that a fork throws out, which writes to the pages they lie on.
     sys._clear_type_cache()
     fillers = list(_fillers())
