@@ -78,7 +78,7 @@ class Kind(Struct, frozen=True):
 
 NO_PODS = "it makes no pods in this version"
 NOT_ENFORCED = "access is not checked"
-NO_STORAGE = "pods have no volumes"
+NO_STORAGE = "nothing is stored, volumes of claims are empty directories"
 NO_ADMISSION = "no webhook is called"
 NO_POLICIES = "no policy is evaluated"
 NO_DEVICES = "nodes have no devices"
@@ -96,9 +96,9 @@ KINDS: tuple[Kind, ...] = (
     Kind("ReplicationController", "v1", "replicationcontrollers", ("rc",), effect=True, in_all=True),
     Kind("StatefulSet", "apps/v1", "statefulsets", ("sts",), effect=True, in_all=True),
     Kind("DaemonSet", "apps/v1", "daemonsets", ("ds",), effect=True, in_all=True),
+    Kind("ConfigMap", "v1", "configmaps", ("cm",), effect=True),
+    Kind("Secret", "v1", "secrets", effect=True),
     # Core.
-    Kind("ConfigMap", "v1", "configmaps", ("cm",)),
-    Kind("Secret", "v1", "secrets"),
     Kind("ServiceAccount", "v1", "serviceaccounts", ("sa",)),
     Kind("Event", "v1", "events", ("ev",)),
     Kind("PersistentVolume", "v1", "persistentvolumes", ("pv",), namespaced=False, note=NO_STORAGE),

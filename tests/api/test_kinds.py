@@ -63,13 +63,16 @@ def test_names_for_messages() -> None:
 
 def test_kinds_without_effect_say_so() -> None:
     policy = find_kind("netpol")
+    template = find_kind("podtemplate")
     config_map = find_kind("cm")
     pod = find_kind("pod")
     assert policy is not None
+    assert template is not None
     assert config_map is not None
     assert pod is not None
     assert policy.kept_note == "kept, has no effect: no traffic is filtered by it"
-    assert config_map.kept_note == "kept, has no effect"
+    assert template.kept_note == "kept, has no effect"
+    assert config_map.kept_note == ""  # variables and files of containers
     assert pod.kept_note == ""
 
 

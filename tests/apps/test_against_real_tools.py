@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from .conftest import ADDRESSES, Lab
 
 pytestmark = pytest.mark.kernel
 
-NODE = "pwi-node"
+PREFIX = f"pwi{os.getpid()}"
+NODE = f"{PREFIX}-node"
 SET_UP = f"""
 netns add {NODE}
 -n {NODE} link add cbr0 address 0a:58:0a:f4:01:01 type bridge
@@ -22,14 +24,14 @@ netns add {NODE}
 -n {NODE} link set lo up
 """
 SET_UP_POD = f"""
-netns add pwi-{{name}}
-link add veth{{name}} netns {NODE} address 0a:00:0a:00:00:{{last:02x}} type veth peer name eth0 netns pwi-{{name}}
--n pwi-{{name}} link set eth0 address 0a:58:0a:f4:01:{{last:02x}}
+netns add {PREFIX}-{{name}}
+link add veth{{name}} netns {NODE} address 0a:00:0a:00:00:{{last:02x}} type veth peer name eth0 netns {PREFIX}-{{name}}
+-n {PREFIX}-{{name}} link set eth0 address 0a:58:0a:f4:01:{{last:02x}}
 -n {NODE} link set veth{{name}} master cbr0 up
--n pwi-{{name}} link set lo up
--n pwi-{{name}} link set eth0 up
--n pwi-{{name}} addr add {{address}}/24 dev eth0
--n pwi-{{name}} route add default via 10.244.1.1
+-n {PREFIX}-{{name}} link set lo up
+-n {PREFIX}-{{name}} link set eth0 up
+-n {PREFIX}-{{name}} addr add {{address}}/24 dev eth0
+-n {PREFIX}-{{name}} route add default via 10.244.1.1
 """
 
 
@@ -39,7 +41,7 @@ def ip(lines: str) -> None:
 
 
 def remove() -> None:
-    for name in (NODE, *(f"pwi-{name}" for name in ADDRESSES)):
+    for name in (NODE, *(f"{PREFIX}-{name}" for name in ADDRESSES)):
         subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
@@ -53,7 +55,7 @@ def real() -> Iterator[None]:
             text = SET_UP_POD.format(name=name, address=address, last=int(address.rpartition(".")[2]))
             add, *rest = text.strip().splitlines()
             ip(add)
-            without_ipv6(f"pwi-{name}")
+            without_ipv6(f"{PREFIX}-{name}")
             ip("\n".join(rest))
         yield
     finally:
@@ -133,7 +135,7 @@ CASES = [(place, line) for line in LINES for place in ("client", "node") if plac
 
 def judged(place: str, line: str) -> subprocess.CompletedProcess[str]:
     """Run the real tool. It asks for every named namespace; one of another test may go away meanwhile: asked again."""
-    words = ["ip", "netns", "exec", f"pwi-{place}", *line.split()]
+    words = ["ip", "netns", "exec", f"{PREFIX}-{place}", *line.split()]
     while "Peer netns reference is invalid" in (done := _run(words)).stderr:
         pass
     return done

@@ -19,26 +19,31 @@ spec:
     spec: {containers: [{name: main, image: traefik/whoami, readinessProbe: {exec: {command: [true-ish]}}}]}
 """
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: '1'}\n"
+BUDGET = "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: budget}\nspec: {minAvailable: 1}\n"
 
 
 def test_apply_says_what_it_did_and_what_has_no_effect(ask: Ask, tmp_path: Path) -> None:
     file = tmp_path / "objects.yaml"
-    file.write_text(f"{DEPLOYMENT.replace('NAME', 'applied')}---\n{CONFIG_MAP}")
+    file.write_text(f"{DEPLOYMENT.replace('NAME', 'applied')}---\n{CONFIG_MAP}---\n{BUDGET}")
     done = ask("apply", "-f", str(file))
-    assert done.out == "deployment.apps/applied created\nconfigmap/settings created\n"
+    assert done.out == (
+        "deployment.apps/applied created\nconfigmap/settings created\npoddisruptionbudget.policy/budget created\n"
+    )
     assert done.err.splitlines() == [
-        "note: configmaps settings: kept, has no effect",
+        "note: poddisruptionbudgets.policy budget: kept, has no effect",
         "note: deployment.apps/applied: probes that cannot run here count as passed: main readinessProbe",
     ]
     file.write_text(file.read_text().replace("replicas: 1", "replicas: 2"))
     assert ask.ok("apply", "-f", str(file), "--dry-run=server").splitlines() == [
         "deployment.apps/applied configured (server dry run)",
         "configmap/settings unchanged (server dry run)",
+        "poddisruptionbudget.policy/budget unchanged (server dry run)",
     ]
     assert ask.lines("apply", "-f", str(file))[0] == "deployment.apps/applied configured"
     assert ask.lines("delete", "-f", str(file)) == [
         'deployment.apps "applied" deleted',
         'configmap "settings" deleted',
+        'poddisruptionbudget.policy "budget" deleted',
     ]
 
 
