@@ -7,16 +7,17 @@ Source: apiextensions.k8s.io/v1 types.go; the plural of a kind without a definit
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from emulator.api.kinds import CUSTOM_KEPT, Kind, kind_of, why_unknown
-from emulator.api.messages import ControlError, ErrorCode
-from emulator.api.objects.meta import Object
+from emulator.api.messages import ControlError, ErrorCode, Object
 from emulator.api.problem import quoted
-from emulator.api.store.admission import StoreReader
 from emulator.api.store.index import Index
+
+if TYPE_CHECKING:  # commands that list kinds import this too
+    from emulator.api.store.admission import StoreReader
 
 DEFINITION = "CustomResourceDefinition"
 UNDEFINED = f"{CUSTOM_KEPT}; it has no CustomResourceDefinition here, so that a real API server refuses it"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from msgspec import Struct
 
-from emulator.api.objects.meta import Object
+from emulator.api.messages import Object
 from emulator.api.store.history import Reference
 
 
