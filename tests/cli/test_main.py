@@ -15,7 +15,7 @@ from emulator.api.messages import PROTOCOL_VERSION
 from emulator.cli.main import MODULES, cli
 from tests.cli.conftest import Ask, command, environment, run, run_here
 
-HEAVY = {"trio", "textual", "yaml", "jsonschema_rs", "asyncio", "logging", "h11"}
+HEAVY = {"emulator.api.objects", "trio", "textual", "yaml", "jsonschema_rs", "asyncio", "logging", "h11"}
 ASKING = {
     "get": ["get", "pods"],
     "status": ["status"],
