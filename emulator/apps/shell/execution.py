@@ -98,8 +98,10 @@ async def _piped(shell: Interpreter, commands: tuple[Command, ...]) -> int:
     """Run all stages at once, each in a subshell. The status is the last one's."""
     statuses = [0] * len(commands)
 
+    processes = shell.session.stages(len(commands), background=shell.process.background)
+
     async def run_stage(index: int, child: Interpreter) -> None:
-        process = shell.session.process(background=shell.process.background)
+        process = processes[index]
         statuses[index] = await child.run_as(process, partial(command, child, commands[index]))
         shell.session.forget(process)
 
@@ -125,11 +127,11 @@ async def _piped(shell: Interpreter, commands: tuple[Command, ...]) -> int:
 
 def _start(shell: Interpreter, item: AndOr) -> None:
     """Run a list in the background, its input empty."""
+    process = shell.session.process(background=True)
     child = shell.fork()
     child.descriptors.put(0, Text(b""))
-    process = shell.session.process(background=True)
     shell.last_job = process.pid
-    shell.jobs[process.pid] = process
+    shell.remember(process)
     shell.session.nursery.start_soon(child.run_as, process, partial(_and_or, child, item))
 
 
@@ -174,8 +176,8 @@ async def _redirected(shell: Interpreter, found: Redirected) -> int:
 
 
 async def _subshell(shell: Interpreter, found: Subshell) -> int:
-    child = shell.fork()
     process = shell.session.process(background=shell.process.background)
+    child = shell.fork()
     status = await child.run_as(process, partial(run, child, found.body))
     shell.session.forget(process)
     await shell.between()

@@ -13,6 +13,7 @@ from emulator.apps.shell.expansion import Expander
 from emulator.apps.shell.flow import Flow, FunctionReturn, Interrupted, ShellError
 from emulator.apps.shell.parser import complete_commands
 from emulator.apps.shell.pattern import Run, compile_pattern, is_pattern, plain
+from emulator.apps.shell.process import MOST as MOST_PROCESSES
 from emulator.apps.shell.process import SIGNALS, Process, Session
 from emulator.apps.shell.streams import Descriptors, Pipe
 from emulator.apps.shell.syntax import Command, Script, ShellSyntaxError
@@ -71,6 +72,14 @@ class Interpreter:
         child.loops, child.calls, child.tested = self.loops, self.calls, self.tested
         child.last_job, child.shell_pid = self.last_job, self.shell_pid
         return child
+
+    def remember(self, job: Process) -> None:
+        """Keep a job for `wait`; of those that nobody waited for the oldest that have ended are forgotten."""
+        if len(self.jobs) >= MOST_PROCESSES:
+            ended = next((pid for pid, other in self.jobs.items() if other.ended.is_set()), None)
+            if ended is not None:
+                del self.jobs[ended]
+        self.jobs[job.pid] = job
 
     # --- running ---
 
@@ -219,10 +228,10 @@ class Interpreter:
 
     async def substitute(self, script: Script) -> str:
         """Run a command substitution and return its output without the newlines at its end."""
+        process = self.session.process(background=self.process.background)
         pipe = Pipe()
         child = self.fork()
         child.descriptors.put(1, pipe.writer)
-        process = self.session.process(background=self.process.background)
         output = bytearray()
         own = Descriptors()
         own.put(0, pipe.reader)

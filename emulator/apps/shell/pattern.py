@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 
 Run = tuple[str, bool]
 """Text and whether it is quoted; a quoted `*` is a star."""
 
+_STAR = "*"
 _CLASSES = {
     "alnum": "a-zA-Z0-9",
     "alpha": "a-zA-Z",
@@ -35,7 +37,7 @@ def is_pattern(runs: Iterable[Run]) -> bool:
 
 def compile_pattern(runs: Iterable[Run], *, of_file: bool = False) -> re.Pattern[str]:
     """Return a pattern to match whole texts with. A file's name may begin with a dot only where the pattern does."""
-    return _compile(tuple(runs), of_file)
+    return _compile(tuple(runs), of_file=of_file)
 
 
 def plain(runs: Iterable[Run]) -> str:
@@ -44,9 +46,40 @@ def plain(runs: Iterable[Run]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _compile(runs: tuple[Run, ...], of_file: bool) -> re.Pattern[str]:
+def _compile(
+    runs: tuple[Run, ...], *, of_file: bool = False, backwards: bool = False, shortest: bool = False
+) -> re.Pattern[str]:
+    """Return a regular expression, `backwards` for the text read from its end.
+
+    What is between two stars matches where it first can, and for good: a later place leaves less to the rest. So a text
+    is gone through once for each star, where backtracking would take time to the power of their number.
+    """
     chars = _characters(runs)
-    out = ["(?!\\.)"] if of_file and chars and chars[0] != (".", False) and chars[0] != (".", True) else []
+    guard = "(?!\\.)" if of_file and chars and chars[0][0] != "." else ""
+    elements = _elements(chars)
+    if backwards:
+        elements.reverse()
+    first, *rest = _between_stars(elements)
+    if rest:
+        last = rest.pop()
+        first += "".join(f"(?>.*?{section})" for section in rest) + (".*?" if shortest else ".*") + last
+    return re.compile(guard + first, re.DOTALL)
+
+
+def _between_stars(elements: list[str]) -> list[str]:
+    """Join what is between stars; a row of stars is as one."""
+    sections = [""]
+    for before, element in pairwise(["", *elements]):
+        if element != _STAR:
+            sections[-1] += element
+        elif before != _STAR:
+            sections.append("")
+    return sections
+
+
+def _elements(chars: list[Run]) -> list[str]:
+    """Return the regular expressions of single characters, and stars."""
+    out: list[str] = []
     index = 0
     while index < len(chars):
         char, quoted = chars[index]
@@ -54,15 +87,14 @@ def _compile(runs: tuple[Run, ...], of_file: bool) -> re.Pattern[str]:
         if quoted or char not in "*?[":
             out.append(re.escape(char))
         elif char == "*":
-            if not out or out[-1] != ".*":
-                out.append(".*")
+            out.append(_STAR)
         elif char == "?":
             out.append(".")
         else:
             bracket = _bracket(chars, index)
             out.append("\\[" if bracket is None else bracket[0])
             index = index if bracket is None else bracket[1]
-    return re.compile("".join(out), re.DOTALL)
+    return out
 
 
 def _characters(runs: tuple[Run, ...]) -> list[Run]:
@@ -109,16 +141,11 @@ def _bracket(chars: list[Run], start: int) -> tuple[str, int] | None:
 
 def remove(text: str, runs: Iterable[Run], operator: str) -> str:
     """Return a text without the smallest or largest prefix (`#`, `##`) or suffix (`%`, `%%`) that matches."""
-    pattern = compile_pattern(runs)
-    lengths: Iterable[int] = range(len(text) + 1)
-    if len(operator) == 2:
-        lengths = reversed(range(len(text) + 1))
-    for length in lengths:
-        if operator[0] == "#" and pattern.fullmatch(text, 0, length):
-            return text[length:]
-        if operator[0] == "%" and pattern.fullmatch(text, len(text) - length):
-            return text[: len(text) - length]
-    return text
+    backwards = operator[0] == "%"
+    pattern = _compile(tuple(runs), backwards=backwards, shortest=len(operator) == 1)
+    found = pattern.match(text[::-1] if backwards else text)
+    length = found.end() if found is not None else 0
+    return text[: len(text) - length] if backwards else text[length:]
 
 
 def substitute(text: str, runs: Iterable[Run], replacement: str, *, everywhere: bool) -> str:

@@ -9,6 +9,7 @@ import trio
 
 from emulator.apps.environment import Invocation
 from emulator.apps.filesystem import Files
+from emulator.apps.shell.flow import ShellError
 
 SIGNALS = {
     "HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "BUS": 7, "FPE": 8, "KILL": 9, "USR1": 10,
@@ -19,6 +20,8 @@ SIGNALS = {
 _IGNORED = frozenset({"CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH"})  # nothing is ever stopped here
 _BUILT_IN_COST, _PROGRAM_COST = 5e-5, 1e-3
 _DEBT = 5e-3
+MOST = 256
+"""Processes of one shell at a time, as a pod's pids limit keeps a node from those that only make more."""
 
 
 def signal_name(text: str) -> str | None:
@@ -65,6 +68,7 @@ class Session:
     processes: dict[int, Process] = field(default_factory=dict)
     _last_pid: int = 0
     _debt: float = 0.0
+    _busy_until: float = 0.0
 
     def __post_init__(self) -> None:
         self._last_pid = self.invocation.pid or 2 + self.invocation.network.draw(14)
@@ -75,10 +79,26 @@ class Session:
         return self._last_pid
 
     def process(self, *, background: bool) -> Process:
-        """Make a process."""
+        """Make a process. ShellError where there are too many."""
+        if len(self.processes) >= MOST:
+            self.processes = {pid: process for pid, process in self.processes.items() if not process.ended.is_set()}
+            if len(self.processes) >= MOST:
+                raise ShellError("can't fork: Resource temporarily unavailable")
         self._last_pid += 1
         process = self.processes[self._last_pid] = Process(self._last_pid, background=background)
         return process
+
+    def stages(self, count: int, *, background: bool) -> list[Process]:
+        """Make the processes of a pipeline, all or none. ShellError."""
+        made: list[Process] = []
+        try:
+            while len(made) < count:
+                made.append(self.process(background=background))
+        except ShellError:
+            for process in made:
+                self.forget(process)
+            raise
+        return made
 
     def forget(self, process: Process) -> None:
         """Forget a process that has ended and that nobody will ask for."""
@@ -91,10 +111,15 @@ class Session:
                 process.signal("INT")
 
     async def spend(self, *, program: bool = False) -> None:
-        """Let others run. Commands take time: a loop without a pause must hold up neither its node nor a simulation."""
+        """Let others run. Commands take time: a loop without a pause must hold up neither its node nor a simulation.
+
+        The processes of a session have one processor: while one pays for what they did, all wait.
+        """
         self._debt += _PROGRAM_COST if program else _BUILT_IN_COST
-        if self._debt < _DEBT:
+        if self._debt >= _DEBT:
+            self._busy_until = max(self._busy_until, trio.current_time()) + self._debt
+            self._debt = 0.0
+        if self._busy_until > trio.current_time():
+            await trio.sleep_until(self._busy_until)
+        else:
             await trio.lowlevel.checkpoint()
-            return
-        debt, self._debt = self._debt, 0.0
-        await trio.sleep(debt)

@@ -276,3 +276,18 @@ async def test_the_end_of_input_ends_the_shell(terminal: Terminal) -> None:
     terminal.end()
     await trio.sleep(1)
     assert terminal.status == 0
+
+
+async def test_what_forks_without_end_has_an_end(lab: Lab, autojump_clock: MockClock) -> None:
+    """A pod's processes are limited, and all of them together have the time of one processor."""
+    out, error, _ = await sh(lab, "for i in $(seq 300); do sleep 9 & done; echo no")
+    assert (out, error) == ("", "sh: can't fork: Resource temporarily unavailable\n")
+    out, _, _ = await sh(lab, "for i in $(seq 400); do : & done; wait; echo done | cat")
+    assert out == "done\n"
+    turns = "i=0; while [ $i -lt 200 ]; do i=$((i+1)); done"
+    took = []
+    for count in (1, 10):
+        began = trio.current_time()
+        await sh(lab, f"for i in $(seq {count}); do ({turns}) & done; wait")
+        took.append(trio.current_time() - began)
+    assert took[1] > 7 * took[0]

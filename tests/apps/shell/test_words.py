@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 
 import pytest
@@ -104,6 +105,25 @@ def test_removing_takes_the_least_or_the_most(text: str, pattern: str) -> None:
     least, most = remove(text, runs, "%"), remove(text, runs, "%%")
     assert text.startswith(least)
     assert least.startswith(most)
+
+
+@given(st.text("ab", max_size=7), st.text("ab*?", max_size=5))
+def test_removing_agrees_with_trying_all_lengths(text: str, pattern: str) -> None:
+    runs, size = [(pattern, False)], len(text)
+    whole = re.compile(pattern.replace("*", ".*").replace("?", ".")) if "**" not in pattern else compile_pattern(runs)
+    assert bool(compile_pattern(runs).fullmatch(text)) == bool(whole.fullmatch(text))
+    heads = [text[length:] for length in range(size + 1) if whole.fullmatch(text[:length])] or [text]
+    tails = [text[:start] for start in range(size, -1, -1) if whole.fullmatch(text[start:])] or [text]
+    assert (remove(text, runs, "#"), remove(text, runs, "##")) == (heads[0], heads[-1])
+    assert (remove(text, runs, "%"), remove(text, runs, "%%")) == (tails[0], tails[-1])
+
+
+def test_many_stars_and_long_texts_take_no_time_to_speak_of() -> None:
+    """Backtracking would take hours, and hold up the node for so long."""
+    assert not compile_pattern([("*a" * 20 + "*b", False)]).fullmatch("a" * 2_000)
+    text = "a" * 200_000
+    for operator in ("#", "##", "%", "%%"):
+        assert remove(text, [("*,*b*", False)], operator) == text
 
 
 def test_replacing() -> None:
