@@ -67,8 +67,10 @@ def _files(path: Path, *, recursive: bool) -> list[Path]:
 def check_places(objects: Sequence[ManifestObject], nodes: Collection[str], namespaces: Collection[str]) -> None:
     """Check that the nodes and namespaces that objects name exist, or are created with them. Raises ManifestError."""
     problems: list[str] = []
-    created = {item.object["metadata"]["name"] for item in objects if item.object["kind"] == "Namespace"}
-    created_nodes = {item.object["metadata"]["name"] for item in objects if item.object["kind"] == "Node"}
+    created, created_nodes = (
+        {item.object["metadata"]["name"] for item in objects if kind_of_object(item.object).key == key}
+        for key in ("Namespace", "Node")
+    )
     for item in objects:
         path, node = _node_name(item.object)
         if node and node not in nodes and node not in created_nodes:
@@ -85,10 +87,12 @@ def check_places(objects: Sequence[ManifestObject], nodes: Collection[str], name
 
 def _node_name(obj: Object) -> tuple[str, str]:
     """Return the path and value of the node that a pod, or the pods of a workload, shall run on."""
+    if kind_of_object(obj).key not in _POD_MAKERS:
+        return "", ""
     spec, path = obj.get("spec") or {}, "spec"
     if "template" in spec:
         spec, path = (spec["template"] or {}).get("spec") or {}, "spec.template.spec"
-    return f"{path}.nodeName", str(spec.get("nodeName") or "") if obj["kind"] in _POD_MAKERS else ""
+    return f"{path}.nodeName", str(spec.get("nodeName") or "")
 
 
 _POD_MAKERS = frozenset({"Pod", "Deployment", "ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet"})

@@ -8,7 +8,7 @@ from emulator.api.app_annotation import app_of
 from emulator.api.messages import Object
 from emulator.api.problem import printable
 from emulator.apps.images import can_pass, ignores, module_for, runs_to_its_end
-from emulator.cli.manifests import described
+from emulator.cli.manifests import described, kind_of_object
 
 _POD_MAKERS = frozenset({"Deployment", "ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet"})
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -30,10 +30,13 @@ def stand_in_notes(objects: Sequence[Object]) -> list[str]:
 
 def _pod(obj: Object) -> Object:
     """The pod, or the template of pods, that an object has; empty if it makes none."""
-    if obj["kind"] == "Pod":
+    key = kind_of_object(obj).key  # of custom kinds with the group: theirs may be named alike
+    if key == "Pod":
         return obj
+    if key not in _POD_MAKERS:
+        return {}
     template: Object = (obj.get("spec") or {}).get("template") or {}
-    return template if obj["kind"] in _POD_MAKERS else {}
+    return template
 
 
 def _parts(spec: Object, annotations: Mapping[str, str]) -> Iterator[str]:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
+
 from emulator.api.custom_kinds import DEFINITION
+from emulator.api.manifest import ManifestObject
 from emulator.api.objects.meta import Object
+from emulator.cli.manifests import check_places
+from emulator.cli.stand_ins import stand_in_notes
+from emulator.kube.admission.admission import ClusterAdmission
 from emulator.kube.controllers.custom_resources import CLEANUP, CustomResourceController
 from emulator.kube.controllers.namespace import NamespaceController
 from emulator.kube.reconciler import Delete, Key, Moment, Requeue
@@ -60,3 +66,13 @@ def test_a_namespace_is_emptied_of_custom_resources_too() -> None:
     assert isinstance(again, Requeue)
     del where.objects[Key("CronTab.stable.example.com", "default", "my")]
     assert controller.reconcile(where, namespace, MOMENT) == [Delete(namespace)]
+
+
+def test_a_kind_that_is_named_as_one_of_kubernetes_is_left_as_it_is() -> None:
+    """Knative's Service gets no ClusterIP."""
+    metadata: Object = {"name": "hello", "namespace": "default"}
+    for kind, spec in (("Service", {"template": {}}), ("Pod", [1]), ("Node", {"podCIDR": 7}), ("Deployment", {})):
+        obj: Object = {"apiVersion": "serving.knative.dev/v1", "kind": kind, "metadata": metadata, "spec": spec}
+        assert ClusterAdmission(IPv4Network("10.96.0.0/12")).admit(cluster(), obj, None) == obj
+        check_places([ManifestObject(obj, "file", 1)], set(), {"default"})
+        assert stand_in_notes([obj]) == []

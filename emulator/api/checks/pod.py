@@ -81,6 +81,25 @@ def _check_volumes(volumes: Cursor) -> None:
         sources = [key for key, _ in volume.entries() if key != "name"]
         if len(sources) > 1:
             volume.get(sources[1]).forbidden("may not specify more than 1 volume type")
+        projected = [source.get(key) for source in volume.get("projected", "sources") for key in _WITH_FILES]
+        for source in (*(volume.get(key) for key in _WITH_FILES), *projected):
+            for item in source.get("items"):
+                _check_local_path(item.get("path"))
+
+
+_WITH_FILES = ("configMap", "secret", "downwardAPI")
+
+
+def _check_local_path(path: Cursor) -> None:
+    """Check where a file lies in its volume (validateLocalNonReservedPath)."""
+    if path.text is None:
+        return
+    if path.text.startswith("/"):
+        path.invalid("must be a relative path")
+    if ".." in path.text.split("/"):
+        path.invalid("must not contain '..'")
+    elif path.text.startswith(".."):
+        path.invalid("must not start with '..'")
 
 
 def _check_resolver(spec: Cursor) -> None:

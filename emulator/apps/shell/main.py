@@ -9,8 +9,9 @@ import trio
 from emulator.apps.environment import Invocation
 from emulator.apps.filesystem import Files
 from emulator.apps.shell.builtins.environment import change_options
+from emulator.apps.shell.flow import ShellError
 from emulator.apps.shell.interpreter import Interpreter
-from emulator.apps.shell.process import Session
+from emulator.apps.shell.process import Processor, Session, shared_processor
 from emulator.apps.shell.program import DEFAULT_PATH
 from emulator.apps.shell.prompt import run_input
 from emulator.apps.shell.streams import Descriptors, Sink, Source
@@ -22,9 +23,18 @@ _USAGE = 2
 async def main(invocation: Invocation) -> int:
     """Run `sh [-c SCRIPT [NAME [ARGUMENT]...] | FILE [ARGUMENT]... | -s]`; without operands its input is the script."""
     files = invocation.files or Files(invocation.network, invocation.hostname, clock=invocation.wall_clock)
+    try:
+        with shared_processor() as processor:
+            return await _main(invocation, files, processor)
+    except ShellError as error:
+        invocation.write_error(f"{invocation.argv[0]}: {error}\n")
+        return error.status
+
+
+async def _main(invocation: Invocation, files: Files, processor: Processor) -> int:
     status = 0
     async with trio.open_nursery() as nursery:
-        session = Session(invocation, files, nursery)
+        session = Session(invocation, files, nursery, processor)
         shell = Interpreter(session, invocation.argv[0], _variables(invocation), _descriptors(invocation))
         session.processes[shell.process.pid] = shell.process
         invocation.on_interrupt(session.interrupt)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 from types import MappingProxyType
 
+from emulator.api.kinds import kind_of
 from emulator.api.objects.meta import Object
 from emulator.api.service_update import without_stale_fields
 from emulator.kube.admission.defaults import with_defaults
@@ -43,7 +44,13 @@ class ClusterAdmission:
         self.service_cidr = service_cidr
 
     def admit(self, reader: Reader, new: Object, old: Object | None) -> Object:
-        """Return the object to store. AdmissionError names what is wrong and where."""
+        """Return the object to store. AdmissionError names what is wrong and where.
+
+        A custom kind may share its name with one of Kubernetes' own, as Knative's Service does: nothing is filled in.
+        """
+        kind = kind_of(new["apiVersion"], new["kind"])
+        if kind is not None and kind.custom:
+            return new
         admitted = with_defaults(without_stale_fields(new, old) if old else new)
         problems = list(_changed_for_good(admitted, old) if old else ())
         if admitted["kind"] == "Service" and admitted["spec"].get("type") != "ExternalName":
