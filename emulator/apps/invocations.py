@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import trio
+from msgspec.structs import replace
 
 from emulator.apps.environment import Container, Invocation
 
@@ -27,7 +28,13 @@ def container_invocation(
     container: Container, argv: Sequence[str], write: Callable[[str], None] | None = None
 ) -> Invocation:
     """Return a command's run in a container. What it prints goes to `write`, else to its log."""
-    write = write or container.log
+    return replace(
+        child_invocation(container, argv, write or container.log), on_terminate=container.on_terminate, pid=1
+    )
+
+
+def child_invocation(container: Container, argv: Sequence[str], write: Callable[[str], None]) -> Invocation:
+    """Return the run of a command that a container's program starts: signals to the container are not for it."""
     return Invocation(
         argv=tuple(argv),
         network=container.network,
@@ -36,9 +43,7 @@ def container_invocation(
         write_error=write,
         wall_clock=container.wall_clock,
         hostname=container.pod_name,
-        on_terminate=container.on_terminate,
         environ=container.env,
         files=container.files,
         directory=container.working_dir,
-        pid=1,
     )

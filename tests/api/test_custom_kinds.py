@@ -134,3 +134,12 @@ def test_a_long_definition_is_changed_by_apply_as_it_was_created(store: Store) -
     long["spec"]["names"]["shortNames"] = ["cron"]
     (outcome,) = apply(store, [long])
     assert outcome.action is ApplyAction.CONFIGURED
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Namespace"])
+def test_custom_kinds_with_names_of_kubernetes_own_are_none_of_them(store: Store, kind: str) -> None:
+    odd = {"apiVersion": "example.com/v1", "kind": kind, "metadata": {"name": "x", "namespace": "default"}, "spec": [1]}
+    stored = store.create(odd)
+    assert "status" not in stored
+    assert store.delete(reference_of(stored))["metadata"]["name"] == "x"
+    assert list(store.list(f"{kind}.example.com")) == []

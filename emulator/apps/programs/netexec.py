@@ -19,7 +19,7 @@ from emulator.apps.go.text import format_duration, logger, now_text, parse_durat
 from emulator.apps.http_conversation import NoAnswerError
 from emulator.apps.http_message import Request, Response
 from emulator.apps.http_server import Server
-from emulator.apps.invocations import container_invocation
+from emulator.apps.invocations import child_invocation
 from emulator.apps.options import port_number
 from emulator.apps.programs.dial import dial
 from emulator.apps.termination import terminated
@@ -227,7 +227,7 @@ class Netexec:
         line = form_value(request, "shellCommand") or form_value(request, "cmd")
         self.log(f"GET /shell?cmd={line}")
         printed = list[str]()
-        status = await run_shell(container_invocation(self._container, ("/bin/sh", "-c", line), printed.append))
+        status = await run_shell(child_invocation(self._container, ("/bin/sh", "-c", line), printed.append))
         answer = {"error": f"exit status {status}"} if status else {}
         if printed:
             answer["output"] = "".join(printed)
