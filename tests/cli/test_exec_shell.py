@@ -10,7 +10,7 @@ import time
 
 from .conftest import Ask, command, environment
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Typist:

@@ -129,8 +129,10 @@ class Page(Screen[None], Generic[R]):
                 wanted = [row for row in wanted if self.filter.matches(row, self.has_word, self.fields)]
             rows = arrange(wanted, self.columns[self.order], now, descending=self.descending)
             self.table.show(rows, now, sorted_by=self.order, descending=self.descending)
-        self.query_one(StatusBar).status = Status(self.TITLE_OF_PAGE, PAGES, self.model.name, tuple(self.marks()))
-        self.query_one(Notice).text = self.notice(now)
+        for bar in self.query(StatusBar):  # none where the screen is being taken down
+            bar.status = Status(self.TITLE_OF_PAGE, PAGES, self.model.name, tuple(self.marks()))
+        for notice in self.query(Notice):
+            notice.text = self.notice(now)
 
     def wanted_rows(self) -> Sequence[R]:
         """Return the rows that are to be seen, whatever the filter."""

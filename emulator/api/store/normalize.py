@@ -66,7 +66,7 @@ def owner_uids(obj: Object) -> list[str]:
 
 def grace_of(obj: Object, asked: int | None) -> int:
     """Return how many seconds a deletion waits for a confirmation: 0 for all but pods that run on a node."""
-    if obj["kind"] != "Pod" or obj["apiVersion"] != "v1" or not obj.get("spec", {}).get("nodeName"):
+    if obj["kind"] != "Pod" or obj.get("apiVersion") != "v1" or not obj.get("spec", {}).get("nodeName"):
         return 0
     if obj.get("status", {}).get("phase") in ("Succeeded", "Failed"):
         return 0

@@ -178,7 +178,7 @@ class Store:
                 "creationTimestamp": rfc3339(self._clock()),
                 "generation": 1,
             }
-            if obj["kind"] == "Namespace" and obj["apiVersion"] == "v1":
+            if obj["kind"] == "Namespace" and obj.get("apiVersion") == "v1":
                 obj.setdefault("status", {"phase": "Active"})
             stored = self._put(EventType.ADDED, reference, obj)
             owners = obj["metadata"].get("ownerReferences")

@@ -48,7 +48,7 @@ class ClusterAdmission:
 
         A custom kind may share its name with one of Kubernetes' own, as Knative's Service does: nothing is filled in.
         """
-        kind = kind_of(new["apiVersion"], new["kind"])
+        kind = kind_of(new.get("apiVersion", ""), new["kind"])
         if kind is not None and kind.custom:
             return new
         admitted = with_defaults(without_stale_fields(new, old) if old else new)

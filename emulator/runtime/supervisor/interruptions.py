@@ -46,7 +46,7 @@ class Interruptions:
             token, event = self._changed
             try:
                 token.run_sync_soon(event.set)  # the one thing of trio that a signal's handler may call
-            except trio.RunFinishedError:
+            except (trio.RunFinishedError, OSError):  # OSError: it is just closing what wakes it
                 self._changed = None
 
     async def next(self) -> None:
