@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 
+from emulator.apps import regular_expression
 from emulator.apps.awk.functions import FUNCTIONS, TARGETS, parts_of, replace_in
 from emulator.apps.awk.lexer import AwkError, Token
 from emulator.apps.awk.machine import Machine, Numeric, Value, compare, expression, is_true, number, text
@@ -158,7 +158,7 @@ class ExpressionParser:
             left = _matches(left, self.pattern(self._comparison), wanted=wanted)
         return left
 
-    def pattern(self, read: Callable[[], Expression]) -> Callable[[Machine], re.Pattern[str]]:
+    def pattern(self, read: Callable[[], Expression]) -> Callable[[Machine], regular_expression.Expression]:
         """Read what stands for a regular expression: one between slashes, or text."""
         if self.peek().kind == "regex":
             source = self.next().text
@@ -336,7 +336,7 @@ class ExpressionParser:
         return split
 
 
-def _match(machine: Machine, subject: str, pattern: re.Pattern[str]) -> Value:
+def _match(machine: Machine, subject: str, pattern: regular_expression.Expression) -> Value:
     found = pattern.search(subject)
     machine.put("RSTART", float(found.start() + 1 if found else 0))
     machine.put("RLENGTH", float(found.end() - found.start() if found else -1))
@@ -380,7 +380,9 @@ def _is_in(key: Expression, array: str) -> Expression:
     return lambda machine: float(text(key(machine)) in machine.arrays.get(array, {}))
 
 
-def _matches(subject: Expression, pattern: Callable[[Machine], re.Pattern[str]], *, wanted: bool) -> Expression:
+def _matches(
+    subject: Expression, pattern: Callable[[Machine], regular_expression.Expression], *, wanted: bool
+) -> Expression:
     return lambda machine: float((pattern(machine).search(text(subject(machine))) is not None) == wanted)
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from emulator.apps.awk.lexer import AwkError
 from emulator.apps.awk.machine import Machine, Value, expression, number, text
+from emulator.apps.regular_expression import Expression, Match
 
 Function = Callable[[Machine, list[Value]], Value]
 TARGETS = frozenset({"gsub", "match", "split", "sub"})
@@ -62,14 +63,14 @@ def formatted(values: list[Value]) -> str:
 
 
 def replace_in(
-    machine: Machine, pattern: re.Pattern[str], replacement: Callable[[Machine], Value], target: _Assignable, *,
+    machine: Machine, pattern: Expression, replacement: Callable[[Machine], Value], target: _Assignable, *,
     everywhere: bool,
 ) -> Value:  # fmt: skip
     """Replace what matches in a place; return how often."""
     source = text(replacement(machine))
 
-    def put(match: re.Match[str]) -> str:
-        return re.sub(r"\\(.)|&", lambda each: _put(each, match[0]), source)
+    def put(match: Match) -> str:
+        return re.sub(r"\\(.)|&", lambda each: _put(each, match.whole), source)
 
     changed, count = pattern.subn(put, text(target.get(machine)), count=0 if everywhere else 1)
     if count:
@@ -77,11 +78,11 @@ def replace_in(
     return float(count)
 
 
-def parts_of(subject: str, separator: Value | re.Pattern[str]) -> list[str]:
+def parts_of(subject: str, separator: Value | Expression) -> list[str]:
     """Cut text as split does."""
     if not subject:
         return []
-    if isinstance(separator, re.Pattern):
+    if isinstance(separator, Expression):
         return separator.split(subject)
     mark = text(separator)
     if mark == " ":

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from emulator.apps.awk.lexer import AwkError
-from emulator.apps.regular_expression import ExpressionError, translate
+from emulator.apps.regular_expression import Expression, ExpressionError, compile_posix
 
 _NUMBER = re.compile(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)")
 _MOST_FIELDS = 10_000
@@ -65,11 +65,11 @@ def compare(left: Value, right: Value) -> int:
     return (first > second) - (first < second)
 
 
-@lru_cache(maxsize=128)
-def expression(source: str) -> re.Pattern[str]:
+@lru_cache(maxsize=32)
+def expression(source: str) -> Expression:
     """Compile an extended regular expression. AwkError."""
     try:
-        return re.compile(translate(source, extended=True))
+        return compile_posix(source, extended=True)
     except ExpressionError as error:
         raise AwkError(f"{error}: /{source}/") from None
 

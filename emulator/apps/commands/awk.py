@@ -12,6 +12,7 @@ from emulator.apps.environment import Invocation
 from emulator.apps.inputs import TextLines, files_of, path_of
 from emulator.apps.options import UsageError
 from emulator.apps.options import parse as parse_options
+from emulator.apps.regular_expression import ExpressionError
 
 _FAILED = 2
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
@@ -46,7 +47,7 @@ async def main(invocation: Invocation) -> int:
     machine.arrays["ENVIRON"] = {name: Numeric(value) for name, value in invocation.environ.items()}
     try:
         return await _run(invocation, machine, items, operands)
-    except AwkError as error:
+    except (AwkError, ExpressionError) as error:
         invocation.write_error(f"awk: {error}\n")
         return _FAILED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from emulator.apps.environment import Invocation
-from emulator.apps.regular_expression import ExpressionError, translate
+from emulator.apps.regular_expression import ExpressionError, compile_posix
 
 _LEVELS = ({"|"}, {"&"}, {"=", "==", "!=", "<", "<=", ">", ">="}, {"+", "-"}, {"*", "/", "%"}, {":"})
 _SYNTAX = 2
@@ -109,7 +109,7 @@ def _compare(operator: str, order: int) -> bool:
 
 def _match(text: str, expression: str) -> str:
     """Match from the beginning: what the first group holds, else how many characters matched."""
-    match = re.match(translate(expression, extended=False), text)
+    match = compile_posix(expression, extended=False).match(text)
     if re.search(r"\\\(", expression):
         return "" if match is None else match[1] or ""
-    return str(0 if match is None else len(match[0]))
+    return str(0 if match is None else len(match.whole))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import re
-
 from msgspec import Struct
 
 from emulator.apps.environment import Invocation
 from emulator.apps.inputs import Lines, TextLines, files_of, path_of
 from emulator.apps.options import Options, UsageError, parse
-from emulator.apps.regular_expression import ExpressionError, translate
+from emulator.apps.regular_expression import (
+    Expression,
+    ExpressionError,
+    Translated,
+    compile_any,
+    compile_backtracking,
+    literal,
+    translate,
+)
 
 _FAILED = 2
 _LONG = ("quiet", "silent", "invert-match", "ignore-case", "only-matching", "count", "extended-regexp", "fixed-strings",
@@ -26,7 +32,7 @@ _ALIASES = {
 class _Search(Struct):
     invocation: Invocation
     options: Options
-    pattern: re.Pattern[str]
+    pattern: Expression
     with_names: bool
 
 
@@ -58,28 +64,25 @@ async def main(invocation: Invocation) -> int:
     if "r" in options:
         operands = await _all_files(invocation, operands or ["."])
     with_names = ("H" in options or "r" in options or len(operands) > 1) and "h" not in options
-    return await _search_all(_Search(invocation, options, pattern, with_names), operands or ["-"])
-
-
-def _compile(patterns: list[str], options: Options, *, extended: bool, fixed: bool) -> re.Pattern[str]:
-    parts: list[str] = []
-    for text in patterns:
-        for line in text.split("\n"):
-            if fixed or "F" in options:
-                parts.append(re.escape(line))
-            elif "P" in options:
-                parts.append(line)
-            else:
-                parts.append(translate(line, extended=extended or "E" in options))
-    whole = "|".join(f"(?:{part})" for part in parts)
-    if "x" in options:
-        whole = rf"\A(?:{whole})\Z"
-    elif "w" in options:
-        whole = rf"(?<!\w)(?:{whole})(?!\w)"
     try:
-        return re.compile(whole, re.IGNORECASE if "i" in options else 0)
-    except re.error as error:
-        raise ExpressionError(str(error)) from None
+        return await _search_all(_Search(invocation, options, pattern, with_names), operands or ["-"])
+    except ExpressionError as error:
+        invocation.write_error(f"{name}: {error}\n")
+        return _FAILED
+
+
+def _compile(patterns: list[str], options: Options, *, extended: bool, fixed: bool) -> Expression:
+    lines = [line for text in patterns for line in text.split("\n")]
+    ignore_case, whole_lines = "i" in options, "x" in options
+    words = "w" in options and not whole_lines
+    if "P" in options and not fixed:
+        whole = "|".join(f"(?:{line})" for line in lines)
+        return compile_backtracking(whole, ignore_case=ignore_case, lines=whole_lines, words=words)
+    parts: list[Translated] = []
+    for line in lines:
+        is_fixed = fixed or "F" in options
+        parts.append(literal(line) if is_fixed else translate(line, extended=extended or "E" in options))
+    return compile_any(parts, ignore_case=ignore_case, lines=whole_lines, words=words)
 
 
 async def _all_files(invocation: Invocation, names: list[str]) -> list[str]:
@@ -141,7 +144,7 @@ async def _search_file(search: _Search, name: str) -> bool:
             if "o" in options:
                 start = f"{prefix}{mark}{':' if mark else ''}"
                 matches = [] if "v" in options else search.pattern.finditer(text)
-                found = "".join(f"{start}{each[0]}\n" for each in matches if each[0])
+                found = "".join(f"{start}{each.whole}\n" for each in matches if each.whole)
                 await search.invocation.copy(found.encode("utf-8", "surrogateescape"))
             else:
                 line = f"{prefix}{mark}{':' if mark else ''}{text}\n"

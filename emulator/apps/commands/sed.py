@@ -13,12 +13,13 @@ from msgspec import Struct
 from emulator.apps.environment import Invocation
 from emulator.apps.inputs import TextLines, files_of, path_of
 from emulator.apps.options import Options, UsageError, parse
-from emulator.apps.regular_expression import ExpressionError, translate
+from emulator.apps.regular_expression import Expression, ExpressionError, Match, compile_posix
 
 _LONG = ("quiet", "silent", "expression=", "regexp-extended", "in-place")
 _ALIASES = {"quiet": "n", "silent": "n", "expression": "e", "regexp-extended": "E", "r": "E", "in-place": "i"}
 _SPACE = re.compile(r"[\s;]*")
 _USAGE = "Usage: sed [OPTION]... {script-only-if-no-other-script} [input-file]..."
+_FAILED = 2
 _PLAIN = frozenset("dpq=")
 _TEXT = frozenset("aic")
 
@@ -27,14 +28,14 @@ class _Address(Struct, frozen=True):
     """A line's number, -1 for the last one, or what a line matches."""
 
     number: int = 0
-    pattern: re.Pattern[str] | None = None
+    pattern: Expression | None = None
 
 
 class _Command(Struct):
     name: str
     addresses: tuple[_Address, ...] = ()
     negated: bool = False
-    pattern: re.Pattern[str] | None = None
+    pattern: Expression | None = None
     text: str = ""  # of a, i and c; what s puts in; y's table in two halves
     flags: str = ""
     inner: tuple[_Command, ...] = ()
@@ -59,7 +60,11 @@ async def main(invocation: Invocation) -> int:
     except ExpressionError as error:
         invocation.write_error(f"sed: -e expression #1, {error}\n")
         return 1
-    return await _run(invocation, options, commands, operands or ["-"])
+    try:
+        return await _run(invocation, options, commands, operands or ["-"])
+    except ExpressionError as error:
+        invocation.write_error(f"sed: {error}\n")
+        return _FAILED
 
 
 class _Script:
@@ -171,11 +176,9 @@ class _Script:
             raise self._fail("unknown option to `s'")
         command.pattern = self._pattern(expression, command.flags)
 
-    def _pattern(self, expression: str, flags: str) -> re.Pattern[str]:
+    def _pattern(self, expression: str, flags: str) -> Expression:
         try:
-            return re.compile(
-                translate(expression, extended=self._extended), re.IGNORECASE if {*"iI"} & {*flags} else 0
-            )
+            return compile_posix(expression, extended=self._extended, ignore_case=bool({*"iI"} & {*flags}))
         except ExpressionError as error:
             raise self._fail(str(error)) from None
 
@@ -289,26 +292,26 @@ def _substitute(command: _Command, state: _State) -> None:
     everywhere = "g" in command.flags
     count, changed = 0, False
 
-    def replace(match: re.Match[str]) -> str:
+    def replace(match: Match) -> str:
         nonlocal count, changed
         count += 1
         if count < first or (count > first and not everywhere):
-            return match[0]
+            return match.whole
         changed = True
         return _replacement(command.text, match)
 
-    state.space = command.pattern.sub(replace, state.space)
+    state.space, _ = command.pattern.subn(replace, state.space, 0 if everywhere else first)
     if changed and "p" in command.flags:
         state.before.append(state.space)
 
 
-def _replacement(text: str, match: re.Match[str]) -> str:
+def _replacement(text: str, match: Match) -> str:
     def put(part: re.Match[str]) -> str:
         if part[0] == "&":
-            return match[0]
+            return match.whole
         char = part[1]
         if char.isdigit():
-            return (match[int(char)] or "") if int(char) <= (match.re.groups or 0) else ""
+            return match[int(char)] or ""
         return {"n": "\n", "t": "\t"}.get(char, char)
 
     return re.sub(r"&|\\(.)", put, text, flags=re.DOTALL)

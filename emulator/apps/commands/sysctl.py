@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from emulator.apps.environment import Invocation
 from emulator.apps.options import Options, UsageError, parse
+from emulator.apps.regular_expression import ExpressionError, compile_posix
 from emulator.kernel.sysctl import SysctlError
 
 VERSION = "sysctl from procps-ng 4.0.2"
@@ -61,11 +60,11 @@ async def main(invocation: Invocation) -> int:
     """Run `sysctl`. Exit status 0, or 1 if a name or a value was refused."""
     try:
         options = parse(invocation.argv[1:], "aAXbeNnr:qwoxdhV", _LONG, aliases=_ALIASES)
-        pattern = re.compile(options.get("r"))
+        pattern = compile_posix(options.get("r"), extended=True) if "r" in options else None
     except UsageError as error:
         invocation.write_error(f"sysctl: {error}\n{USAGE}")
         return 0  # as the original does
-    except re.error as error:
+    except ExpressionError as error:
         invocation.write_error(f"sysctl: invalid pattern: {error}\n")
         return 1
     if "h" in options or "V" in options:
@@ -75,7 +74,9 @@ async def main(invocation: Invocation) -> int:
     if not names:
         invocation.write_error(USAGE)
         return 1
-    failed = [not _do(invocation, options, word) for word in names if pattern.search(word.partition("=")[0])]
+    if pattern is not None:
+        names = [word for word in names if pattern.search(word.partition("=")[0])]
+    failed = [not _do(invocation, options, word) for word in names]
     return int(any(failed))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from emulator.apps.regular_expression import ExpressionError, Match, compile_posix
 from emulator.apps.shell.flow import ShellError
 from emulator.apps.shell.pattern import compile_pattern
 from emulator.apps.shell.syntax import Conditional, Word
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from emulator.apps.shell.interpreter import Interpreter
 
 _UNKNOWN = 2
+_SPECIAL = re.compile(r"[\\.\[\](){}*+?^$|]")
 
 
 async def evaluate(shell: Interpreter, found: Conditional) -> int:
@@ -87,14 +89,14 @@ class _Evaluation:
         self._index += 1
         return runs and bool(await self._shell.expander.text(term))
 
-    def _note_groups(self, match: re.Match[str] | None) -> None:
+    def _note_groups(self, match: Match | None) -> None:
         """Set BASH_REMATCH: what matched, and its groups."""
         variables = self._shell.variables
         for name in [name for name in variables if name.startswith("BASH_REMATCH")]:
             variables.unset(name)
         if match is not None:
-            variables.set("BASH_REMATCH", match[0])
-            for index, text in enumerate((match[0], *match.groups(""))):
+            variables.set("BASH_REMATCH", match.whole)
+            for index, text in enumerate((match.whole, *match.groups())):
                 variables.set(f"BASH_REMATCH[{index}]", text)
 
     async def _compare(self, left: Word, operator: str, right: Word) -> bool:
@@ -104,10 +106,10 @@ class _Evaluation:
             return matches == (operator != "!=")
         if operator == "=~":
             runs = await self._shell.expander.runs(right)
-            expression = "".join(re.escape(part) if quoted else part for part, quoted in runs)
+            expression = "".join(_SPECIAL.sub(r"\\\g<0>", part) if quoted else part for part, quoted in runs)
             try:
-                match = re.search(expression, text)
-            except re.error as error:
+                match = compile_posix(expression, extended=True).search(text)
+            except ExpressionError as error:
                 raise ShellError(f"invalid regular expression '{expression}': {error}") from None
             self._note_groups(match)
             return match is not None

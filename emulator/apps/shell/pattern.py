@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
 
+from emulator.apps.regular_expression import Expression, compile_linear
+
 Run = tuple[str, bool]
 """Text and whether it is quoted; a quoted `*` is a star."""
 
@@ -150,7 +152,13 @@ def remove(text: str, runs: Iterable[Run], operator: str) -> str:
 
 def substitute(text: str, runs: Iterable[Run], replacement: str, *, everywhere: bool) -> str:
     """Return a text with its first match, or each, replaced, as `${x/a/b}` and `${x//a/b}` of bash."""
-    runs = list(runs)
-    if not plain(runs):
+    runs = tuple(runs)
+    if not text or not plain(runs):
         return text
-    return compile_pattern(runs).sub(lambda _: replacement, text, count=0 if everywhere else 1)
+    return _anywhere(runs).subn(lambda _: replacement, text, 0 if everywhere else 1)[0]
+
+
+@lru_cache(maxsize=32)
+def _anywhere(runs: tuple[Run, ...]) -> Expression:
+    """Return what finds the longest match from anywhere; `re` would go through the text once for each beginning."""
+    return compile_linear("".join(".*" if each == _STAR else each for each in _elements(_characters(runs))))

@@ -611,6 +611,38 @@ printf 'a\nb\n' | sed '/a/{s/a/1/;s/1/2/}'
 printf 'a/b\n' | sed 's/[/]/-/'
 """
 
+EXPRESSIONS = r"""
+echo abcd | grep -oE 'a|ab|abc'
+echo foobar | sed -E 's/foo|foobar/X/'
+echo abcd | sed -E 's/(a|ab)(c|bcd)(d*)/[\1][\2][\3]/'
+echo foobar | awk '{ sub(/foo|foobar/, "X"); print }'
+expr abcd : 'a\|abc'
+echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac | grep -E "^(a+)+$"
+echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac | grep -cE "^(a|a)*$"
+echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac | sed -E 's/(a*)*b/X/'
+echo baaac | sed 's/a*/x/g'
+echo abc | sed 's/x*/-/g'
+echo abab | grep -c '^\(ab\)\1$'
+echo 'foo bar' | sed -E 's/(o)\1/0/'
+echo abcabc | sed -E 's/^(.*)\1$/<\1>/'
+echo 'a-foo foo_b foo' | grep -ow foo
+echo 'foo foo' | grep -ow foo
+echo 'foobar foo' | grep -wc 'foo\|foobar'
+echo 'afoo foo' | sed 's/\<foo\>/X/g'
+echo 'ab cd' | sed 's/\</,/g'
+echo 'aaaa' | grep -oE 'a{,3}'
+echo 'a{b' | grep -c 'a{b'
+echo 'a+b' | grep -c 'a+b'
+echo aab | grep -oE 'a**b'
+echo ab | grep -oE 'a+?b'
+echo a1b22c | awk -F '([0-9]+)' '{ print $1 $2 $3 }'
+echo 'a' | grep -E '(a' ; echo $?
+echo 'a' | grep -c '\(a\)\2' ; echo $?
+echo '[x]' | grep -o '[[]x[]]'
+echo 'x.y' | grep -c '^x[.]y$'
+echo AbC | grep -ioE 'abc|b'
+"""
+
 
 def scripts(*groups: str) -> list[str]:
     """Cut groups into scripts: a line each, but one that is not complete goes on on the next."""
@@ -634,4 +666,4 @@ def scripts(*groups: str) -> list[str]:
     return found
 
 
-ALL = (WORDS, PARAMETERS, ARITHMETIC, CONTROL, OPTIONS, REDIRECTIONS, BUILTINS, PIPES, EDITORS)
+ALL = (WORDS, PARAMETERS, ARITHMETIC, CONTROL, OPTIONS, REDIRECTIONS, BUILTINS, PIPES, EDITORS, EXPRESSIONS)

@@ -46,6 +46,10 @@ async def sh(lab: Lab, script: str, files: Files | None = None) -> tuple[str, st
         ("f() { f; }; f", "", "sh: f: functions call one another too deep\n", 2),
         ("[[ web-3 =~ -([0-9]+)$ ]] && echo ${BASH_REMATCH[1]}", "3\n", "", 0),
         ("[[ abc == a* && ! ( x == y ) && b < c ]] && echo yes", "yes\n", "", 0),
+        ("[[ $(printf %060d 0)1 =~ ^(0+)+$ ]] || echo no", "no\n", "", 0),
+        ("[[ abcd =~ a|abc ]]; echo $BASH_REMATCH; [[ a.c =~ a'.'c ]] && [[ ! abc =~ a'.'c ]] && echo quoted",
+         "abc\nquoted\n", "", 0),
+        ("x=aXbaYb; echo ${x/a*b/-} ${x//*/-} ${x//[a-b]/} ${x//\\*/n}", "- - XY aXbaYb\n", "", 0),
         ("x=a.b; echo ${x/./-} ${x:2} ${x:0:1}", "a-b b a\n", "", 0),
         ("cat <<< word; echo $'a\\tb'", "word\na\tb\n", "", 0),
         ("set -o pipefail; false | true; echo $?", "1\n", "", 0),
@@ -299,3 +303,15 @@ async def test_shells_that_run_shells_have_an_end(lab: Lab, autojump_clock: Mock
     assert (error, status) == ("sh: shells run one another too deep\n", 2)
     _, error, _ = await sh(lab, "echo 'sleep 9 & sh /tmp/y & sh /tmp/y' > /tmp/y; sh /tmp/y")
     assert "can't fork: Resource temporarily unavailable\n" in error
+
+
+@pytest.mark.parametrize("command", ["grep -E '{}'", "grep -P '{}'", "sed -E 's/{}/a/'", "awk '/{}/'"])
+async def test_what_takes_for_ever_to_match_ends_its_command_only(
+    lab: Lab, autojump_clock: MockClock, command: str
+) -> None:
+    line = "echo " + "x" * 60 + f"qz | {command.format(SLOW)}; echo $?; wait; echo on"
+    said = f"{command.split()[0]}: the regular expression takes too long to match\n"
+    assert await sh(lab, f"sleep 1 & {line}") == ("2\non\n", said, 0)
+
+
+SLOW = r"^((x|xx)+)z\1$"
