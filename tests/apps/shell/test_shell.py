@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 import trio
 from msgspec.structs import replace
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from emulator.apps.commands.shell import main
 from emulator.apps.environment import Invocation
@@ -110,9 +110,11 @@ async def test_a_loop_without_a_pause_lets_time_pass(lab: Lab, autojump_clock: M
 
 
 async def test_cancelling_leaves_nothing(lab: Lab, autojump_clock: MockClock) -> None:
+    await wait_all_tasks_blocked()  # tasks of the namespace's own may still begin or end
     before = trio.lowlevel.current_statistics().tasks_living
     with trio.move_on_after(3):
         await sh(lab, "sleep 1000 & (sleep 1000 | cat) & x=$(sleep 1000 | cat); echo $x")
+    await wait_all_tasks_blocked()
     assert trio.lowlevel.current_statistics().tasks_living == before
 
 
